@@ -1,0 +1,74 @@
+# Everything to remember. Each target makes its own virtual environment (VENV) from nothing but python3, make and git.
+#   make VENV=/tmp/v PYTHON=python3.13 test     another place, another Python
+#   make test ARGS="-k matmul -x"               more arguments for pytest
+#   make bench ROW=eager                        one row of the benchmarks
+
+VENV ?= .venv
+PYTHON ?= python3
+LISTEN ?= 127.0.0.1:7077
+ARGS ?=
+ROW ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+comma := ,
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test parity check bench generate serve clean
+# Two installations into one environment must not run at once; a failed one must not leave its stamp.
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+help: ## Say what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+
+# --- the environment --------------------------------------------------------------------------------------------------
+
+# Asks pip, not for a file: where the python3-venv package is missing, a failed `venv` leaves a python without pip, and
+# the next run must go on from there. Never --clear: VENV may be a folder of yours.
+.PHONY: venv
+venv:
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	  $(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
+	    f"gradwire needs Python 3.11 or newer; $(PYTHON) is {sys.version.split()[0]}; set PYTHON=python3.11")' && \
+	  $(PYTHON) -m venv $(VENV); }
+
+# One stamp per set of extras: `.has-server-test` stands for `pip install -e '.[server,test]'`.
+$(VENV)/.has-%: pyproject.toml | venv
+	$(PIP) install --quiet --editable '.[$(subst -,$(comma),$*)]'
+	@touch $@
+
+.PRECIOUS: $(VENV)/.has-%
+
+# --- what to make -----------------------------------------------------------------------------------------------------
+
+demo: $(VENV)/.has-server-examples ## Train the digits example on a worker of its own
+	$(BIN)/python examples/digits.py
+
+test: $(VENV)/.has-server-test ## Run the tests that need no PyTorch
+	$(BIN)/python -m pytest -m "not parity" $(ARGS)
+
+parity: $(VENV)/.has-server-test-parity ## Install PyTorch as oracle and run the tests against it
+	$(BIN)/python -m pytest -m parity $(ARGS)
+
+check: $(VENV)/.has-server-test ## Lint, types, stale generated files, layout
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python protos/generate_protos.py --check
+	$(BIN)/python protos/generate_methods.py --check
+	$(BIN)/python -m pytest tests/layout
+
+bench: $(VENV)/.has-server-test-parity ## Run the benchmarks, or one ROW of them
+	$(BIN)/python benchmarks/run.py $(ROW)
+
+generate: $(VENV)/.has-server-test ## Write the protobuf stubs and the op methods again
+	$(BIN)/python protos/generate_protos.py
+	$(BIN)/python protos/generate_methods.py
+
+serve: $(VENV)/.has-server ## Start a worker on LISTEN
+	$(BIN)/gradwire worker --listen $(LISTEN)
+
+clean: ## Remove caches and build outputs; the environment stays
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find client server protos tests examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

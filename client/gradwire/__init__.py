@@ -1,0 +1,103 @@
+"""PyTorch's Tensor API with the tensors on a worker: `import gradwire as gw`.
+
+The names are PyTorch's. A worker is started by itself at the first call; `connect`, or GRADWIRE_ADDRESS, names another.
+"""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
+
+from gradwire_protocol.dtypes import (
+    DType as dtype,
+)
+from gradwire_protocol.dtypes import (
+    bool_ as bool,
+)
+from gradwire_protocol.dtypes import (
+    complex64,
+    complex128,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    promote_types,
+    uint8,
+)
+
+from gradwire import autograd, errors, nn, optim, utils
+from gradwire._functions import *  # noqa: F403
+from gradwire.autograd.grad_mode import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    is_inference_mode_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from gradwire.creation import (
+    arange,
+    as_tensor,
+    empty,
+    empty_like,
+    eye,
+    full,
+    full_like,
+    linspace,
+    ones,
+    ones_like,
+    scalar_tensor,
+    tensor,
+    zeros,
+    zeros_like,
+)
+from gradwire.creation import from_numpy_array as from_numpy
+from gradwire.device import Device as device
+from gradwire.functions import (
+    cat,
+    equal,
+    is_floating_point,
+    is_tensor,
+    numel,
+    result_type,
+    stack,
+    where,
+)
+from gradwire.printing import set_printoptions
+from gradwire.properties import Size
+from gradwire.random import (
+    Generator,
+    default_generator,
+    dropout,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    normal,
+    rand,
+    rand_like,
+    randint,
+    randint_like,
+    randn,
+    randn_like,
+    randperm,
+    seed,
+    set_rng_state,
+)
+from gradwire.saving import load, save
+from gradwire.session import Session, connect, disconnect
+from gradwire.session import current as current_session
+from gradwire.tensor import Tensor, get_default_dtype, set_default_dtype
+
+float = float32
+double = float64
+half = float16
+int = int32
+long = int64
+short = int16
+cfloat = complex64
+cdouble = complex128
+inf = float64.numpy.type("inf").item()
+nan = float64.numpy.type("nan").item()
+pi = 3.141592653589793

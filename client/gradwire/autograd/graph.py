@@ -1,0 +1,172 @@
+"""What a user sees of the graph: `grad_fn` objects, `next_functions`, `_saved_*`.
+
+The outline is local. A `GradFn` also pins its node on the worker (a handle, no wait), so that holding one keeps the graph
+behind it alive, as in PyTorch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.ops import OPS
+from gradwire_protocol.tape import CopySlices, Edge, Kept, Node, gradient_edge
+
+if TYPE_CHECKING:
+    from gradwire.tensor import Tensor
+
+__all__ = ["AccumulateGrad", "GradFn", "RemoteNode", "grad_fn_of"]
+
+_wrappers: WeakValueDictionary[int, Any] = WeakValueDictionary()
+_classes: dict[str, type] = {}
+
+
+class RemoteNode(Node):
+    """A node that the worker made in a backward with create_graph; its kept values are known there only."""
+
+    __slots__ = ("_name", "_outputs")
+
+    def __init__(self, name: str, edges: tuple[Edge | None, ...], outputs: tuple[Meta, ...], keeps: bool) -> None:
+        """Mirror a described node."""
+        super().__init__(None, edges)  # type: ignore[arg-type]
+        self._name = name
+        self._outputs = outputs
+        if keeps:
+            self.kept = {"": ()}
+
+    @property
+    def name(self) -> str:
+        """Return PyTorch's name."""
+        return self._name
+
+    @property
+    def output_metas(self) -> tuple[Meta, ...]:
+        """Return the metas of the outputs."""
+        return self._outputs
+
+
+class GradFn:
+    """A graph node as the user sees it."""
+
+    def __init__(self, node: Node, pin: Tensor) -> None:
+        """Show `node`, kept alive on the worker by the handle of `pin`."""
+        self._node = node
+        self._pin = pin
+
+    def name(self) -> str:
+        """Return the node's name, such as `MulBackward0`."""
+        return self._node.name
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """Return (node, output number) of each differentiable input; (None, 0) where no gradient is needed."""
+        pairs: list[tuple[Any, int]] = []
+        for index, edge in enumerate(self._differentiable_edges()):
+            pairs.append((None, 0) if edge is None else (_follow(self, index, edge), edge.output_nr))
+        return tuple(pairs)
+
+    def _differentiable_edges(self) -> tuple[Edge | None, ...]:
+        return self._node.edges
+
+    def __repr__(self) -> str:
+        return f"<{self._node.name} object at {id(self):#x}>"
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("_saved_"):
+            return _saved(self, attribute.removeprefix("_saved_"))
+        raise AttributeError(f"'{self._node.name}' object has no attribute '{attribute}'")
+
+
+class AccumulateGrad(GradFn):
+    """The end of the graph at a leaf: where its gradient is added up."""
+
+    def __init__(self, variable: Tensor) -> None:
+        """Show the leaf `variable`."""
+        self.variable = variable
+
+    def name(self) -> str:
+        """Return PyTorch's name."""
+        return "struct torch::autograd::AccumulateGrad"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Any, int], ...]:
+        """Return nothing: the graph ends here."""
+        return ()
+
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad object at {id(self):#x}>"
+
+
+def _class_of(node: Node) -> type:
+    name = node.name
+    found = _classes.get(name)
+    if found is None:
+        found = _classes[name] = type(name, (GradFn,), {"__module__": "gradwire.autograd.graph"})
+    return found
+
+
+def _wrapper(target: Node | Tensor, pin: Any) -> Any:
+    """Return the one object that stands for a node while anybody holds it."""
+    found = _wrappers.get(id(target))
+    if found is None:
+        found = _class_of(target)(target, pin()) if isinstance(target, Node) else AccumulateGrad(target)
+        _wrappers[id(target)] = found
+    return found
+
+
+def grad_fn_of(tensor: Tensor) -> Any:
+    """Return the node of a tensor, None for a leaf."""
+    from gradwire.tensor import call
+
+    edge = gradient_edge(tensor)
+    if edge is None or not isinstance(edge.target, Node):
+        return None
+    return _wrapper(edge.target, lambda: call(OPS["gw::grad_fn"], tensor, session=tensor.session))
+
+
+def _follow(parent: GradFn, index: int, edge: Edge) -> Any:
+    from gradwire.tensor import call
+
+    pin = parent._pin
+    return _wrapper(edge.target, lambda: call(OPS["gw::next_function"], pin, index, session=pin.session))  # type: ignore[arg-type]
+
+
+def _saved(wrapper: GradFn, name: str) -> Any:
+    node = wrapper._node
+    node = node.function if isinstance(node, CopySlices) else node
+    if node.freed:
+        node.check()
+    kept = node.kept.get(name)
+    if type(kept) is Kept:
+        return _saved_tensor(wrapper, node, name, kept, 0)
+    if kept is not None:
+        return tuple(_saved_tensor(wrapper, node, name, item, index) for index, item in enumerate(kept))
+    return _saved_number(node, name)
+
+
+def _saved_tensor(wrapper: GradFn, node: Node, name: str, kept: Kept, index: int) -> Any:
+    """Return the very tensor for an input; for an output a new one on the same memory, as PyTorch does."""
+    from gradwire.tensor import call
+
+    if kept.storage.version != kept.version:
+        node.check()
+    if kept.value is not None:
+        return kept.value
+    meta = node.output_metas[max(kept.output, 0)]
+    pin = wrapper._pin
+    saved = call(OPS["gw::saved"], pin, name, index, meta.shape, meta.dtype, session=pin.session)
+    if kept.output >= 0:
+        saved.node, saved.output_nr, saved.storage = node, kept.output, kept.storage
+    return saved
+
+
+def _saved_number(node: Node, name: str) -> Any:
+    signature = node.signature
+    if signature is None or name not in signature.op.positions:
+        raise AttributeError(f"'{node.name}' object has no attribute '_saved_{name}'")
+    argument = signature.op.arguments[signature.op.positions[name]]
+    if argument.type.startswith("Tensor"):
+        raise AttributeError(f"'{node.name}' object has no attribute '_saved_{name}'")
+    values = signature.op.arrange(signature.metas, signature.statics, node.scalars, signature.lengths)
+    return values[signature.op.positions[name]]

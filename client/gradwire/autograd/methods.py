@@ -1,0 +1,180 @@
+"""The autograd side of a Tensor: requires_grad, grad, grad_fn, detach, backward. All local but `backward`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from gradwire_protocol.ops import OPS
+from gradwire_protocol.tape import Variable, gradient_edge
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gradwire.tensor import Tensor
+
+__all__ = ["AutogradMethods"]
+
+
+class AutogradMethods:
+    """Mixed into Tensor."""
+
+    __slots__ = ()
+
+    @property
+    def requires_grad(self: Any) -> bool:
+        """Return whether a gradient goes through or into this tensor. May be set on a leaf."""
+        if self.base is None:
+            return self.node is not None or self.leaf_requires_grad
+        return gradient_edge(self) is not None
+
+    @requires_grad.setter
+    def requires_grad(self: Any, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self: Any, requires_grad: bool = True) -> Self:
+        """Set whether this leaf requires grad; raise RuntimeError for a non-leaf or an integer tensor."""
+        if not self.is_leaf:
+            if not requires_grad:
+                raise RuntimeError(
+                    "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
+                    "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
+                )
+            return self  # type: ignore[no-any-return]
+        if requires_grad and not self.meta.dtype.is_differentiable:
+            raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
+        if requires_grad and self.is_inference():
+            raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
+        self.leaf_requires_grad = bool(requires_grad)
+        return self  # type: ignore[no-any-return]
+
+    def is_inference(self: Any) -> bool:
+        """Return whether the tensor was made in inference mode."""
+        from gradwire.tensor import InferenceStorage
+
+        return type(self.storage) is InferenceStorage
+
+    @property
+    def is_leaf(self: Any) -> bool:
+        """Return whether no recorded call made this tensor."""
+        edge = gradient_edge(self)
+        return edge is None or edge.target is self
+
+    @property
+    def grad_fn(self: Any) -> Any:
+        """Return the graph node that made this tensor, None for a leaf."""
+        from gradwire.autograd.graph import grad_fn_of
+
+        return grad_fn_of(self)
+
+    @property
+    def grad(self: Any) -> Tensor | None:
+        """Return what backward passes accumulated here. May be set to a tensor of the same shape and dtype, or None."""
+        return self._grad  # type: ignore[no-any-return]
+
+    @grad.setter
+    def grad(self: Any, value: Tensor | None) -> None:
+        if value is None:
+            self._grad = None
+            return
+        if not isinstance(value, Variable):
+            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+        if value is self:
+            raise RuntimeError("can't assign Variable as its own grad")
+        if value.meta.shape != self.meta.shape:
+            raise RuntimeError(
+                f"assigned grad has data of a different size: expected {list(self.meta.shape)}, got {list(value.meta.shape)}"
+            )
+        if value.meta.dtype is not self.meta.dtype:
+            raise RuntimeError(
+                f"assigned grad has data of a different type: expected {self.meta.dtype}, got {value.meta.dtype}"
+            )
+        self._grad = value
+
+    @grad.deleter
+    def grad(self: Any) -> None:
+        self._grad = None
+
+    @property
+    def retains_grad(self: Any) -> bool:
+        """Return whether this non-leaf keeps its gradient."""
+        return bool(self._retains_grad)
+
+    def retain_grad(self: Any) -> None:
+        """Let backward fill `grad` of this non-leaf too; a leaf's is filled anyway."""
+        if not self.requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        if not self.is_leaf:
+            from gradwire.autograd.engine import retained
+
+            self._retains_grad = True
+            retained.add(self)
+
+    def backward(
+        self: Any,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Sequence[Tensor] | Tensor | None = None,
+    ) -> None:
+        """Add the gradient of this tensor to `grad` of the graph's leaves. One message; does not wait.
+
+        Raises RuntimeError, here and now, where PyTorch does: no graph, no scalar, a graph that was freed, a kept value
+        that was changed in place.
+        """
+        from gradwire.autograd.engine import backward
+
+        backward(self, gradient, retain_graph, create_graph, inputs=inputs)
+
+    def detach_(self: Any) -> Self:
+        """Make this tensor a leaf that requires no grad."""
+        if self.base is not None:
+            raise RuntimeError(
+                "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
+                "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
+                "detach_() cannot be called on these gradients."
+            )
+        self.node, self.output_nr, self.leaf_requires_grad = None, 0, False
+        return self  # type: ignore[no-any-return]
+
+    @property
+    def data(self: Any) -> Tensor:
+        """Return this tensor's memory as a tensor of its own: no graph, and changes to it are not noticed by autograd."""
+        from gradwire.tensor import call
+
+        alias: Tensor = call(OPS["gw::data"], self, session=self.session)
+        alias.offset = self.offset
+        return alias
+
+    @data.setter
+    def data(self: Any, value: Tensor) -> None:
+        from gradwire.tensor import Tensor, call
+
+        if not isinstance(value, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        call(OPS["gw::set_data"], self, value, session=self.session)
+        self.meta, self.offset = value.meta, value.offset
+
+    @property
+    def _version(self: Any) -> int:
+        """Return how often the memory was written to."""
+        return int(self.storage.version)
+
+    @property
+    def _base(self: Any) -> Any:
+        """Return the tensor that this one views, or None."""
+        return self.base
+
+    def _is_view(self: Any) -> bool:
+        """Return whether this is a differentiable view."""
+        return self.base is not None
+
+    def _alias_as(self: Any, cls: type, requires_grad: bool) -> Any:
+        """Return a `cls` on this tensor's memory: a leaf of its own, with its own version counter (as Parameter does)."""
+        from gradwire.tensor import Tensor
+
+        alias = self.detach()
+        made = Tensor._make.__func__(cls, self.session, alias.handle, alias.meta, alias.storage)  # type: ignore[attr-defined]
+        made.offset = alias.offset
+        alias.handle = 0  # the handle is `made`'s now
+        made.requires_grad_(requires_grad)
+        return made

@@ -1,0 +1,55 @@
+"""The `gradwire` command: `worker` runs a worker, `health` asks one whether it serves."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from gradwire_protocol.errors import GradwireError
+
+__all__ = ["main"]
+
+
+def _worker(arguments: Sequence[str]) -> int:
+    """Become the worker process: the client's package never imports the server's."""
+    os.execv(sys.executable, [sys.executable, "-m", "gradwire_server", *arguments])
+
+
+def _health(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="gradwire health", description="Ask a worker whether it serves.")
+    parser.add_argument("address", help="HOST:PORT or unix:PATH")
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long to wait for an answer")
+    given = parser.parse_args(arguments)
+    from gradwire.transport import health
+
+    try:
+        status = health(given.address, given.seconds)
+    except GradwireError as error:
+        print(f"gradwire health: {error}", file=sys.stderr)
+        return 1
+    print(status)
+    return 0 if status == "SERVING" else 1
+
+
+_COMMANDS = {"worker": _worker, "health": _health}
+_USAGE = """usage: gradwire COMMAND ...
+
+  worker --listen HOST:PORT | unix:PATH [--device cpu|cuda:N]   run a worker
+  health ADDRESS                                                ask a worker whether it serves (grpc.health.v1)
+
+Each command explains itself with --help."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given and given[0] in _COMMANDS:
+        return _COMMANDS[given[0]](given[1:])
+    print(_USAGE, file=sys.stdout if given[:1] in (["--help"], ["-h"]) else sys.stderr)
+    return 0 if given[:1] in (["--help"], ["-h"]) else 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,149 @@
+"""Between a Tensor and the values of this process. Everything here that returns a value waits for the worker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from gradwire_protocol import codec, limits
+from gradwire_protocol.dtypes import DType
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.ops import OPS
+from gradwire_protocol.v1 import tensor_pb2
+
+from gradwire import printing
+
+if TYPE_CHECKING:
+    from gradwire.session import Session
+    from gradwire.tensor import Tensor
+
+__all__ = ["ConversionMethods", "fetch", "from_array"]
+
+_CONSTANT, _UPLOAD, _FETCH = OPS["gw::constant"], OPS["gw::upload"], OPS["gw::fetch"]
+
+
+def from_array(values: np.ndarray[Any, Any], dtype: DType, session: Session | None = None) -> Tensor:
+    """Return a tensor with the array's elements; does not wait below `limits.INLINE_BYTES`.
+
+    The elements are copied before this returns, so the array may be changed afterwards. Any strides and byte order will do.
+    """
+    from gradwire import session as sessions
+    from gradwire.tensor import call
+
+    session = session or sessions.current()
+    meta = Meta.of(values.shape, dtype)
+    little = np.ascontiguousarray(values, dtype=dtype.numpy.newbyteorder("<"))
+    made: Tensor
+    if meta.nbytes <= limits.INLINE_BYTES:
+        data = tensor_pb2.InlineTensor(meta=codec.encode_meta(meta), data=little.tobytes())
+        made = call(_CONSTANT, meta.shape, dtype, session=session, data=data)
+    else:
+        made = call(_UPLOAD, meta.shape, dtype, session.upload(little, meta), session=session)
+    return made
+
+
+def fetch(tensor: Tensor) -> np.ndarray[Any, Any]:
+    """Wait for a tensor's elements and return them in memory of their own."""
+    from gradwire.tensor import call
+
+    session = tensor.session
+    with session.lock:
+        call(_FETCH, tensor, session=session)
+        value = session.answer()
+    meta = Meta.of(tensor.meta.shape, tensor.meta.dtype)
+    if value.large:
+        return session.download(tensor.handle, meta)
+    little = np.frombuffer(value.data, dtype=meta.dtype.numpy.newbyteorder("<")).reshape(meta.shape)
+    return little.astype(meta.dtype.numpy)
+
+
+class ConversionMethods:
+    """Mixed into Tensor."""
+
+    __slots__ = ()
+
+    def item(self: Any) -> Any:
+        """Wait for the one element and return it as a Python number."""
+        if self.meta.numel != 1:
+            raise RuntimeError(f"a Tensor with {self.meta.numel} elements cannot be converted to Scalar")
+        return fetch(self).item()
+
+    def tolist(self: Any) -> Any:
+        """Wait for the elements and return them as nested lists, a number for a 0-dim tensor."""
+        return fetch(self).tolist()
+
+    def numpy(self: Any, *, force: bool = False) -> np.ndarray[Any, Any]:
+        """Wait for the elements and return them as an array of its own (PyTorch's shares memory; ours cannot)."""
+        if self.requires_grad and not force:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        return fetch(self)
+
+    def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if copy is False:
+            raise ValueError("a tensor's values are on a worker, so an array of them is always a copy; got copy=False")
+        values = self.numpy()
+        return values if dtype is None else values.astype(dtype)
+
+    def __bool__(self: Any) -> bool:
+        if self.meta.numel != 1:
+            if self.meta.numel == 0:
+                raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
+            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
+        return bool(fetch(self).item())
+
+    def __float__(self: Any) -> float:
+        return float(self.item())
+
+    def __int__(self: Any) -> int:
+        return int(self.item())
+
+    def __complex__(self: Any) -> complex:
+        return complex(self.item())
+
+    def __index__(self: Any) -> int:
+        if self.meta.dtype.is_differentiable or self.meta.numel != 1:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    def __format__(self: Any, spec: str) -> str:
+        return format(self.item(), spec) if self.meta.ndim == 0 else object.__format__(self, spec)
+
+    def __contains__(self: Any, element: Any) -> bool:
+        return bool((self == element).any())
+
+    def equal(self: Any, other: Any) -> bool:
+        """Wait for whether both have the same sizes and elements."""
+        return bool(self.meta.shape == other.meta.shape and (self == other).all())
+
+    def __repr__(self: Any) -> str:
+        node = self.grad_fn
+        return printing.format_tensor(
+            fetch(self),
+            dtype_suffix=_suffix(self.meta.dtype),
+            device=None if self.session.device == "cpu" else self.session.device,
+            grad_fn=None if node is None else type(node).__name__,
+            requires_grad=self.requires_grad,
+        )
+
+    def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
+        if not self.is_leaf:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment."
+            )
+        copied = self.detach().clone()._alias_as(type(self), self.leaf_requires_grad)
+        memo[id(self)] = copied
+        if self._grad is not None:
+            copied._grad = self._grad.__deepcopy__(memo)
+        copied.__dict__.update(self.__dict__)
+        return copied
+
+    def __reduce__(self: Any) -> Any:
+        raise TypeError("tensors live on a worker and are not pickled; use gradwire.save, which writes safetensors")
+
+
+def _suffix(dtype: DType) -> str | None:
+    from gradwire.tensor import get_default_dtype
+
+    if dtype is get_default_dtype() or dtype.name in ("int64", "bool", "complex64"):
+        return None
+    return repr(dtype)

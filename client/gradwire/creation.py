@@ -1,0 +1,212 @@
+"""Tensors from values, from numbers, and like others: `tensor`, `zeros`, `arange`, ..."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from gradwire_protocol.dtypes import DType, from_numpy, int64, scalar_dtype
+from gradwire_protocol.ops import OPS
+
+from gradwire.conversion import from_array
+from gradwire.device import check_device
+
+if TYPE_CHECKING:
+    from gradwire.tensor import Tensor
+
+__all__ = [
+    "arange", "as_tensor", "empty", "empty_like", "eye", "finish", "from_numpy_array", "full", "full_like", "linspace", "ones",
+    "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like",
+]  # fmt: skip
+
+
+def finish(made: Tensor, requires_grad: bool, device: Any) -> Tensor:
+    """Check the device that was asked for, and set requires_grad."""
+    check_device(device, made.session)
+    return made.requires_grad_(True) if requires_grad else made
+
+
+def _default() -> DType:
+    from gradwire.tensor import get_default_dtype
+
+    return get_default_dtype()
+
+
+def _host(data: Any) -> tuple[np.ndarray[Any, Any], DType]:
+    """Return the values of Python data as an array, with the dtype that PyTorch infers."""
+    if isinstance(data, np.ndarray | np.generic):
+        values = np.asarray(data)
+        return values, from_numpy(values.dtype)
+    values = np.asarray(_plain(data))
+    if values.dtype == object or values.dtype.kind in "USOM":
+        raise _not_numeric(data)
+    kinds = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
+    if values.size == 0 and values.dtype == np.float64:
+        return values, _default()
+    if isinstance(data, list | tuple) and _holds_numpy(data):
+        return values, from_numpy(values.dtype)
+    return values, scalar_dtype(kinds[values.dtype.kind], _default())
+
+
+def _holds_numpy(data: Any) -> bool:
+    while isinstance(data, list | tuple) and data:
+        data = data[0]
+    return isinstance(data, np.ndarray | np.generic)
+
+
+def _plain(data: Any) -> Any:
+    """Return nested data with tensors inside replaced by their values."""
+    from gradwire.tensor import Tensor
+
+    if isinstance(data, Tensor):
+        return data.detach().tolist()
+    if isinstance(data, list | tuple) and any(isinstance(item, Tensor | list | tuple) for item in data):
+        plain = [_plain(item) for item in data]
+        lengths = {len(item) if isinstance(item, list | tuple) else -1 for item in plain}
+        if len(lengths) > 1:
+            raise ValueError(f"expected sequences of one length at each level; got lengths {sorted(lengths)}")
+        return plain
+    return data
+
+
+def _not_numeric(data: Any) -> Exception:
+    item = data
+    while isinstance(item, list | tuple) and item:
+        item = item[0]
+    if isinstance(item, str):
+        return TypeError(f"new(): invalid data type '{type(item).__name__}'")
+    return RuntimeError(f"Could not infer dtype of {type(item).__name__}")
+
+
+def tensor(data: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return a new leaf with a copy of `data`: numbers, nested lists, arrays, or a tensor. Does not wait if it is small."""
+    from gradwire.tensor import Tensor
+
+    if isinstance(data, Tensor):
+        made = data.detach().to(dtype) if dtype else data.detach().clone()
+        return finish(made.clone() if made is data else made, requires_grad, device)
+    values, inferred = _host(data)
+    return finish(from_array(values, dtype or inferred), requires_grad, device)
+
+
+def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tensor:
+    """Return `data` itself if it is a tensor of that dtype, else a new tensor of its values."""
+    from gradwire.tensor import Tensor
+
+    return data.to(dtype or data.dtype) if isinstance(data, Tensor) else tensor(data, dtype=dtype, device=device)
+
+
+def from_numpy_array(ndarray: np.ndarray[Any, Any]) -> Tensor:
+    """Return a tensor with an array's elements. PyTorch's shares memory with the array; ours is on the worker."""
+    if not isinstance(ndarray, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {type(ndarray).__name__})")
+    return from_array(ndarray, from_numpy(ndarray.dtype))
+
+
+def legacy_tensor(cls: type, data: Any) -> Any:
+    """Return what `torch.Tensor(data)` returns: float32 values, or sizes for an int."""
+    if data is None:
+        return zeros(0)
+    if isinstance(data, int):
+        return zeros(data)
+    return tensor(data, dtype=_default())
+
+
+def _size(size: tuple[Any, ...]) -> tuple[int, ...]:
+    return tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
+
+
+def full(
+    size: Any, fill_value: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Return a tensor of one repeated number; the dtype follows the number's kind."""
+    from gradwire.tensor import call
+
+    if not isinstance(fill_value, bool | int | float | complex):
+        fill_value = fill_value.item()
+    dtype = dtype or scalar_dtype(type(fill_value), _default())
+    return finish(call(OPS["full"], tuple(size), fill_value, dtype), requires_grad, device)
+
+
+def _filled(size: tuple[Any, ...], value: int, dtype: DType | None, device: Any, requires_grad: bool) -> Tensor:
+    return full(_size(size), value, dtype=dtype or _default(), device=device, requires_grad=requires_grad)
+
+
+def zeros(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return zeros: `zeros(2, 3)` or `zeros((2, 3))`."""
+    return _filled(size, 0, dtype, device, requires_grad)
+
+
+def ones(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return ones."""
+    return _filled(size, 1, dtype, device, requires_grad)
+
+
+def empty(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return zeros. Memory that showed what it held before could show another session's numbers."""
+    return _filled(size, 0, dtype, device, requires_grad)
+
+
+def full_like(
+    input: Tensor, fill_value: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Return one repeated number in the shape of `input`."""
+    return finish(OPS["full_like"](input, fill_value, dtype=dtype), requires_grad, device)
+
+
+def zeros_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return zeros in the shape of `input`."""
+    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def ones_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return ones in the shape of `input`."""
+    return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def empty_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return zeros in the shape of `input`; see `empty`."""
+    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def scalar_tensor(value: Any, *, dtype: DType | None = None, device: Any = None) -> Tensor:
+    """Return a 0-dim tensor of a number, in the default float dtype."""
+    return full((), value, dtype=dtype or _default(), device=device)
+
+
+def arange(
+    start: Any, end: Any = None, step: Any = 1, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Return start, start + step, ... below end: `arange(end)`, `arange(start, end)`, `arange(start, end, step)`."""
+    from gradwire.tensor import call
+
+    if end is None:
+        start, end = 0, start
+    numbers = (start, end, step)
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (end - start) * step < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    if dtype is None:
+        dtype = _default() if any(isinstance(number, float) for number in numbers) else int64
+    length = math.ceil((end - start) / step) if not all(isinstance(n, int) for n in numbers) else -((start - end) // step)
+    return finish(call(OPS["gw::arange"], length, start, step, dtype), requires_grad, device)
+
+
+def linspace(
+    start: float, end: float, steps: int, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Return `steps` numbers from start to end, both included."""
+    from gradwire.tensor import call
+
+    if steps < 0:
+        raise RuntimeError("number of steps must be non-negative")
+    return finish(call(OPS["gw::linspace"], steps, start, end, dtype or _default()), requires_grad, device)
+
+
+def eye(n: int, m: int | None = None, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """Return ones on the diagonal of an (n, m) tensor."""
+    from gradwire.tensor import call
+
+    return finish(call(OPS["eye.m"], n, n if m is None else m, dtype or _default()), requires_grad, device)

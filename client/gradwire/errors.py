@@ -1,0 +1,24 @@
+"""The exceptions of gradwire; the tree is drawn in `gradwire_protocol.errors`."""
+
+from __future__ import annotations
+
+from gradwire_protocol.errors import (
+    BatchConflict,
+    BatchMalformed,
+    CheckpointError,
+    GradwireError,
+    HandleNotFound,
+    KernelError,
+    LimitExceeded,
+    ProtocolError,
+    UnknownOp,
+    VersionMismatch,
+    WorkerDraining,
+    WorkerLost,
+    WorkerUnreachable,
+)
+
+__all__ = [
+    "BatchConflict", "BatchMalformed", "CheckpointError", "GradwireError", "HandleNotFound", "KernelError", "LimitExceeded",
+    "ProtocolError", "UnknownOp", "VersionMismatch", "WorkerDraining", "WorkerLost", "WorkerUnreachable",
+]  # fmt: skip

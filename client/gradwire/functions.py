@@ -1,0 +1,66 @@
+"""Functions of the `torch` namespace that are not one method of their first argument."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from gradwire_protocol import infer
+from gradwire_protocol.dtypes import DType
+from gradwire_protocol.ops import OPS
+from gradwire_protocol.signature import using_default
+
+from gradwire.tensor import Tensor, expect_tensor, get_default_dtype
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["cat", "equal", "is_floating_point", "is_tensor", "numel", "result_type", "stack", "where"]
+
+
+def _tensors(name: str, tensors: Iterable[Tensor]) -> list[Tensor]:
+    found = list(tensors)
+    if not found:
+        raise RuntimeError(f"{name} expects a non-empty TensorList")
+    return [expect_tensor(name, tensor) for tensor in found]
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Any:
+    """Join tensors along an axis that they have."""
+    return OPS["cat"](_tensors("torch.cat(): ", tensors), dim)
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
+    """Join tensors of one shape along a new axis."""
+    return OPS["stack"](_tensors("stack", tensors), dim)
+
+
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+    """Choose by `condition` from `input` and `other`, of which either may be a number."""
+    return expect_tensor("where", condition).where(input, other)
+
+
+def equal(input: Tensor, other: Tensor) -> bool:
+    """Wait for whether both have the same sizes and elements."""
+    return expect_tensor("equal", input).equal(other)  # type: ignore[no-any-return]
+
+
+def is_tensor(obj: Any) -> bool:
+    """Return whether `obj` is a Tensor."""
+    return isinstance(obj, Tensor)
+
+
+def is_floating_point(input: Tensor) -> bool:
+    """Return whether the dtype is a real floating one."""
+    return expect_tensor("is_floating_point", input).dtype.is_floating_point
+
+
+def numel(input: Tensor) -> int:
+    """Return the number of elements."""
+    return expect_tensor("numel", input).numel()
+
+
+def result_type(tensor1: Any, tensor2: Any) -> DType:
+    """Return the dtype that an op on both computes in."""
+    with using_default(get_default_dtype()):
+        return infer.result_type(*(v.meta if isinstance(v, Tensor) else type(v) for v in (tensor1, tensor2)))

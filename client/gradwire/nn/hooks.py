@@ -1,0 +1,133 @@
+"""Hooks around a module's `forward`: their records, their handles, and the call that runs them.
+
+`Module` holds the records in two dicts, in order of running; this file never looks at anything
+else of a module but its `forward`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gradwire.nn.module import Module
+
+__all__ = ["ForwardHook", "ForwardPreHook", "RemovableHandle", "call_with_hooks"]
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardPreHook:
+    """Runs before `forward`; may replace its arguments."""
+
+    function: Callable[..., Any]
+    with_kwargs: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardHook:
+    """Runs after `forward`; may replace its result. `always_call`: also when `forward` raised."""
+
+    function: Callable[..., Any]
+    with_kwargs: bool
+    always_call: bool
+
+
+class RemovableHandle:
+    """Stands for one registered hook; `remove()`, or leaving a `with` block, takes it away.
+
+    Holds the dict weakly: a handle that is kept does not keep the module alive.
+    """
+
+    _ids = itertools.count()
+
+    def __init__(self, hooks: OrderedDict[int, Any]) -> None:
+        self.id = next(RemovableHandle._ids)
+        self._hooks = weakref.ref(hooks)
+
+    @classmethod
+    def register(
+        cls, hooks: OrderedDict[int, Any], hook: Any, prepend: bool = False
+    ) -> RemovableHandle:
+        """Add `hook` to `hooks`, at the front if `prepend`, and return its handle."""
+        handle = cls(hooks)
+        hooks[handle.id] = hook
+        if prepend:
+            hooks.move_to_end(handle.id, last=False)
+        return handle
+
+    def remove(self) -> None:
+        """Take the hook away; a second call does nothing."""
+        hooks = self._hooks()
+        if hooks is not None:
+            hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+
+def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return `module.forward(*args, **kwargs)`, passed through the module's hooks."""
+    pending = dict(module._forward_hooks)
+    try:
+        args, kwargs = _run_pre_hooks(module, args, kwargs)
+        result = module.forward(*args, **kwargs)
+        while pending:
+            result = _run_hook(module, pending.pop(next(iter(pending))), args, kwargs, result)
+        return result
+    except Exception:
+        _run_always_called(module, pending, args, kwargs)
+        raise
+
+
+def _run_pre_hooks(
+    module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    for hook in list(module._forward_pre_hooks.values()):
+        if not hook.with_kwargs:
+            replaced = hook.function(module, args)
+            if replaced is not None:
+                args = replaced if isinstance(replaced, tuple) else (replaced,)
+            continue
+        replaced = hook.function(module, args, kwargs)
+        if replaced is None:
+            continue
+        if not isinstance(replaced, tuple) or len(replaced) != 2:
+            raise RuntimeError(
+                "forward pre-hook must return None or a tuple of (new_args, new_kwargs),"
+                f" but got {replaced}."
+            )
+        args, kwargs = replaced
+    return args, kwargs
+
+
+def _run_hook(
+    module: Module, hook: ForwardHook, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+) -> Any:
+    given = (args, kwargs) if hook.with_kwargs else (args,)
+    replaced = hook.function(module, *given, result)
+    return result if replaced is None else replaced
+
+
+def _run_always_called(
+    module: Module, hooks: dict[int, ForwardHook], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """Run what must run though `forward` raised; that first error is the one the user sees."""
+    for hook in hooks.values():
+        if not hook.always_call:
+            continue
+        try:
+            _run_hook(module, hook, args, kwargs, None)
+        except Exception as error:
+            warnings.warn(
+                "module forward hook with `always_call=True` raised an exception that was"
+                f" silenced as another error was raised in forward: {error}",
+                stacklevel=2,
+            )

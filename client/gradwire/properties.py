@@ -1,0 +1,185 @@
+"""What a Tensor tells about itself without asking the worker: sizes, strides, dtype, device."""
+
+from __future__ import annotations
+
+from typing import Any, overload
+
+from gradwire_protocol.dtypes import DType
+from gradwire_protocol.infer import normalize_dim
+
+from gradwire.device import Device, check_device
+
+__all__ = ["PropertyMethods", "Size"]
+
+
+class Size(tuple[int, ...]):
+    """The sizes of a tensor; prints as `torch.Size` does."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """Return the product of the sizes."""
+        product = 1
+        for size in self:
+            product *= size
+        return product
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})"
+
+
+class PropertyMethods:
+    """Mixed into Tensor."""
+
+    __slots__ = ()
+
+    @property
+    def shape(self: Any) -> Size:
+        """Return the sizes."""
+        return Size(self.meta.shape)
+
+    @overload
+    def size(self, dim: None = None) -> Size: ...
+    @overload
+    def size(self, dim: int) -> int: ...
+    def size(self: Any, dim: int | None = None) -> Size | int:
+        """Return the sizes, or the size of one axis."""
+        if dim is None:
+            return Size(self.meta.shape)
+        if self.meta.ndim == 0:
+            raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+        return self.meta.shape[normalize_dim(dim, self.meta.ndim)]  # type: ignore[no-any-return]
+
+    @overload
+    def stride(self, dim: None = None) -> tuple[int, ...]: ...
+    @overload
+    def stride(self, dim: int) -> int: ...
+    def stride(self: Any, dim: int | None = None) -> tuple[int, ...] | int:
+        """Return the strides in elements, or that of one axis."""
+        strides: tuple[int, ...] = self.meta.strides
+        return strides if dim is None else strides[normalize_dim(dim, self.meta.ndim)]
+
+    def storage_offset(self: Any) -> int:
+        """Return where the first element stands in the storage, in elements."""
+        return int(self.offset)
+
+    def is_contiguous(self: Any) -> bool:
+        """Return whether the elements lie in C order without gaps."""
+        return bool(self.meta.is_contiguous)
+
+    def dim(self: Any) -> int:
+        """Return the number of axes."""
+        return int(self.meta.ndim)
+
+    ndimension = dim
+
+    @property
+    def ndim(self: Any) -> int:
+        """Return the number of axes."""
+        return int(self.meta.ndim)
+
+    def numel(self: Any) -> int:
+        """Return the number of elements."""
+        return int(self.meta.numel)
+
+    nelement = numel
+
+    def element_size(self: Any) -> int:
+        """Return the bytes of one element."""
+        return int(self.meta.dtype.itemsize)
+
+    @property
+    def itemsize(self: Any) -> int:
+        """Return the bytes of one element."""
+        return int(self.meta.dtype.itemsize)
+
+    @property
+    def nbytes(self: Any) -> int:
+        """Return the bytes of the elements."""
+        return int(self.meta.nbytes)
+
+    @property
+    def dtype(self: Any) -> DType:
+        """Return the element type."""
+        return self.meta.dtype  # type: ignore[no-any-return]
+
+    @property
+    def device(self: Any) -> Device:
+        """Return the device that the worker computes on."""
+        return Device(self.session.device)
+
+    @property
+    def is_cuda(self: Any) -> bool:
+        """Return whether the worker computes on an NVIDIA GPU."""
+        return self.session.device.startswith("cuda")  # type: ignore[no-any-return]
+
+    def is_floating_point(self: Any) -> bool:
+        """Return whether the dtype is a real floating one."""
+        return bool(self.meta.dtype.is_floating_point)
+
+    def is_complex(self: Any) -> bool:
+        """Return whether the dtype is complex."""
+        return bool(self.meta.dtype.is_complex)
+
+    def is_signed(self: Any) -> bool:
+        """Return whether the dtype holds negative values."""
+        return bool(self.meta.dtype.is_signed)
+
+    def is_same_size(self: Any, other: Any) -> bool:
+        """Return whether both have the same sizes."""
+        return bool(self.meta.shape == other.meta.shape)
+
+    @property
+    def T(self: Any) -> Any:  # noqa: N802
+        """Return the view with all axes reversed."""
+        return self.permute(*range(self.meta.ndim - 1, -1, -1))
+
+    @property
+    def mT(self: Any) -> Any:  # noqa: N802
+        """Return the view with the last two axes swapped."""
+        if self.meta.ndim < 2:
+            raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {self.meta.ndim}-D tensor.")
+        return self.transpose(-2, -1)
+
+    def __len__(self: Any) -> int:
+        if self.meta.ndim == 0:
+            raise TypeError("len() of a 0-d tensor")
+        return int(self.meta.shape[0])
+
+    def __iter__(self: Any) -> Any:
+        if self.meta.ndim == 0:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))
+
+    def to(self: Any, *args: Any, dtype: DType | None = None, device: Any = None, copy: bool = False) -> Any:
+        """Return this tensor in another dtype, or itself. Forms: `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`.
+
+        A session has one device, so naming another one is PyTorch's error for a device that is not there.
+        """
+        for value in args:
+            if isinstance(value, DType):
+                dtype = value
+            elif isinstance(value, str | Device):
+                device = value
+            elif isinstance(value, PropertyMethods):
+                dtype = value.dtype
+            else:
+                raise TypeError(f"to() received an invalid argument: {value!r}; it takes a dtype, a device or a tensor")
+        check_device(device, self.session)
+        if dtype is None or dtype is self.meta.dtype:
+            return self.clone() if copy else self
+        return self._to_dtype(dtype)
+
+    def cuda(self: Any, device: Any = None) -> Any:
+        """Return itself on a GPU worker; raise what PyTorch raises without a GPU."""
+        return self.to(Device("cuda", device) if isinstance(device, int) else device or "cuda")
+
+    def cpu(self: Any) -> Any:
+        """Return itself on a CPU worker; raise RuntimeError elsewhere, since a session has one device."""
+        return self.to("cpu")
+
+    def type(self: Any, dtype: DType | None = None) -> Any:
+        """Return the PyTorch type name, or this tensor in another dtype."""
+        from gradwire_protocol.registry import torch_type_name
+
+        return f"torch.{torch_type_name(self.meta.dtype)}Tensor" if dtype is None else self.to(dtype)

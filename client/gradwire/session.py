@@ -1,0 +1,360 @@
+"""A session with one worker: the pending batch, what is in flight, and what came back.
+
+Calls are appended to packed columns and sent when a batch is full, when a heavy call is in it, when the last send is a
+while ago, or at a wait. Everything runs in the caller's thread; finalizers only append to a list.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from gradwire_protocol import codec, limits
+from gradwire_protocol.errors import GradwireError, WorkerLost
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.registry import table_digest
+from gradwire_protocol.signature import Signature
+from gradwire_protocol.v1 import call_pb2, failure_pb2, tensor_pb2, worker_pb2
+
+from gradwire import callsite, embedded
+from gradwire.transport import Bulk, Stream, open_channel, open_stream
+
+__all__ = ["Session", "Statistics", "connect", "current", "disconnect"]
+
+# A call that follows the last send by more than this goes out at once: the worker is idle, and waiting for a full batch
+# would only delay it.
+_IDLE_SECONDS = 0.0005
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Where a session's time and bytes went."""
+
+    calls: int
+    messages: int
+    waits: int
+    wait_seconds: float
+    sent_bytes: int
+    received_bytes: int
+    signatures: int
+
+
+@dataclass(slots=True)
+class _Counts:
+    calls: int = 0
+    messages: int = 0
+    waits: int = 0
+    wait_seconds: float = 0.0
+    sent_bytes: int = 0
+    received_bytes: int = 0
+
+
+@dataclass(slots=True)
+class _Columns:
+    """The batch that is being filled."""
+
+    first_handle: int
+    first_signature: int
+    signatures: list[call_pb2.Signature] = field(default_factory=list)
+    calls: list[int] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    floats: list[float] = field(default_factory=list)
+    ints: list[int] = field(default_factory=list)
+    tensors: list[tensor_pb2.InlineTensor] = field(default_factory=list)
+    sites: list[callsite.Site] = field(default_factory=list)
+    tensor_bytes: int = 0
+
+
+class Session:
+    """A client's session with one worker. Made by `connect`, or by the first call for the embedded worker."""
+
+    def __init__(
+        self, address: str, *, connect_seconds: float = 10.0, public_stream: bool = False,
+        worker: embedded.EmbeddedWorker | None = None,
+    ) -> None:  # fmt: skip
+        """Connect to a worker; raise WorkerUnreachable, VersionMismatch or LimitExceeded if it gives no session."""
+        self.address = address
+        self.lock = threading.RLock()
+        self.released: list[int] = []
+        self.signatures: dict[Any, Signature] = {}
+        self.is_closed = False
+        self._embedded = worker
+        self._counts = _Counts()
+        self._next_handle = 1
+        self._next_signature = 0
+        self._next_upload = 1
+        self._number = 0
+        self._sent_at = 0.0
+        self._columns = _Columns(1, 0)
+        self._unacked: deque[tuple[int, list[callsite.Site]]] = deque()
+        self._pending: list[Exception] = []
+        self._known: dict[tuple[int, int], Exception] = {}
+        self._channel = open_channel(address, connect_seconds)
+        self._stream: Stream = open_stream(self._channel, address, public=public_stream)
+        self.welcome = self._greet()
+        self._bulk = Bulk(address, self.welcome.token)
+
+    def _greet(self) -> worker_pb2.Welcome:
+        from gradwire import __version__
+
+        hello = worker_pb2.Hello(
+            protocol_version=limits.PROTOCOL_VERSION, op_table_digest=table_digest(), client=f"gradwire {__version__}"
+        )
+        self._stream.send(worker_pb2.ClientFrame(hello=hello).SerializeToString())
+        frame = worker_pb2.WorkerFrame.FromString(self._stream.receive())
+        if frame.WhichOneof("frame") == "refused":
+            raise codec.decode_failure(frame.refused)
+        return frame.welcome
+
+    @property
+    def device(self) -> str:
+        """Return the worker's device: `cpu` or `cuda:N`."""
+        return self.welcome.device
+
+    def statistics(self) -> Statistics:
+        """Return what was sent, received and waited for so far."""
+        c = self._counts
+        return Statistics(
+            c.calls, c.messages, c.waits, c.wait_seconds, c.sent_bytes, c.received_bytes, self._next_signature
+        )
+
+    # -- appending -----------------------------------------------------------------------------------------------------
+
+    def intern(self, key: Any, signature: Signature) -> Signature:
+        """Give a new signature its number; it travels with the batch that is being filled."""
+        with self.lock:
+            found = self.signatures.get(key)
+            if found is not None:
+                return found
+            signature.number = self._next_signature
+            self._next_signature += 1
+            self._columns.signatures.append(codec.encode_signature(signature))
+            self.signatures[key] = signature
+        return signature
+
+    def append(
+        self, signature: Signature, handles: Sequence[int], scalars: Sequence[Any], data: tensor_pb2.InlineTensor | None = None
+    ) -> int:
+        """Append a call and return the handle of its first output. Never waits, except for credit."""
+        with self.lock:
+            columns = self._columns
+            if scalars:
+                self._push(columns, scalars)
+            columns.calls.append(signature.number)
+            columns.inputs.extend(handles)
+            columns.sites.append(callsite.current(3))
+            if data is not None:
+                columns.tensors.append(data)
+                columns.tensor_bytes += len(data.data)
+            first = self._next_handle
+            self._next_handle = first + len(signature.outputs)
+            if (
+                len(columns.calls) >= limits.MAX_BATCH_CALLS
+                or columns.tensor_bytes >= limits.MAX_BATCH_BYTES
+                or signature.op.is_heavy
+                or time.perf_counter() - self._sent_at > _IDLE_SECONDS
+            ):
+                self.flush()
+        return first
+
+    @staticmethod
+    def _push(columns: _Columns, scalars: Sequence[Any]) -> None:
+        for value in scalars:
+            if type(value) is float:
+                columns.floats.append(value)
+            elif type(value) is complex:
+                columns.floats += (value.real, value.imag)
+            elif value is not None:
+                columns.ints.append(value)
+
+    def flush(self) -> None:
+        """Send what was appended, if anything."""
+        with self.lock:
+            columns, released = self._columns, self.released[:]
+            if not columns.calls and not released and not columns.signatures:
+                return
+            if self.is_closed:
+                raise WorkerLost(f"the session with {self.address} is closed; its tensors are gone; connect again")
+            del self.released[: len(released)]
+            self._number += 1
+            batch = call_pb2.Batch(
+                number=self._number, first_handle=columns.first_handle, first_signature=columns.first_signature,
+                signatures=columns.signatures, calls=columns.calls, inputs=columns.inputs, floats=columns.floats,
+                ints=columns.ints, tensors=columns.tensors, released=codec.released_ranges(released),
+                acknowledged=self._unacked[0][0] - 1 if self._unacked else self._number - 1,
+            )  # fmt: skip
+            self._columns = _Columns(self._next_handle, self._next_signature)
+            self._send(batch, columns)
+
+    def _send(self, batch: call_pb2.Batch, columns: _Columns) -> None:
+        message = worker_pb2.ClientFrame(batch=batch).SerializeToString()
+        while len(self._unacked) >= self.welcome.max_unacked_batches:
+            self._receive()
+        self._stream_send(message)
+        self._counts.calls += len(columns.calls)
+        self._counts.messages += 1
+        self._counts.sent_bytes += len(message)
+        self._unacked.append((batch.number, columns.sites))
+        self._sent_at = time.perf_counter()
+
+    def _stream_send(self, message: bytes) -> None:
+        try:
+            self._stream.send(message)
+        except WorkerLost:
+            self.is_closed = True
+            raise
+
+    # -- answers -------------------------------------------------------------------------------------------------------
+
+    def _receive(self) -> call_pb2.Ack:
+        try:
+            message = self._stream.receive()
+        except WorkerLost:
+            self.is_closed = True
+            raise
+        self._counts.received_bytes += len(message)
+        ack = worker_pb2.WorkerFrame.FromString(message).ack
+        number, sites = self._unacked.popleft()
+        if ack.number != number:
+            raise GradwireError(f"answers come in the order of batches; expected {number}, got {ack.number}; please report it")
+        if ack.HasField("refused"):
+            self._pending.append(codec.decode_failure(ack.refused))
+        for failure in ack.failures:
+            self._note(failure, sites)
+        return ack
+
+    def _note(self, failure: failure_pb2.Failure, sites: list[callsite.Site]) -> None:
+        """Remember a failed call with the user's line, to be raised at the next wait."""
+        key = (failure.batch, failure.call)
+        known = self._known.get(key)
+        if known is None:
+            error = codec.decode_failure(failure)
+            where = callsite.describe(sites[failure.call]) if failure.call < len(sites) else "a line no longer known"
+            text = f"{error}\n  raised on the worker by {failure.op}, called at {where}; nothing of that call was applied"
+            known = self._known[key] = type(error)(text)
+        if all(known is not pending for pending in self._pending):
+            self._pending.append(known)
+
+    def wait(self) -> call_pb2.Ack | None:
+        """Send what is pending, wait until all of it ran, and raise the first failure among it.
+
+        Returns the last acknowledgement, whose values answer the last calls.
+        """
+        with self.lock:
+            self.flush()
+            started = time.perf_counter()
+            ack = None
+            while self._unacked:
+                ack = self._receive()
+            self._counts.waits += 1
+            self._counts.wait_seconds += time.perf_counter() - started
+            self._sent_at = time.perf_counter()
+            self.raise_pending()
+            return ack
+
+    def raise_pending(self) -> None:
+        """Raise the first failure that no wait has raised yet; the later ones usually follow from it."""
+        if self._pending:
+            first, self._pending = self._pending[0], []
+            # A new object each time, so that a traceback does not grow with every raise.
+            raise type(first)(str(first))
+
+    def answer(self) -> call_pb2.Value:
+        """Wait, and return the value that the last call answered; raise its failure if it is poisoned."""
+        ack = self.wait()
+        assert ack is not None and ack.values
+        value = ack.values[-1]
+        if value.HasField("failure"):
+            failure = value.failure
+            known = self._known.get((failure.batch, failure.call))
+            raise type(known)(str(known)) if known is not None else codec.decode_failure(failure)
+        return value
+
+    # -- the bulk plane ------------------------------------------------------------------------------------------------
+
+    def upload(self, values: np.ndarray[Any, Any], meta: Meta) -> int:
+        """Send a large array beside the calls; return the number that a gw::upload call takes it by."""
+        with self.lock:
+            number = self._next_upload
+            self._next_upload += 1
+        self._bulk.upload(number, values, meta)
+        self._counts.sent_bytes += meta.nbytes
+        return number
+
+    def download(self, handle: int, meta: Meta) -> np.ndarray[Any, Any]:
+        """Return the elements of a tensor that is too large for an acknowledgement."""
+        started = time.perf_counter()
+        values = self._bulk.download(handle, meta)
+        self._counts.received_bytes += meta.nbytes
+        self._counts.wait_seconds += time.perf_counter() - started
+        return values
+
+    def close(self) -> None:
+        """Wait for what is in flight, end the session, and stop an embedded worker. Raises nothing."""
+        with self.lock:
+            if not self.is_closed:
+                try:
+                    self.wait()
+                except (GradwireError, RuntimeError, IndexError, TypeError, ValueError) as error:
+                    print(f"gradwire: a call failed that nothing waited for: {error}", file=sys.stderr)
+                if not self.is_closed:
+                    self._stream.close()
+                self.is_closed = True
+            self._bulk.close()
+            self._channel.close()
+            if self._embedded is not None:
+                self._embedded.stop()
+                self._embedded = None
+
+
+_current: Session | None = None
+_current_lock = threading.Lock()
+
+
+def connect(address: str | None = None, *, connect_seconds: float = 10.0, public_stream: bool = False) -> Session:
+    """Open a session and make it the one that new tensors live in.
+
+    `address` is HOST:PORT or unix:PATH; None means GRADWIRE_ADDRESS, or an embedded worker where that is not set.
+    """
+    global _current
+    address = address or os.environ.get("GRADWIRE_ADDRESS")
+    worker = None
+    if not address:
+        worker = embedded.start()
+        address = worker.address
+    try:
+        session = Session(address, connect_seconds=connect_seconds, public_stream=public_stream, worker=worker)
+    except BaseException:
+        if worker is not None:
+            worker.stop()
+        raise
+    atexit.register(session.close)
+    _current = session
+    return session
+
+
+def current() -> Session:
+    """Return the session that new tensors live in, opening the default one at first use."""
+    if _current is not None and not _current.is_closed:
+        return _current
+    with _current_lock:
+        if _current is None:
+            return connect()
+    raise WorkerLost(f"the session with {_current.address} has ended and its tensors are gone; call gradwire.connect()")
+
+
+def disconnect() -> None:
+    """End the current session, and its embedded worker if it has one. The next call opens a new one."""
+    global _current
+    session, _current = _current, None
+    if session is not None:
+        session.close()
+        atexit.unregister(session.close)

@@ -1,0 +1,271 @@
+"""`Tensor`: a handle, a meta, and autograd's outline. Values are on the worker.
+
+The one road to the wire is `Tensor._call`: infer by the shape rule (or find it in the cache), append the call, make the
+outputs, record. Nothing in it waits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from gradwire_protocol.dtypes import DType, float32
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.methods import OpMethods
+from gradwire_protocol.registry import Op
+from gradwire_protocol.signature import Signature, resolve
+from gradwire_protocol.tape import (
+    Storage,
+    Variable,
+    bind_view,
+    check_inplace,
+    gradient_edge,
+    raise_versions,
+    record,
+    record_inplace,
+)
+
+from gradwire.autograd.grad_mode import state as grad_state
+from gradwire.autograd.methods import AutogradMethods
+from gradwire.conversion import ConversionMethods
+from gradwire.properties import PropertyMethods
+from gradwire.random import RandomMethods
+
+if TYPE_CHECKING:
+    from gradwire_protocol.v1 import tensor_pb2
+
+    from gradwire.session import Session
+
+__all__ = ["Tensor", "call", "expect_tensor", "get_default_dtype", "set_default_dtype"]
+
+_NUMBERS = frozenset((bool, int, float, complex, type(None)))
+_default_dtype = float32
+
+
+def get_default_dtype() -> DType:
+    """Return the dtype of new floating-point tensors."""
+    return _default_dtype
+
+
+def set_default_dtype(dtype: DType) -> None:
+    """Set the dtype of new floating-point tensors; raise TypeError unless it is a floating one."""
+    global _default_dtype
+    if not isinstance(dtype, DType) or not dtype.is_floating_point:
+        raise TypeError("only floating-point types are supported as the default type")
+    _default_dtype = dtype
+
+
+class InferenceStorage(Storage):
+    """The storage of a tensor made in inference mode: never part of a graph."""
+
+    __slots__ = ()
+
+
+class Tensor(Variable, PropertyMethods, AutogradMethods, ConversionMethods, RandomMethods, OpMethods):
+    """A tensor on a worker, with PyTorch's Tensor API."""
+
+    __slots__ = ("__dict__", "_grad", "_retains_grad", "handle", "session")
+
+    handle: int
+    session: Session
+    _grad: Tensor | None
+    _retains_grad: bool
+
+    def __new__(cls, data: Any = None) -> Any:
+        """Return a float tensor of `data`, as `torch.Tensor(data)` does; `gradwire.tensor` is the usual way."""
+        from gradwire import creation
+
+        return creation.legacy_tensor(cls, data)
+
+    @classmethod
+    def _make(cls, session: Session, handle: int, meta: Meta, storage: Storage | None = None) -> Any:
+        made = object.__new__(cls)
+        made.session = session
+        made.handle = handle
+        made.meta = meta
+        if storage is None:
+            storage = InferenceStorage() if grad_state.inference else Storage()
+        made.storage = storage
+        made.offset = 0
+        made.node = None
+        made.output_nr = 0
+        made.leaf_requires_grad = False
+        made.base = None
+        made.base_node = None
+        made.view_kind = ""
+        made._grad = None
+        made._retains_grad = False
+        return made
+
+    def __del__(self) -> None:
+        # Only an append: an RPC, or a lock, inside a finalizer could run anywhere, a send included.
+        try:
+            self.session.released.append(self.handle)
+        except AttributeError:
+            pass  # the object was never completed
+
+    def _call(
+        self,
+        op: Op,
+        tensors: tuple[Any, ...],
+        statics: tuple[Any, ...] = (),
+        scalars: tuple[Any, ...] = (),
+        lengths: tuple[int, ...] = (),
+    ) -> Any:
+        session = self.session
+        try:
+            metas = tuple([None if tensor is None else tensor.meta for tensor in tensors])
+        except AttributeError:
+            raise _not_a_tensor(op, tensors) from None
+        needs = _needs(tensors) if op.differentiable and grad_state.enabled else 0
+        key = (op, metas, statics, tuple(map(type, scalars)), lengths, needs, _default_dtype)
+        try:
+            signature = session.signatures.get(key)
+        except TypeError:
+            signature, key = None, None
+        if signature is None:
+            if not _NUMBERS.issuperset(map(type, scalars)):
+                return self._call(op, tensors, statics, tuple(map(_number, scalars)), lengths)
+            signature = _intern(session, key, op, metas, statics, scalars, lengths, needs)
+        handles = [0 if tensor is None else tensor.handle for tensor in tensors]
+        if op.writes:
+            return _write(session, signature, tensors, handles, scalars, needs)
+        first = session.append(signature, handles, scalars)
+        if op.is_view:
+            return _views(session, signature, tensors, first, scalars)
+        outputs = tuple([Tensor._make(session, first + i, meta) for i, meta in enumerate(signature.outputs)])
+        if signature.needs:
+            record(signature, tensors, outputs, scalars)
+            if grad_state.inference is False and _any_inference(tensors):
+                raise RuntimeError(_SAVED_INFERENCE)
+        return outputs if len(outputs) != 1 or signature.returns_list else outputs[0]
+
+
+_SAVED_INFERENCE = (
+    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation "
+    "tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it in autograd, or use "
+    "`torch.no_grad()` instead of `torch.inference_mode()`."
+)
+
+
+def _any_inference(tensors: tuple[Any, ...]) -> bool:
+    return any(tensor is not None and type(tensor.storage) is InferenceStorage for tensor in tensors)
+
+
+def _needs(tensors: tuple[Any, ...]) -> int:
+    needs = 0
+    for index, tensor in enumerate(tensors):
+        if tensor is None:
+            continue
+        if tensor.base is None:
+            if tensor.node is not None or tensor.leaf_requires_grad:
+                needs |= 1 << index
+        elif gradient_edge(tensor) is not None:
+            needs |= 1 << index
+    return needs
+
+
+def _not_a_tensor(op: Op, tensors: tuple[Any, ...]) -> TypeError:
+    wrong = next(value for value in tensors if value is not None and not isinstance(value, Tensor))
+    names = [argument.name for argument in op.arguments if argument.type == "Tensor"]
+    position = tensors.index(wrong) if len(names) == len(tensors) else 0
+    name = names[position] if names else "tensors"
+    return TypeError(
+        f"{op.schema.name}(): argument '{name}' (position {position + 1}) must be Tensor, not {type(wrong).__name__}"
+    )
+
+
+def _number(value: Any) -> Any:
+    """Return a varying number as a plain Python one: numpy scalars, and 0-dim tensors at the cost of a wait."""
+    if isinstance(value, np.generic) or (isinstance(value, Tensor) and value.meta.numel == 1):
+        return value.item()
+    for kind in (bool, int, float, complex):
+        if isinstance(value, kind):
+            return kind(value)
+    return _Wrong(value)
+
+
+class _Wrong:
+    """Stands for a value that is no number, so that the schema check refuses it by its own type's name."""
+
+    def __new__(cls, value: Any) -> Any:
+        raise TypeError(f"a number (bool, int, float or complex) is needed; got {type(value).__name__}")
+
+
+def _intern(
+    session: Session, key: Any, op: Op, metas: Any, statics: Any, scalars: Any, lengths: Any, needs: int
+) -> Signature:
+    kinds = tuple(map(type, scalars))
+    signature = resolve(op, metas, statics, kinds, lengths, needs, _default_dtype)
+    if key is None:
+        raise TypeError(f"{op.schema.name}(): an argument must be hashable; got {statics!r}")
+    return session.intern(key, signature)
+
+
+def _views(session: Session, signature: Signature, tensors: tuple[Any, ...], first: int, scalars: tuple[Any, ...]) -> Any:
+    viewed = tensors[0]
+    assert signature.offsets is not None
+    outputs = []
+    for index, (meta, offset) in enumerate(zip(signature.outputs, signature.offsets, strict=True)):
+        view = Tensor._make(session, first + index, meta, viewed.storage)
+        view.offset = viewed.offset + offset
+        outputs.append(view)
+    if signature.op.name != "detach":
+        if signature.needs:
+            record(signature, tensors, outputs, scalars)
+        multiple = signature.returns_list
+        for view in outputs:
+            bind_view(view, viewed, multiple, grad_state.enabled)
+    return tuple(outputs) if signature.returns_list else outputs[0]
+
+
+def _write(
+    session: Session, signature: Signature, tensors: tuple[Any, ...], handles: list[int], scalars: tuple[Any, ...], needs: int
+) -> Any:
+    self = tensors[0] if tensors else None
+    if needs:
+        check_inplace(self, True)
+    for index in signature.written:
+        written = tensors[index]
+        if written is not None and type(written.storage) is InferenceStorage and not grad_state.inference:
+            raise RuntimeError(
+                "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
+                "normal tensor before doing inplace update."
+            )
+    session.append(signature, handles, scalars)
+    if signature.needs:
+        record_inplace(signature, tensors, None, scalars)
+    else:
+        raise_versions(signature, tensors)
+    return self
+
+
+def call(op: Op, *args: Any, session: Session | None = None, data: tensor_pb2.InlineTensor | None = None) -> Any:
+    """Run an op that has no tensor to be called on (creation, random, control), given all arguments in schema order.
+
+    Nothing is recorded.
+    """
+    from gradwire import session as sessions
+
+    session = session or sessions.current()
+    tensors, statics, scalars, lengths = op.split(args)
+    metas = tuple([None if tensor is None else tensor.meta for tensor in tensors])
+    key = (op, metas, statics, tuple(map(type, scalars)), lengths, 0, _default_dtype)
+    signature = session.signatures.get(key)
+    if signature is None:
+        if not _NUMBERS.issuperset(map(type, scalars)):
+            scalars = tuple(map(_number, scalars))
+        signature = _intern(session, key, op, metas, statics, scalars, lengths, 0)
+    handles = [0 if tensor is None else tensor.handle for tensor in tensors]
+    first = session.append(signature, handles, scalars, data)
+    if op.writes and not op.is_control:
+        raise_versions(signature, tensors)
+    outputs = tuple([Tensor._make(session, first + i, meta) for i, meta in enumerate(signature.outputs)])
+    return outputs if len(outputs) != 1 or signature.returns_list else outputs[0]
+
+
+def expect_tensor(name: str, value: Any) -> Tensor:
+    """Return `value` if it is a Tensor; raise PyTorch's TypeError if not."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(value).__name__}")
+    return value

@@ -1,0 +1,1 @@
+"""Tools around a training script; `gradwire.utils.data` feeds it."""

@@ -1,0 +1,149 @@
+"""Metas, statics and signatures to protobuf and back: the only module that knows both forms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradwire_protocol import limits
+from gradwire_protocol.dtypes import DType, from_code
+from gradwire_protocol.errors import BatchMalformed, UnknownOp, class_name, from_class_name
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.registry import OPS
+from gradwire_protocol.signature import Signature, resolve
+from gradwire_protocol.v1 import call_pb2, failure_pb2, tensor_pb2
+
+__all__ = [
+    "decode_failure", "decode_meta", "decode_signature", "encode_failure", "encode_meta", "encode_signature", "released_ranges",
+]  # fmt: skip
+
+_KINDS: dict[str, type] = {"n": type(None), "b": bool, "i": int, "f": float, "c": complex}
+_LETTERS = {kind: letter for letter, kind in _KINDS.items()}
+
+
+def encode_meta(meta: Meta | None) -> tensor_pb2.TensorMeta:
+    """Return the message of a meta; an absent tensor has dtype code 0."""
+    if meta is None:
+        return tensor_pb2.TensorMeta()
+    if meta is Meta.of(meta.shape, meta.dtype):
+        return tensor_pb2.TensorMeta(dtype=meta.dtype.code, shape=meta.shape)
+    return tensor_pb2.TensorMeta(dtype=meta.dtype.code, shape=meta.shape, strides=meta.strides, strided=True)
+
+
+def decode_meta(message: tensor_pb2.TensorMeta) -> Meta | None:
+    """Return the meta of a message; raise BatchMalformed for one that no tensor can have."""
+    if message.dtype == 0:
+        return None
+    shape = tuple(message.shape)
+    try:
+        dtype = from_code(message.dtype)
+    except ValueError as error:
+        raise BatchMalformed(str(error)) from None
+    numel = 1
+    for size in shape:
+        numel *= max(size, 1)
+    if len(shape) > limits.MAX_NDIM or any(size < 0 for size in shape) or numel > limits.MAX_NUMEL:
+        raise BatchMalformed(
+            f"a shape needs at most {limits.MAX_NDIM} axes, none negative, {limits.MAX_NUMEL} elements; got {list(shape)[:8]}"
+        )
+    if not message.strided:
+        return Meta.of(shape, dtype)
+    strides = tuple(message.strides)
+    if len(strides) != len(shape):
+        raise BatchMalformed(f"strides must match the shape's {len(shape)} axes; got {len(strides)}")
+    return Meta.strided(shape, dtype, strides)
+
+
+def _encode_static(value: Any) -> call_pb2.Static:
+    if value is None:
+        return call_pb2.Static()
+    if isinstance(value, bool):
+        return call_pb2.Static(boolean=value)
+    if isinstance(value, int):
+        return call_pb2.Static(integer=value)
+    if isinstance(value, str):
+        return call_pb2.Static(text=value)
+    if isinstance(value, DType):
+        return call_pb2.Static(dtype=value.code)
+    if value and all(isinstance(item, bool) for item in value):
+        return call_pb2.Static(booleans=call_pb2.Static.Ints(values=value))
+    return call_pb2.Static(ints=call_pb2.Static.Ints(values=value))
+
+
+def _decode_static(message: call_pb2.Static) -> Any:
+    which = message.WhichOneof("value")
+    if which is None:
+        return None
+    if which == "dtype":
+        try:
+            return from_code(message.dtype)
+        except ValueError as error:
+            raise BatchMalformed(str(error)) from None
+    if which == "ints":
+        return tuple(message.ints.values)
+    if which == "booleans":
+        return tuple(bool(value) for value in message.booleans.values)
+    return getattr(message, which)
+
+
+def encode_signature(signature: Signature) -> call_pb2.Signature:
+    """Return the message that interns a signature."""
+    return call_pb2.Signature(
+        op=signature.op.name,
+        metas=[encode_meta(meta) for meta in signature.metas],
+        statics=[_encode_static(value) for value in signature.statics],
+        kinds="".join(_LETTERS[kind] for kind in signature.kinds),
+        lengths=signature.lengths,
+        needs=signature.needs.to_bytes((signature.needs.bit_length() + 7) // 8, "little"),
+        default_dtype=signature.default.code,
+    )
+
+
+def decode_signature(message: call_pb2.Signature) -> Signature:
+    """Check and resolve a signature by the same rules as the client; raise what the shape rule raises."""
+    op = OPS.get(message.op)
+    if op is None:
+        raise UnknownOp(f"an op must be declared in the contract; got {message.op[:80]!r}; update the older side")
+    metas = tuple(decode_meta(meta) for meta in message.metas)
+    statics = tuple(_decode_static(value) for value in message.statics)
+    try:
+        kinds = tuple(_KINDS[letter] for letter in message.kinds)
+        default = from_code(message.default_dtype)
+    except (KeyError, ValueError) as error:
+        raise BatchMalformed(f"a signature of {op.name} does not decode: {error}") from None
+    lengths = tuple(message.lengths)
+    _check_counts(op.name, op, len(metas), len(statics), len(kinds), lengths)
+    return resolve(op, metas, statics, kinds, lengths, int.from_bytes(message.needs, "little"), default)
+
+
+def _check_counts(name: str, op: Any, metas: int, statics: int, kinds: int, lengths: tuple[int, ...]) -> None:
+    counts = {kind: 0 for kind in ("TENSOR", "TENSOR_LIST", "SCALAR", "STATIC")}
+    for argument in op.arguments:
+        counts[argument.kind.name] += 1
+    wanted = (counts["TENSOR"] + sum(lengths), counts["STATIC"], counts["SCALAR"], counts["TENSOR_LIST"])
+    given = (metas, statics, kinds, len(lengths))
+    if wanted != given:
+        raise BatchMalformed(
+            f"{name} takes (tensors, statics, numbers, lists) = {wanted}; the signature has {given}"
+        )
+
+
+def encode_failure(error: BaseException, batch: int = 0, call: int = 0, op: str = "") -> failure_pb2.Failure:
+    """Return the message of an error; it carries the class and the words, never a path or a traceback."""
+    return failure_pb2.Failure(error=class_name(error), message=str(error), batch=batch, call=call, op=op)
+
+
+def decode_failure(message: failure_pb2.Failure) -> Exception:
+    """Return the error of a failure message."""
+    return from_class_name(message.error, message.message)
+
+
+def released_ranges(handles: list[int]) -> list[int]:
+    """Return handles as a flat list of (first, count) pairs; most are freed in runs."""
+    handles.sort()
+    ranges: list[int] = []
+    for handle in handles:
+        if ranges and handle == ranges[-2] + ranges[-1]:
+            ranges[-1] += 1
+        else:
+            ranges += (handle, 1)
+    return ranges

@@ -1,0 +1,26 @@
+"""Methods that are written by hand: composites of ops, and names whose overloads need more than one look.
+
+Shared by the client's Tensor and the worker's Array, so that a gradient rule may call them too. One mixin per family.
+"""
+
+from __future__ import annotations
+
+from gradwire_protocol.composites.base import Number, ints
+from gradwire_protocol.composites.creation import CreationComposites
+from gradwire_protocol.composites.indexing import IndexingComposites
+from gradwire_protocol.composites.loss import LossComposites
+from gradwire_protocol.composites.matmul import MatmulComposites
+from gradwire_protocol.composites.pointwise import PointwiseComposites
+from gradwire_protocol.composites.reduction import ReductionComposites
+from gradwire_protocol.composites.shape import ShapeComposites
+
+__all__ = ["Composites", "Number", "ints"]
+
+
+class Composites(
+    PointwiseComposites, ReductionComposites, ShapeComposites, IndexingComposites, MatmulComposites, LossComposites,
+    CreationComposites,
+):
+    """All of them."""
+
+    __slots__ = ()

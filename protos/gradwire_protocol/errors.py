@@ -1,0 +1,102 @@
+"""The exceptions of gradwire, and how a failure on the worker becomes one on the client.
+
+    GradwireError(RuntimeError)
+    +-- ProtocolError                the two sides do not understand each other
+    |   +-- VersionMismatch          other protocol version or op table: update the older side
+    |   +-- BatchMalformed           a batch that does not decode to whole calls; nothing of it ran
+    |   +-- BatchConflict            a batch number that ran before, with other content; nothing of it ran
+    |   +-- UnknownOp                an op or signature number that was never declared
+    +-- HandleNotFound               a handle that this session does not hold (freed, foreign or never made)
+    +-- LimitExceeded                a bound of `limits` or of the worker's settings; says which, its limit and the use
+    +-- WorkerUnreachable(ConnectionError)   nobody answers at the address
+    +-- WorkerLost(ConnectionError)          the worker went away with its tensors
+    +-- WorkerDraining               the worker takes no new session
+    +-- KernelError                  a kernel broke its own contract: a bug of gradwire's, please report it
+    CheckpointError(OSError)         a file could not be written or is not a whole safetensors file
+
+Everything else that a call can raise is the class that PyTorch raises: RuntimeError, IndexError, TypeError, ValueError.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BatchConflict", "BatchMalformed", "CheckpointError", "GradwireError", "HandleNotFound", "KernelError", "LimitExceeded",
+    "ProtocolError", "UnknownOp", "VersionMismatch", "WorkerDraining", "WorkerLost", "WorkerUnreachable", "class_name",
+    "from_class_name",
+]  # fmt: skip
+
+
+class GradwireError(RuntimeError):
+    """Base of what gradwire itself refuses or loses. A RuntimeError, so that ported `except` clauses see it."""
+
+
+class ProtocolError(GradwireError):
+    """The two sides do not understand each other; nothing was applied."""
+
+
+class VersionMismatch(ProtocolError):
+    """The other side speaks another protocol version or op table. Update the older one."""
+
+
+class BatchMalformed(ProtocolError):
+    """A batch does not decode to whole calls. Nothing of it ran; the session goes on."""
+
+
+class BatchConflict(ProtocolError):
+    """A batch number was used before with other content, or skips one. Nothing of it ran; the session goes on."""
+
+
+class UnknownOp(ProtocolError):
+    """An op or a signature number was never declared in this session."""
+
+
+class HandleNotFound(GradwireError):
+    """This session holds no such handle: it was freed, belongs to another session, or was never made."""
+
+
+class LimitExceeded(GradwireError):
+    """A bound was reached. The message has the bound's name, its limit and the use."""
+
+
+class WorkerUnreachable(GradwireError, ConnectionError):
+    """Nobody answers at the address. Nothing was sent."""
+
+
+class WorkerLost(GradwireError, ConnectionError):
+    """The worker went away. Its tensors are gone; connect again and restore from the last saved state."""
+
+
+class WorkerDraining(GradwireError):
+    """The worker finishes its sessions and takes no new one. Connect to another worker."""
+
+
+class KernelError(GradwireError):
+    """A kernel returned what its shape rule did not promise: a bug of gradwire's, please report it."""
+
+
+class CheckpointError(OSError):
+    """A checkpoint could not be written whole, or a file is not one. The previous file is untouched."""
+
+
+# What may cross the wire by name. MemoryError and OverflowError come from kernels and from numbers that do not fit.
+_CLASSES: dict[str, type[Exception]] = {
+    cls.__name__: cls
+    for cls in (
+        RuntimeError, IndexError, TypeError, ValueError, NotImplementedError, MemoryError, OverflowError, ZeroDivisionError,
+        GradwireError, ProtocolError, VersionMismatch, BatchMalformed, BatchConflict, UnknownOp, HandleNotFound,
+        LimitExceeded, WorkerLost, WorkerDraining, KernelError,
+    )
+}  # fmt: skip
+
+
+def class_name(error: BaseException) -> str:
+    """Return the name under which an error crosses the wire: its nearest class that the table knows."""
+    for cls in type(error).__mro__:
+        if cls.__name__ in _CLASSES:
+            return cls.__name__
+    return "RuntimeError"
+
+
+def from_class_name(name: str, message: str) -> Exception:
+    """Return the error that a wire name stands for, with its message."""
+    return _CLASSES.get(name, RuntimeError)(message)

@@ -1,0 +1,38 @@
+"""Every bound of the protocol on one page, each with its reason."""
+
+from __future__ import annotations
+
+__all__ = [
+    "CHUNK_BYTES", "INLINE_BYTES", "MAX_BATCH_BYTES", "MAX_BATCH_CALLS", "MAX_MESSAGE_BYTES", "MAX_NDIM", "MAX_NUMEL",
+    "MAX_SIGNATURES", "MAX_UNACKED_BATCHES", "PROTOCOL_VERSION",
+]  # fmt: skip
+
+PROTOCOL_VERSION = 1
+
+# gRPC's own default. Kept, so that no proxy or peer needs other settings; larger tensors travel in chunks.
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+
+# Measured best on the bulk path: 1 MiB chunks written into memory made once.
+CHUNK_BYTES = 1024 * 1024
+
+# Up to here a tensor rides inside its batch or its acknowledgement; above it gets a stream of its own, so that calls do
+# not wait behind it.
+INLINE_BYTES = 64 * 1024
+
+# Leaves room for one more inline tensor and the columns below MAX_MESSAGE_BYTES.
+MAX_BATCH_BYTES = 1024 * 1024
+
+# Past about 200 calls a message no longer costs anything measurable per call.
+MAX_BATCH_CALLS = 256
+
+# Credits: how far a client may run ahead of its worker before it waits for acknowledgements.
+MAX_UNACKED_BATCHES = 32
+
+# Signatures that one session may intern; each is a few hundred bytes on the worker.
+MAX_SIGNATURES = 65_536
+
+# numpy's own bound on axes.
+MAX_NDIM = 64
+
+# Elements of one tensor; keeps every byte count inside a signed 64-bit integer.
+MAX_NUMEL = 1 << 56

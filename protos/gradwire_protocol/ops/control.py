@@ -1,0 +1,68 @@
+"""The `gw::` namespace: what ATen lacks. The worker's session runs these itself; they have no kernel."""
+
+from __future__ import annotations
+
+from gradwire_protocol.dtypes import DType, bool_
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.registry import control
+
+__all__ = ["NODE_META"]
+
+# What stands for the meta of a handle that names a graph node.
+NODE_META = Meta.of((0,), bool_)
+
+
+def _made(size: tuple[int, ...], dtype: DType, *rest: object) -> Meta:
+    if any(axis < 0 for axis in size):
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(size)}: {list(size)}")
+    return Meta.of(size, dtype)
+
+
+def _backward(
+    tensors: tuple[Meta, ...],
+    gradients: tuple[Meta | None, ...],
+    inputs: tuple[Meta, ...],
+    into: tuple[Meta | None, ...],
+    retain_graph: bool,
+    create_graph: bool,
+) -> tuple[Meta, ...]:
+    if len(tensors) != len(gradients) or len(inputs) != len(into):
+        raise RuntimeError(
+            f"backward needs a gradient (or None) per tensor and a target (or None) per input; got {len(tensors)} tensors "
+            f"with {len(gradients)} gradients and {len(inputs)} inputs with {len(into)} targets"
+        )
+    return tuple(
+        Meta.of(meta.shape, meta.dtype) for meta, target in zip(inputs, into, strict=True) if target is None
+    )
+
+
+def _nothing(*arguments: object) -> tuple[()]:
+    return ()
+
+
+# The next inline tensor of the batch; the next finished upload.
+control("gw::constant(int[] size, ScalarType dtype) -> Tensor", _made)
+control("gw::upload(int[] size, ScalarType dtype, SymInt upload) -> Tensor", _made)
+
+# Answers with the elements.
+control("gw::fetch(Tensor self) -> Tensor", _nothing)
+
+# Gradients of `inputs`: added to `into` where that is given, else new tensors. With create_graph it answers an outline.
+control(
+    "gw::backward(Tensor[] tensors, Tensor?[] gradients, Tensor[] inputs, Tensor(a!)?[] into, bool retain_graph, "
+    "bool create_graph) -> Tensor[]",
+    _backward,
+    heavy=True,
+)
+
+# Handles for graph nodes, so that a user may walk `grad_fn` and read `_saved_*`.
+control("gw::grad_fn(Tensor self) -> Tensor", lambda self: NODE_META)
+control("gw::next_function(Tensor node, int index) -> Tensor", lambda node, index: NODE_META)
+control("gw::saved(Tensor node, str name, int index, int[] size, ScalarType dtype) -> Tensor",
+        lambda node, name, index, size, dtype: Meta.of(size, dtype))  # fmt: skip
+
+# `tensor.data = source`: the handle shows the source's memory from here on.
+control("gw::set_data(Tensor self, Tensor source) -> Tensor", _nothing)
+
+# `tensor.data`: the same memory with a version counter of its own.
+control("gw::data(Tensor self) -> Tensor", lambda self: self)

@@ -1,0 +1,3 @@
+"""Declarations of the indexing family."""
+
+from __future__ import annotations

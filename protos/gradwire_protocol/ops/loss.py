@@ -1,0 +1,3 @@
+"""Declarations of the loss family."""
+
+from __future__ import annotations

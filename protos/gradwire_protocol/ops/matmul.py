@@ -1,0 +1,3 @@
+"""Declarations of the matmul family."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Declarations of the normalization family."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Declarations of the update family."""
+
+from __future__ import annotations

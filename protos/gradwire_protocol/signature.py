@@ -1,0 +1,186 @@
+"""An op with everything about one call that does not vary: interned once per session, then sent by number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from gradwire_protocol.dtypes import DType
+from gradwire_protocol.meta import Meta, View
+from gradwire_protocol.registry import Op
+from gradwire_protocol.schema import Argument, Kind
+
+__all__ = ["Signature", "default_dtype", "resolve", "tensor_span", "using_default"]
+
+_NUMBER = (bool, int, float, complex)
+_default_dtype: list[DType] = []  # a stack: rules may resolve nested calls
+
+
+def default_dtype() -> DType:
+    """Return the default float dtype in force while a shape rule runs."""
+    return _default_dtype[-1]
+
+
+@contextmanager
+def using_default(dtype: DType) -> Iterator[None]:
+    """Let shape rules run with `dtype` as the default float dtype."""
+    _default_dtype.append(dtype)
+    try:
+        yield
+    finally:
+        _default_dtype.pop()
+
+
+class Signature:
+    """An op, the metas of its tensors, its statics, and what follows from them.
+
+    `needs` has bit i set where flattened tensor input i requires grad; 0 means that no node is recorded. `kinds` are the
+    Python types of the numbers that vary. `outputs` are the metas of new tensors, `offsets` those of views (else None).
+    """
+
+    __slots__ = (
+        "default", "kept", "kernel", "kinds", "lengths", "metas", "needs", "number", "offsets", "op", "outputs", "returns_list",
+        "statics", "written",
+    )  # fmt: skip
+
+    op: Op
+    metas: tuple[Meta | None, ...]
+    statics: tuple[Any, ...]
+    kinds: tuple[type, ...]
+    lengths: tuple[int, ...]
+    needs: int
+    default: DType
+    outputs: tuple[Meta, ...]
+    offsets: tuple[int, ...] | None
+    returns_list: bool
+    kept: tuple[str, ...]
+    written: tuple[int, ...]  # the flattened tensor inputs that the call writes to
+    number: int
+    kernel: Any
+
+    @property
+    def float_count(self) -> int:
+        """Return how many entries of the batch's float column one call uses."""
+        return sum(1 if kind is float else 2 for kind in self.kinds if kind in (float, complex))
+
+    @property
+    def int_count(self) -> int:
+        """Return how many entries of the batch's integer column one call uses."""
+        return sum(kind in (int, bool) for kind in self.kinds)
+
+    def __repr__(self) -> str:
+        arguments = ", ".join("None" if meta is None else str(meta) for meta in self.metas)
+        return f"{self.op.name}({arguments}{''.join(f', {value!r}' for value in self.statics)})"
+
+
+def _check_static(op: Op, argument: Argument, value: Any) -> None:
+    if value is None and argument.optional:
+        return
+    expected = {"int": int, "bool": bool, "str": str, "ScalarType": DType, "int[]": tuple, "bool[]": tuple}
+    wanted = expected.get(argument.type, tuple)
+    right = isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
+    if right and argument.type == "int[]":
+        right = all(isinstance(item, int) and not isinstance(item, bool) for item in value)
+    if not right:
+        got = f"tuple containing {value!r}" if wanted is tuple and isinstance(value, tuple) else type(value).__name__
+        kind = {"int[]": "tuple of ints", "ScalarType": "gradwire.dtype"}.get(argument.type, argument.type)
+        raise TypeError(f"{op.schema.name}(): argument '{argument.name}' must be {kind}, not {got}")
+
+
+def _check(op: Op, metas: Sequence[Meta | None], statics: Sequence[Any], kinds: Sequence[type], lengths: Sequence[int]) -> None:
+    """Check the arguments against the schema's types, so that a shape rule sees only what it declares."""
+    tensor, statics_left, kinds_left, lengths_left = 0, iter(statics), iter(kinds), iter(lengths)
+    for argument in op.arguments:
+        if argument.kind is Kind.STATIC:
+            _check_static(op, argument, next(statics_left))
+        elif argument.kind is Kind.SCALAR:
+            kind = next(kinds_left)
+            if kind not in _NUMBER and not (argument.optional and kind is type(None)):
+                wanted = "Number" if argument.type == "Scalar" else argument.type
+                raise TypeError(f"{op.schema.name}(): argument '{argument.name}' must be {wanted}, not {kind.__name__}")
+        else:
+            count = next(lengths_left) if argument.kind is Kind.TENSOR_LIST else 1
+            absent_allowed = argument.optional or argument.element_optional
+            if not absent_allowed and any(meta is None for meta in metas[tensor : tensor + count]):
+                raise TypeError(f"{op.schema.name}(): argument '{argument.name}' must be Tensor, not NoneType")
+            tensor += count
+
+
+def resolve(
+    op: Op,
+    metas: tuple[Meta | None, ...],
+    statics: tuple[Any, ...],
+    kinds: tuple[type, ...],
+    lengths: tuple[int, ...],
+    needs: int,
+    default: DType,
+) -> Signature:
+    """Run the shape rule of one call and return its signature; raise what PyTorch raises for bad arguments."""
+    _check(op, metas, statics, kinds, lengths)
+    with using_default(default):
+        inferred = op.infer(*op.arrange(metas, statics, kinds, lengths))
+    results = inferred if type(inferred) is tuple else (inferred,)
+    signature = Signature()
+    signature.op, signature.metas, signature.statics, signature.kinds = op, metas, statics, kinds
+    signature.lengths, signature.default = lengths, default
+    signature.returns_list = any(result.type == "Tensor[]" for result in op.schema.returns)
+    signature.outputs = tuple(r.meta if isinstance(r, View) else r for r in results)
+    signature.offsets = tuple(r.offset for r in results) if op.is_view else None
+    written = signature.outputs or metas[:1]
+    signature.needs = needs & differentiable_mask(op, lengths) if _any_differentiable(written) else 0
+    signature.kept = kept_names(op, signature.needs, lengths)
+    signature.written = _written(op, lengths) if op.writes else ()
+    signature.number, signature.kernel = 0, None
+    return signature
+
+
+def _any_differentiable(metas: Sequence[Meta | None]) -> bool:
+    return any(meta is not None and meta.dtype.is_differentiable for meta in metas)
+
+
+def differentiable_mask(op: Op, lengths: tuple[int, ...]) -> int:
+    """Return the bits of the flattened tensor inputs that the op has a gradient for."""
+    mask = 0
+    for name in op.differentiable:
+        first, count = tensor_span(op, name, lengths)
+        mask |= ((1 << count) - 1) << first
+    return mask
+
+
+def _written(op: Op, lengths: tuple[int, ...]) -> tuple[int, ...]:
+    indices: list[int] = []
+    for argument in op.arguments:
+        if argument.is_written:
+            first, count = tensor_span(op, argument.name, lengths)
+            indices.extend(range(first, first + count))
+    return tuple(indices)
+
+
+def kept_names(op: Op, needs: int, lengths: tuple[int, ...]) -> tuple[str, ...]:
+    """Return what a node must keep for the gradients of just those inputs that require one."""
+    if not needs:
+        return ()
+    needed: dict[str, None] = {}
+    for name, kept in op.differentiable.items():
+        first, count = tensor_span(op, name, lengths)
+        if needs >> first & ((1 << count) - 1):
+            needed.update(dict.fromkeys(kept))
+    return tuple(needed)
+
+
+def tensor_span(op: Op, name: str, lengths: tuple[int, ...]) -> tuple[int, int]:
+    """Return (first index, count) of a tensor argument among the flattened tensors."""
+    first, listed = 0, 0
+    for argument in op.arguments:
+        if argument.kind is Kind.TENSOR:
+            count = 1
+        elif argument.kind is Kind.TENSOR_LIST:
+            count = lengths[listed]
+            listed += 1
+        else:
+            continue
+        if argument.name == name:
+            return first, count
+        first += count
+    raise KeyError(name)

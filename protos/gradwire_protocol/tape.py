@@ -1,0 +1,377 @@
+"""The autograd graph's outline: nodes, edges, kept values, versions, views. Both sides build it from the same calls.
+
+The client's `Tensor` and the worker's `Array` are both `Variable`s; this file does not know which of them it handles, so
+the two graphs cannot drift apart, and an error found here is raised at the user's line by the client and, were a client
+to lie, by the worker too. Values live on the worker only. Semantics: pytorch/torch/csrc/autograd (variable.h, saved_variable.h).
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.registry import OPS, torch_type_name
+from gradwire_protocol.signature import Signature, resolve, tensor_span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "CopySlices", "Edge", "Kept", "Node", "Storage", "Variable", "bind_view", "check_inplace", "gradient_edge", "plan", "raise_versions", "reach",
+    "record", "record_inplace", "refresh",
+]  # fmt: skip
+
+_orders = count(1)
+
+
+class Storage:
+    """The memory that a tensor and its views share, as far as autograd sees it: a version that in-place ops raise."""
+
+    __slots__ = ("version",)
+
+    def __init__(self) -> None:
+        """Start at version 0, as PyTorch does."""
+        self.version = 0
+
+
+class Variable:
+    """What autograd knows of a tensor. `base` is the tensor that a differentiable view views; views never chain."""
+
+    __slots__ = (
+        "__weakref__", "base", "base_node", "leaf_requires_grad", "meta", "node", "offset", "output_nr", "storage", "view_kind",
+    )  # fmt: skip
+
+    meta: Meta
+    storage: Storage
+    offset: int  # in elements, from the start of the storage
+    node: Node | None
+    output_nr: int
+    leaf_requires_grad: bool
+    base: Variable | None
+    base_node: Node | None  # base.node when `node` was made: another one there means that `node` is out of date
+    view_kind: str  # "", or why PyTorch forbids in-place ops on this view: "multiple outputs", "no_grad"
+
+    def kept_output(self) -> Any:
+        """Return what a node may hold of its own output without holding itself; the worker: a detached alias."""
+        return None
+
+
+class Kept(NamedTuple):
+    """A value that a node keeps, with the version it must still have when backward reads it."""
+
+    value: Any
+    storage: Storage
+    version: int
+    output: int  # which output of the node this is, or -1 for an input
+
+
+class Edge(NamedTuple):
+    """Where a gradient goes: output `output_nr` of a node, or a leaf (then 0)."""
+
+    target: Node | Variable
+    output_nr: int
+
+
+class Node:
+    """One recorded call. `order` grows with time, so a node's inputs always have smaller ones."""
+
+    __slots__ = ("__weakref__", "edges", "freed", "kept", "order", "scalars", "signature")
+
+    signature: Signature
+    scalars: tuple[Any, ...]  # the numbers that vary, of this call; the client keeps none
+    order: int
+    edges: tuple[Edge | None, ...]  # one per flattened tensor input; None where no gradient is needed
+    kept: dict[str, Any]  # name -> Kept, or tuple of Kept for a tensor list
+    freed: bool
+
+    def __init__(
+        self, signature: Signature, edges: tuple[Edge | None, ...], scalars: tuple[Any, ...] = ()
+    ) -> None:
+        """Record a call of `signature`."""
+        self.signature = signature
+        self.scalars = scalars
+        self.order = next(_orders)
+        self.edges = edges
+        self.kept = {}
+        self.freed = False
+
+    @property
+    def name(self) -> str:
+        """Return PyTorch's name of the node, such as `MulBackward0`."""
+        return self.signature.op.node_name
+
+    @property
+    def output_metas(self) -> tuple[Meta, ...]:
+        """Return the metas of the recorded call's outputs."""
+        return self.signature.outputs or (self.signature.metas[0],)  # type: ignore[return-value]
+
+    def kept_values(self) -> Iterable[Kept]:
+        """Return every kept value, those of lists included."""
+        for kept in self.kept.values():
+            if type(kept) is Kept:
+                yield kept
+            else:
+                yield from kept
+
+    def release(self) -> None:
+        """Forget the kept values after a backward that does not retain the graph."""
+        if self.kept:
+            self.kept = {}
+            self.freed = True
+
+    def check(self) -> None:
+        """Raise RuntimeError if backward cannot run here: values freed, or changed since they were kept."""
+        if self.freed:
+            raise RuntimeError(
+                "Trying to backward through the graph a second time (or directly access saved tensors after they have "
+                "already been freed). Saved intermediate values of the graph are freed when you call .backward() or "
+                "autograd.grad(). Specify retain_graph=True if you need to backward through the graph a second time or "
+                "if you need to access saved tensors after calling backward."
+            )
+        for kept in self.kept_values():
+            if kept.storage.version != kept.version:
+                raise RuntimeError(self._modified(kept))
+
+    def _modified(self, kept: Kept) -> str:
+        value = kept.value
+        meta = value.meta if value is not None else self.output_metas[max(kept.output, 0)]
+        if kept.output >= 0:
+            origin = f", which is output {kept.output} of {self.name},"
+        elif value is not None and value.node is not None:
+            origin = f", which is output {value.output_nr} of {value.node.name},"
+        else:
+            origin = ""
+        return (
+            "one of the variables needed for gradient computation has been modified by an inplace operation: "
+            f"[torch.{torch_type_name(meta.dtype)}Tensor {list(meta.shape)}]{origin} is at version "
+            f"{kept.storage.version}; expected version {kept.version} instead. Hint: enable anomaly detection to find "
+            "the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+        )
+
+
+class CopySlices(Node):
+    """The node of a tensor one of whose views was written to: runs `function` on the view's part of the gradient."""
+
+    __slots__ = ("function", "offset", "view")
+
+    function: Node
+    view: Meta
+    offset: int
+
+    @property
+    def name(self) -> str:
+        """Return PyTorch's name."""
+        return "CopySlices"
+
+    @property
+    def output_metas(self) -> tuple[Meta, ...]:
+        """Return the meta of the viewed tensor."""
+        return (self.signature.metas[0],)  # type: ignore[return-value]
+
+    def kept_values(self) -> Iterable[Kept]:
+        """Return what the in-place op kept."""
+        return self.function.kept_values()
+
+    def release(self) -> None:
+        """Forget what the in-place op kept."""
+        self.function.release()
+        self.freed = self.function.freed
+
+
+def as_strided_signature(base: Meta, view: Meta, offset: int) -> Signature:
+    """Return the signature of the `as_strided` call that makes `view` of a contiguous `base`."""
+    statics = (view.shape, view.strides, offset)
+    return resolve(OPS["as_strided"], (base,), statics, (), (), 1, base.dtype)
+
+
+def refresh(view: Variable) -> None:
+    """Give a view whose base was written to since a node that goes through the base's present one."""
+    base = view.base
+    if base is None or base.node is view.base_node:
+        return
+    view.base_node = base.node
+    signature = as_strided_signature(base.meta, view.meta, view.offset - base.offset)
+    view.node = Node(signature, (gradient_edge(base),))
+    view.output_nr = 0
+
+
+def gradient_edge(variable: Variable) -> Edge | None:
+    """Return where a gradient of `variable` goes, or None if it requires none."""
+    if variable.base is not None:
+        refresh(variable)
+    if variable.node is not None:
+        return Edge(variable.node, variable.output_nr)
+    return Edge(variable, 0) if variable.leaf_requires_grad else None
+
+
+def _keep_inputs(node: Node, inputs: Sequence[Variable | None]) -> None:
+    signature = node.signature
+    for name in signature.kept:
+        if name.startswith("result"):
+            continue
+        first, size = tensor_span(signature.op, name, signature.lengths)
+        values = tuple(
+            Kept(value, value.storage, value.storage.version, -1)
+            for value in inputs[first : first + size]
+            if value is not None
+        )
+        if signature.op.arguments[signature.op.positions[name]].type == "Tensor[]":
+            node.kept[name] = values
+        elif values:
+            node.kept[name] = values[0]
+
+
+def _keep_outputs(node: Node, outputs: Sequence[Variable]) -> None:
+    for name in node.signature.kept:
+        if name.startswith("result"):
+            number = int(name[6:] or 0)
+            output = outputs[number]
+            node.kept[name] = Kept(output.kept_output(), output.storage, output.storage.version, number)
+
+
+def _edges(signature: Signature, inputs: Sequence[Variable | None]) -> tuple[Edge | None, ...]:
+    needs = signature.needs
+    return tuple(
+        gradient_edge(variable) if needs >> index & 1 and variable is not None else None
+        for index, variable in enumerate(inputs)
+    )
+
+
+def record(
+    signature: Signature,
+    inputs: Sequence[Variable | None],
+    outputs: Sequence[Variable],
+    scalars: tuple[Any, ...] = (),
+) -> None:
+    """Record a call that made new tensors: each differentiable one becomes an output of its node."""
+    node = Node(signature, _edges(signature, inputs), scalars)
+    if signature.kept:
+        _keep_inputs(node, inputs)
+        _keep_outputs(node, outputs)
+    for number, output in enumerate(outputs):
+        if output.meta.dtype.is_differentiable:
+            output.node = node
+            output.output_nr = number
+
+
+def bind_view(view: Variable, viewed: Variable, multiple: bool, recording: bool) -> None:
+    """Make `view` a differentiable view of what `viewed` itself views, or of `viewed`."""
+    base = viewed.base if viewed.base is not None else viewed
+    view.base = base
+    view.base_node = base.node
+    view.view_kind = viewed.view_kind or ("multiple outputs" if multiple else "" if recording else "no_grad")
+
+
+def check_inplace(self: Variable, requires_grad: bool) -> None:
+    """Refuse an in-place op that autograd cannot express, in PyTorch's words. `requires_grad`: of any of its inputs."""
+    if not requires_grad:
+        return
+    if self.base is not None:
+        if self.view_kind:
+            raise RuntimeError(_forbidden_view(self))
+        if self.base.node is None and self.base.leaf_requires_grad:
+            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    elif self.node is None and self.leaf_requires_grad:
+        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+
+
+def _forbidden_view(self: Variable) -> str:
+    if self.view_kind == "no_grad":
+        return (
+            "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use "
+            "case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the "
+            "inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside "
+            "(if you want the inplace to be tracked)."
+        )
+    name = self.node.name if self.node is not None else "UnbindBackward0"
+    return (
+        f"Output {self.output_nr} of {name} is a view and is being modified inplace. This view is the output of a function "
+        "that returns multiple views. Such functions do not allow the output views to be modified inplace. You should "
+        "replace the inplace operation by an out-of-place one."
+    )
+
+
+def record_inplace(
+    signature: Signature, inputs: Sequence[Variable | None], original: Any, scalars: tuple[Any, ...] = ()
+) -> None:
+    """Record a call that wrote to its first input, and raise that one's version.
+
+    `original` is the copy that the worker made of `self` before the write, where a gradient needs it; the client has none.
+    """
+    self = inputs[0]
+    assert self is not None
+    node = Node(signature, _edges(signature, inputs), scalars)
+    if signature.kept:
+        # Before the version is raised: an input that shares memory with `self` is stale from here on.
+        _keep_inputs(node, inputs)
+        if "self" in node.kept:
+            node.kept["self"] = Kept(original, Storage(), 0, -1)
+    self.storage.version += 1
+    _keep_outputs(node, (self,))
+    if self.base is None:
+        self.node, self.output_nr, self.leaf_requires_grad = node, 0, False
+        return
+    base = self.base
+    slices = CopySlices(as_strided_signature(base.meta, self.meta, self.offset - base.offset), ())
+    slices.function, slices.view, slices.offset = node, self.meta, self.offset - base.offset
+    slices.edges = (gradient_edge(base), *node.edges[1:])
+    base.node, base.output_nr, base.leaf_requires_grad = slices, 0, False
+    refresh(self)
+
+
+def raise_versions(signature: Signature, inputs: Sequence[Variable | None]) -> None:
+    """Count a write on every tensor that an unrecorded call writes to."""
+    for index in signature.written:
+        variable = inputs[index]
+        if variable is not None:
+            variable.storage.version += 1
+
+
+def plan(roots: Iterable[Edge | None], targets: Sequence[Edge] | None = None) -> list[Node]:
+    """Return the nodes that a backward from `roots` runs, in running order (latest recorded first, as PyTorch).
+
+    With `targets`, only nodes on a path to one of them; a target node itself runs only if another lies behind it.
+    """
+    stack = [edge.target for edge in roots if edge is not None and isinstance(edge.target, Node)]
+    seen = set(stack)
+    nodes = list(seen)
+    while stack:
+        for edge in stack.pop().edges:
+            if edge is not None and edge.target not in seen and isinstance(edge.target, Node):
+                seen.add(edge.target)
+                nodes.append(edge.target)
+                stack.append(edge.target)
+    nodes.sort(key=_order, reverse=True)
+    return nodes if targets is None else _towards(nodes, targets)
+
+
+def _order(node: Node) -> int:
+    return node.order
+
+
+def _towards(nodes: list[Node], targets: Sequence[Edge]) -> list[Node]:
+    wanted = {id(edge.target) for edge in targets}
+    running: set[int] = set()
+    for node in reversed(nodes):
+        if any(edge and (id(edge.target) in wanted or id(edge.target) in running) for edge in node.edges):
+            running.add(id(node))
+    return [node for node in nodes if id(node) in running]
+
+
+def reach(roots: Iterable[Edge | None]) -> tuple[list[Node], list[Variable]]:
+    """Return the nodes and leaves that `roots` lead to, in an order that is the same on both sides.
+
+    By it a graph that one side made is described to the other: an old node or leaf is named by its index here.
+    """
+    edges = list(roots)
+    nodes = plan(edges)
+    leaves: dict[int, Variable] = {}
+    for edge in edges:
+        if edge is not None and not isinstance(edge.target, Node):
+            leaves.setdefault(id(edge.target), edge.target)
+    for node in nodes:
+        for edge in node.edges:
+            if edge is not None and not isinstance(edge.target, Node):
+                leaves.setdefault(id(edge.target), edge.target)
+    return nodes, list(leaves.values())

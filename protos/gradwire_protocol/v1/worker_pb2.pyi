@@ -1,0 +1,99 @@
+from gradwire_protocol.v1 import tensor_pb2 as _tensor_pb2
+from gradwire_protocol.v1 import call_pb2 as _call_pb2
+from gradwire_protocol.v1 import failure_pb2 as _failure_pb2
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Hello(_message.Message):
+    __slots__ = ("protocol_version", "op_table_digest", "client")
+    PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    OP_TABLE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    protocol_version: int
+    op_table_digest: bytes
+    client: str
+    def __init__(self, protocol_version: _Optional[int] = ..., op_table_digest: _Optional[bytes] = ..., client: _Optional[str] = ...) -> None: ...
+
+class Welcome(_message.Message):
+    __slots__ = ("session", "token", "incarnation", "device", "fingerprint", "max_unacked_batches", "max_inline_bytes")
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    MAX_UNACKED_BATCHES_FIELD_NUMBER: _ClassVar[int]
+    MAX_INLINE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    session: str
+    token: bytes
+    incarnation: str
+    device: str
+    fingerprint: str
+    max_unacked_batches: int
+    max_inline_bytes: int
+    def __init__(self, session: _Optional[str] = ..., token: _Optional[bytes] = ..., incarnation: _Optional[str] = ..., device: _Optional[str] = ..., fingerprint: _Optional[str] = ..., max_unacked_batches: _Optional[int] = ..., max_inline_bytes: _Optional[int] = ...) -> None: ...
+
+class ClientFrame(_message.Message):
+    __slots__ = ("hello", "batch")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    hello: Hello
+    batch: _call_pb2.Batch
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., batch: _Optional[_Union[_call_pb2.Batch, _Mapping]] = ...) -> None: ...
+
+class WorkerFrame(_message.Message):
+    __slots__ = ("welcome", "ack", "refused")
+    WELCOME_FIELD_NUMBER: _ClassVar[int]
+    ACK_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    welcome: Welcome
+    ack: _call_pb2.Ack
+    refused: _failure_pb2.Failure
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[_call_pb2.Ack, _Mapping]] = ..., refused: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ...) -> None: ...
+
+class UploadHeader(_message.Message):
+    __slots__ = ("token", "upload", "meta")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    UPLOAD_FIELD_NUMBER: _ClassVar[int]
+    META_FIELD_NUMBER: _ClassVar[int]
+    token: bytes
+    upload: int
+    meta: _tensor_pb2.TensorMeta
+    def __init__(self, token: _Optional[bytes] = ..., upload: _Optional[int] = ..., meta: _Optional[_Union[_tensor_pb2.TensorMeta, _Mapping]] = ...) -> None: ...
+
+class UploadChunk(_message.Message):
+    __slots__ = ("header", "data")
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    header: UploadHeader
+    data: bytes
+    def __init__(self, header: _Optional[_Union[UploadHeader, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class UploadReply(_message.Message):
+    __slots__ = ("received_bytes", "failure")
+    RECEIVED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    received_bytes: int
+    failure: _failure_pb2.Failure
+    def __init__(self, received_bytes: _Optional[int] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ...) -> None: ...
+
+class DownloadRequest(_message.Message):
+    __slots__ = ("token", "handle")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    HANDLE_FIELD_NUMBER: _ClassVar[int]
+    token: bytes
+    handle: int
+    def __init__(self, token: _Optional[bytes] = ..., handle: _Optional[int] = ...) -> None: ...
+
+class DownloadChunk(_message.Message):
+    __slots__ = ("meta", "data", "failure")
+    META_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    meta: _tensor_pb2.TensorMeta
+    data: bytes
+    failure: _failure_pb2.Failure
+    def __init__(self, meta: _Optional[_Union[_tensor_pb2.TensorMeta, _Mapping]] = ..., data: _Optional[bytes] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ...) -> None: ...

@@ -1,0 +1,185 @@
+"""The backward pass: walk the plan, run gradient rules, sum gradients back to their inputs' shapes.
+
+Iterative, so a chain of any length works. With `create_graph` the rules' own calls are recorded, since they are ordinary
+differentiable calls. Nothing outside is changed until the walk is complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gradwire_protocol.dtypes import Category
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.signature import tensor_span
+from gradwire_protocol.tape import CopySlices, Edge, Kept, Node, plan
+
+from gradwire_server.engine import Array, Engine
+from gradwire_server.rules import gradient_for
+
+__all__ = ["Call", "gradients"]
+
+Key = tuple[int, int]  # (id of a node or leaf, output number)
+
+
+class Call:
+    """What a gradient rule sees of the recorded call: kept values and arguments by name, metas, what is needed."""
+
+    __slots__ = ("_node", "grads")
+
+    def __init__(self, node: Node, grads: Sequence[Array | None]) -> None:
+        """View `node` while the gradients of its outputs are `grads` (None where an output had no use)."""
+        self._node = node
+        self.grads = grads
+
+    def __getattr__(self, name: str) -> Any:
+        node = self._node
+        kept = node.kept.get(name)
+        if kept is not None:
+            return _unpack(node, kept) if type(kept) is Kept else tuple(_unpack(node, item) for item in kept)
+        signature = node.signature
+        op = signature.op
+        position = op.positions.get(name)
+        if position is None:
+            raise AttributeError(f"{op.name} keeps no {name!r}; declare it in the contract's keeps")
+        if op.arguments[position].type.startswith("Tensor"):
+            if op.arguments[position].optional and self.meta(name) is None:
+                return None
+            raise AttributeError(f"{op.name} did not keep {name!r}; declare it in the contract's keeps")
+        values = op.arrange(signature.metas, signature.statics, node.scalars, signature.lengths)
+        return values[position]
+
+    def meta(self, name: str) -> Any:
+        """Return the meta of a tensor argument (a tuple of them for a list)."""
+        signature = self._node.signature
+        position = signature.op.positions[name]
+        return signature.op.arrange(signature.metas, signature.statics, signature.kinds, signature.lengths)[position]
+
+    def output_meta(self, number: int = 0) -> Meta:
+        """Return the meta of an output."""
+        return self._node.output_metas[number]
+
+    def needs(self, name: str) -> bool:
+        """Return whether a gradient of the named argument (any of a list) is wanted."""
+        first, count = tensor_span(self._node.signature.op, name, self._node.signature.lengths)
+        return any(self._node.edges[first : first + count])
+
+
+def _unpack(node: Node, kept: Kept) -> Array:
+    value: Array = kept.value
+    if kept.output < 0:
+        return value
+    output = value.alias()
+    output.node, output.output_nr = node, kept.output
+    return output
+
+
+def _to_input(gradient: Array, meta: Meta) -> Array:
+    """Undo broadcasting and promotion: sum over broadcast axes, cast to the input's dtype."""
+    if gradient.meta.shape != meta.shape:
+        gradient = gradient.sum_to_size(meta.shape)
+    if gradient.meta.dtype is not meta.dtype:
+        if gradient.meta.dtype.is_complex and meta.dtype.category < Category.COMPLEX:
+            gradient = gradient.real()
+        if gradient.meta.dtype is not meta.dtype:
+            gradient = gradient._to_dtype(meta.dtype)
+    return gradient
+
+
+def _run_rules(node: Node, grads: Sequence[Array | None]) -> list[Array | None]:
+    """Run the gradient rules of an op's node: one gradient per flattened tensor input."""
+    signature = node.signature
+    call = Call(node, grads)
+    rules = gradient_for(signature.op)
+    first_gradient = grads[0]
+    joint = rules.joint(first_gradient, call) if rules.joint is not None else None
+    results: list[Array | None] = [None] * len(node.edges)
+    for name in signature.op.differentiable:
+        first, count = tensor_span(signature.op, name, signature.lengths)
+        if not any(node.edges[first : first + count]):
+            continue
+        found = joint.get(name) if joint is not None else rules.rules[name](first_gradient, call)
+        values = found if isinstance(found, tuple | list) else (found,) * count
+        for index, value in enumerate(values, first):
+            meta = signature.metas[index]
+            if value is not None and meta is not None and node.edges[index] is not None:
+                results[index] = _to_input(value, meta)
+    return results
+
+
+def _run_slices(node: CopySlices, grads: Sequence[Array | None]) -> list[Array | None]:
+    g = grads[0]
+    assert g is not None
+    geometry = (node.view.shape, node.view.strides, node.offset)
+    inner = _run_rules(node.function, [g.as_strided(*geometry).clone()])
+    into_view = inner[0] if inner[0] is not None else g.new_zeros(node.view.shape)
+    into_base = g.as_strided_scatter(into_view, *geometry) if node.edges[0] is not None else None
+    return [into_base, *inner[1:]]
+
+
+def run_node(node: Node, grads: Sequence[Array | None]) -> list[Array | None]:
+    """Return the gradients of a node's inputs, given those of its outputs."""
+    node.check()
+    if isinstance(node, CopySlices):
+        return _run_slices(node, grads)
+    needed = list(grads)
+    if needed[0] is None:
+        # Rules may rely on the first output's gradient; PyTorch materialises it as zeros too.
+        template = next(g for g in needed if g is not None)
+        meta = node.output_metas[0]
+        needed[0] = template.new_zeros(meta.shape, dtype=meta.dtype)
+    return _run_rules(node, needed)
+
+
+class _Sums:
+    """Gradients that arrived so far, by where they go."""
+
+    def __init__(self) -> None:
+        self.found: dict[Key, Array] = {}
+
+    def add(self, edge: Edge, gradient: Array) -> None:
+        key = (id(edge.target), edge.output_nr)
+        held = self.found.get(key)
+        self.found[key] = gradient if held is None else held.add(gradient)
+
+
+def gradients(
+    engine: Engine,
+    roots: Sequence[Edge | None],
+    seeds: Sequence[Array],
+    targets: Sequence[Edge],
+    *,
+    retain_graph: bool,
+    create_graph: bool,
+) -> list[Array | None]:
+    """Return the gradient that arrives at each target edge, None where none does.
+
+    The plan is the client's own, so both run and free the same nodes. Raises what `Node.check` raises.
+    """
+    nodes = plan(roots, targets)
+    sums = _Sums()
+    previous = engine.recording
+    engine.recording = create_graph
+    try:
+        for edge, seed in zip(roots, seeds, strict=True):
+            if edge is not None:
+                sums.add(edge, seed)
+        wanted = {(id(edge.target), edge.output_nr) for edge in targets}
+        for node in nodes:
+            _step(node, sums, wanted)
+    finally:
+        engine.recording = previous
+    if not retain_graph:
+        for node in nodes:
+            node.release()
+    return [sums.found.get((id(edge.target), edge.output_nr)) for edge in targets]
+
+
+def _step(node: Node, sums: _Sums, wanted: set[Key]) -> None:
+    keys = [(id(node), number) for number in range(len(node.output_metas))]
+    grads = [sums.found.get(key) if key in wanted else sums.found.pop(key, None) for key in keys]
+    if all(g is None for g in grads):
+        return
+    for edge, gradient in zip(node.edges, run_node(node, grads), strict=True):
+        if edge is not None and gradient is not None:
+            sums.add(edge, gradient)

@@ -1,0 +1,243 @@
+"""The `gw::` ops: calls that reach into the session or the graph, and so have no kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gradwire_protocol import codec, limits
+from gradwire_protocol.dtypes import DType
+from gradwire_protocol.errors import BatchMalformed, HandleNotFound
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.signature import Signature
+from gradwire_protocol.tape import Edge, Kept, Node, Storage, Variable, gradient_edge, reach
+from gradwire_protocol.v1 import call_pb2
+
+from gradwire_server.backward import gradients
+from gradwire_server.engine import Array
+from gradwire_server.store import PinnedNode
+
+if TYPE_CHECKING:
+    from gradwire_server.session import Run, Session
+
+__all__ = ["CONTROLS"]
+
+Results = Sequence[Any]
+CONTROLS: dict[str, Callable[..., Results]] = {}
+
+
+def _control(function: Callable[..., Results]) -> Callable[..., Results]:
+    CONTROLS["gw::" + function.__name__] = function
+    return function
+
+
+@_control
+def constant(session: Session, run: Run, signature: Signature, size: tuple[int, ...], dtype: DType) -> Results:
+    """Take the next inline tensor of the batch."""
+    meta = signature.outputs[0]
+    data = run.next_tensor(meta)
+    return (session.engine.new(session.from_bytes(data, meta), meta),)
+
+
+@_control
+def upload(session: Session, run: Run, signature: Signature, size: tuple[int, ...], dtype: DType, upload: int) -> Results:
+    """Take a finished upload off the bulk plane."""
+    meta = signature.outputs[0]
+    host = session.uploads.pop(upload, None)
+    if host is None or host.shape != meta.shape or host.dtype != meta.dtype.numpy:
+        raise HandleNotFound(f"upload {upload} needs to be finished with {meta} before its call; it is not; send it again")
+    return (session.engine.new(session.engine.backend.from_host(host), meta),)
+
+
+@_control
+def fetch(session: Session, run: Run, signature: Signature, self: Array) -> Results:
+    """Answer with the elements, or tell the client to use the bulk plane."""
+    meta = codec.encode_meta(Meta.of(self.meta.shape, self.meta.dtype))
+    if self.meta.nbytes > limits.INLINE_BYTES:
+        run.answer(call_pb2.Value(meta=meta, large=True))
+    else:
+        run.answer(call_pb2.Value(meta=meta, data=session.engine.backend.to_host(self.data).tobytes()))
+    return ()
+
+
+@_control
+def grad_fn(session: Session, run: Run, signature: Signature, self: Array) -> Results:
+    """Pin the node that made a tensor."""
+    edge = gradient_edge(self)
+    if edge is None:
+        raise RuntimeError("a tensor must require grad to have a grad_fn; this one does not")
+    return (PinnedNode(_target(edge)),)
+
+
+def _target(edge: Edge) -> Node | Array:
+    if isinstance(edge.target, Node):
+        return edge.target
+    assert isinstance(edge.target, Array)
+    return edge.target
+
+
+@_control
+def next_function(session: Session, run: Run, signature: Signature, node: PinnedNode, index: int) -> Results:
+    """Pin a node that another leads to."""
+    edges = node.target.edges if isinstance(node.target, Node) else ()
+    edge = edges[index] if 0 <= index < len(edges) else None
+    if edge is None:
+        raise IndexError(f"a node's edge must lead somewhere; edge {index} of {len(edges)} does not")
+    return (PinnedNode(_target(edge)),)
+
+
+@_control
+def saved(
+    session: Session, run: Run, signature: Signature, node: PinnedNode, name: str, index: int, size: Any, dtype: Any
+) -> Results:
+    """Give a handle to a value that a node keeps."""
+    target = node.target
+    target = getattr(target, "function", target)
+    kept = target.kept.get(name) if isinstance(target, Node) else None
+    if isinstance(kept, tuple) and not isinstance(kept, Kept):
+        kept = kept[index] if 0 <= index < len(kept) else None
+    if kept is None:
+        raise RuntimeError(f"a node must keep {name!r} for it to be read; it does not, or it was freed")
+    value: Array = kept.value
+    alias = value.alias()
+    if kept.output >= 0:
+        alias.node, alias.output_nr = target, kept.output
+    return (alias,)
+
+
+@_control
+def data(session: Session, run: Run, signature: Signature, self: Array) -> Results:
+    """Alias the memory under a version counter of its own."""
+    alias = self.alias()
+    alias.storage = Storage()
+    return (alias,)
+
+
+@_control
+def set_data(session: Session, run: Run, signature: Signature, self: Array, source: Array) -> Results:
+    """Let a tensor show another's memory; its version counter stays its own."""
+    self.data, self.meta, self.offset = source.data, source.meta, source.offset
+    return ()
+
+
+@_control
+def backward(
+    session: Session,
+    run: Run,
+    signature: Signature,
+    tensors: Sequence[Array],
+    seeds: Sequence[Array | None],
+    inputs: Sequence[Array],
+    into: Sequence[Array | None],
+    retain_graph: bool,
+    create_graph: bool,
+) -> Results:
+    """Run a backward. Nothing is added to any `into` before every gradient is there."""
+    engine = session.engine
+    filled = [seed if seed is not None else _ones(engine, tensor) for tensor, seed in zip(tensors, seeds, strict=True)]
+    roots = [gradient_edge(tensor) for tensor in tensors]
+    targets = [_leaf_edge(tensor) for tensor in inputs]
+    marker = run.outline_marker(roots, filled) if create_graph else None
+    found = gradients(engine, roots, filled, targets, retain_graph=retain_graph, create_graph=create_graph)
+    whole = [g if g is not None else _zeros(engine, tensor) for g, tensor in zip(found, inputs, strict=True)]
+    if create_graph:
+        assert marker is not None
+        run.answer(call_pb2.Value(outline=outline(marker, whole)))
+        return _separate_recorded(whole, filled)
+    return _accumulate(engine, whole, filled, into)
+
+
+def _ones(engine: Any, tensor: Array) -> Array:
+    meta = Meta.of(tensor.meta.shape, tensor.meta.dtype)
+    return Array(engine, engine.backend.xp.ones(meta.shape, meta.dtype.numpy), meta)
+
+
+def _zeros(engine: Any, tensor: Array) -> Array:
+    meta = Meta.of(tensor.meta.shape, tensor.meta.dtype)
+    return Array(engine, engine.backend.xp.zeros(meta.shape, meta.dtype.numpy), meta)
+
+
+def _leaf_edge(tensor: Array) -> Edge:
+    """Return the edge of an input; a leaf that no recorded call has used yet is its own."""
+    return gradient_edge(tensor) or Edge(tensor, 0)
+
+
+def _separate_recorded(found: Sequence[Array], seeds: Sequence[Array]) -> list[Array]:
+    """Return arrays of which no two are one object: two handles must not name the same one."""
+    seen = {id(seed) for seed in seeds}
+    results = []
+    for array in found:
+        results.append(_same_graph(array) if id(array) in seen else array)
+        seen.add(id(array))
+    return results
+
+
+def _same_graph(array: Array) -> Array:
+    copy = Array(array.engine, array.data.copy(), Meta.of(array.meta.shape, array.meta.dtype))
+    copy.node, copy.output_nr, copy.leaf_requires_grad = array.node, array.output_nr, array.leaf_requires_grad
+    return copy
+
+
+def _accumulate(engine: Any, found: Sequence[Array], seeds: Sequence[Array], into: Sequence[Array | None]) -> list[Array]:
+    """Add to the given targets in place; make the other gradients tensors that own their memory."""
+    xp = engine.backend.xp
+    shared = {id(seed.storage) for seed in seeds}
+    made = []
+    for gradient, target in zip(found, into, strict=True):
+        if target is not None:
+            xp.add(target.data, gradient.data, out=target.data)
+            target.storage.version += 1
+            continue
+        meta = Meta.of(gradient.meta.shape, gradient.meta.dtype)
+        mine = id(gradient.storage) not in shared and gradient.base is None and gradient.data.flags.c_contiguous
+        shared.add(id(gradient.storage))
+        made.append(Array(engine, gradient.data if mine else xp.array(gradient.data, order="C"), meta))
+    return made
+
+
+class OutlineMarker:
+    """The graph as it was before a backward with create_graph."""
+
+    def __init__(self, edges: Sequence[Edge | None]) -> None:
+        """Number the nodes and leaves that the client knows."""
+        nodes, leaves = reach(edges)
+        self.old = {id(node): index for index, node in enumerate(nodes)}
+        self.leaves = {id(leaf): index for index, leaf in enumerate(leaves)}
+        self.held = (nodes, leaves)  # ids stay valid while these live
+
+
+def outline(marker: OutlineMarker, results: Sequence[Array]) -> call_pb2.Outline:
+    """Describe the nodes made since `marker`, in recording order, and the edge of each result."""
+    edges = [gradient_edge(array) for array in results]
+    nodes, _ = reach(edges)
+    new = [node for node in reversed(nodes) if id(node) not in marker.old]
+    numbers = {id(node): index for index, node in enumerate(new)}
+    message = call_pb2.Outline()
+    for node in new:
+        message.nodes.add(
+            name=node.name,
+            keeps=bool(node.kept) or bool(getattr(node, "function", node).kept),
+            edges=[_encode_edge(edge, marker, numbers) for edge in node.edges],
+            outputs=[codec.encode_meta(meta) for meta in node.output_metas],
+        )
+    message.results.extend(_encode_edge(edge, marker, numbers) for edge in edges)
+    return message
+
+
+def _encode_edge(edge: Edge | None, marker: OutlineMarker, numbers: dict[int, int]) -> call_pb2.Outline.Edge:
+    kinds = call_pb2.Outline.Edge
+    if edge is None:
+        return kinds()
+    key = id(edge.target)
+    for kind, table in ((kinds.NEW, numbers), (kinds.OLD, marker.old), (kinds.LEAF, marker.leaves)):
+        if key in table:
+            return kinds(kind=kind, index=table[key], output=edge.output_nr)
+    return kinds()
+
+
+def check_arguments(signature: Signature, arrays: Sequence[Variable | PinnedNode | None]) -> None:
+    """Refuse a node where a tensor is due, and the other way round."""
+    wants_node = signature.op.name in ("gw::next_function", "gw::saved")
+    for array in arrays:
+        if isinstance(array, PinnedNode) is not wants_node and array is not None:
+            raise BatchMalformed(f"{signature.op.name} needs a {'graph node' if wants_node else 'tensor'} handle; got another")

@@ -1,0 +1,298 @@
+"""Running calls: `Array`, the worker's tensor, and `Engine`, which checks, runs a kernel, and records.
+
+One engine per session and device. It owns no handles and knows no wire; `store` and `session` do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gradwire_protocol import infer
+from gradwire_protocol.dtypes import DType, float32
+from gradwire_protocol.errors import HandleNotFound, KernelError
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.methods import OpMethods
+from gradwire_protocol.registry import OPS, Op
+from gradwire_protocol.signature import Signature, resolve, using_default
+from gradwire_protocol.tape import Storage, Variable, bind_view, gradient_edge, raise_versions, record, record_inplace
+
+from gradwire_server.backend import Backend
+from gradwire_server.rules import Kernel, kernel_for
+
+__all__ = ["Array", "Engine"]
+
+Runner = Callable[[Sequence[Any], Sequence[Any]], Any]
+
+
+class Array(Variable, OpMethods):
+    """The worker's tensor: elements in the memory of a backend, plus what autograd knows of it."""
+
+    __slots__ = ("data", "engine")
+
+    data: Any
+    engine: Engine
+
+    def __init__(self, engine: Engine, data: Any, meta: Meta, storage: Storage | None = None) -> None:
+        """Wrap `data`, whose shape and dtype are `meta`'s."""
+        self.engine = engine
+        self.data = data
+        self.meta = meta
+        self.storage = Storage() if storage is None else storage
+        self.offset = 0
+        self.node = None
+        self.output_nr = 0
+        self.leaf_requires_grad = False
+        self.base = None
+        self.base_node = None
+        self.view_kind = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Return the sizes."""
+        return self.meta.shape
+
+    @property
+    def ndim(self) -> int:
+        """Return the number of axes."""
+        return self.meta.ndim
+
+    @property
+    def dtype(self) -> DType:
+        """Return the element type."""
+        return self.meta.dtype
+
+    @property
+    def requires_grad(self) -> bool:
+        """Return whether a gradient goes through or into this array."""
+        return gradient_edge(self) is not None
+
+    def alias(self) -> Array:
+        """Return another array on the same memory, without its graph."""
+        other = Array(self.engine, self.data, self.meta, self.storage)
+        other.offset = self.offset
+        return other
+
+    def kept_output(self) -> Array:
+        """Return an alias: a node that held its own output would keep itself alive."""
+        return self.alias()
+
+    def _call(
+        self,
+        op: Op,
+        tensors: tuple[Array | None, ...],
+        statics: tuple[Any, ...] = (),
+        scalars: tuple[Any, ...] = (),
+        lengths: tuple[int, ...] = (),
+    ) -> Any:
+        return self.engine.call(op, tensors, statics, scalars, lengths)
+
+
+class Engine:
+    """Runs calls on one backend. `recording` is on while gradient rules run for `create_graph`."""
+
+    def __init__(self, backend: Backend, default: DType = float32) -> None:
+        """Run on `backend`; `default` is the dtype of Python floats among integers."""
+        self.backend = backend
+        self.default = default
+        self.recording = False
+        self._signatures: dict[Any, Signature] = {}
+
+    def call(
+        self,
+        op: Op,
+        tensors: tuple[Array | None, ...],
+        statics: tuple[Any, ...],
+        scalars: tuple[Any, ...],
+        lengths: tuple[int, ...],
+    ) -> Any:
+        """Run a call that starts on the worker (inside a gradient rule), as the client's dispatch would send it."""
+        needs = 0
+        if self.recording:
+            for index, tensor in enumerate(tensors):
+                if tensor is not None and gradient_edge(tensor) is not None:
+                    needs |= 1 << index
+        metas = tuple([None if tensor is None else tensor.meta for tensor in tensors])
+        kinds = tuple(map(type, scalars))
+        key = (op, metas, statics, kinds, lengths, needs)
+        signature = self._signatures.get(key)
+        if signature is None:
+            signature = resolve(op, metas, statics, kinds, lengths, needs, self.default)
+            self._signatures[key] = signature
+        outputs = self.run(signature, tensors, scalars)
+        if op.writes:
+            return tensors[0]
+        return outputs if signature.returns_list or len(outputs) > 1 else outputs[0]
+
+    def run(
+        self, signature: Signature, inputs: Sequence[Array | None], scalars: tuple[Any, ...]
+    ) -> tuple[Array, ...]:
+        """Run one call, record it if its signature says so, and return its new arrays."""
+        runner: Runner | None = signature.kernel
+        if runner is None:
+            runner = self.prepare(signature)
+        if signature.op.writes:
+            self._write(signature, runner, inputs, scalars)
+            return ()
+        results = runner([None if array is None else array.data for array in inputs], scalars)
+        if signature.op.is_view:
+            return self._views(signature, inputs, results, scalars)
+        outputs = tuple([self._wrap(data, meta) for data, meta in zip(results, signature.outputs, strict=True)])
+        if signature.needs:
+            self._learn(signature.needs, inputs)
+            record(signature, inputs, outputs, scalars)
+        return outputs
+
+    def new(self, data: Any, meta: Meta) -> Array:
+        """Wrap fresh data that no kernel made (an upload, a seed gradient)."""
+        return Array(self, data, meta)
+
+    def _wrap(self, data: Any, meta: Meta) -> Array:
+        if type(data) is not self.backend.array_type:
+            data = self.backend.xp.asarray(data)
+        if data.shape != meta.shape or data.dtype != meta.dtype.numpy:
+            raise KernelError(f"a kernel must return {meta}; it returned {data.dtype}{list(data.shape)}")
+        if not data.flags.c_contiguous:
+            data = self.backend.xp.ascontiguousarray(data)
+        return Array(self, data, meta)
+
+    def _learn(self, needs: int, inputs: Sequence[Array | None]) -> None:
+        """Mark leaves: the client decides what requires grad, and a signature says it."""
+        for index, array in enumerate(inputs):
+            if array is not None and array.node is None and array.base is None:
+                array.leaf_requires_grad = bool(needs >> index & 1)
+
+    def _views(
+        self, signature: Signature, inputs: Sequence[Array | None], results: Any, scalars: tuple[Any, ...]
+    ) -> tuple[Array, ...]:
+        viewed = inputs[0]
+        assert viewed is not None and signature.offsets is not None
+        outputs = []
+        for data, meta, offset in zip(results, signature.outputs, signature.offsets, strict=True):
+            if data.shape != meta.shape:
+                raise KernelError(f"{signature.op.name} must view as {meta}; it returned {list(data.shape)}")
+            view = Array(self, data, meta, viewed.storage)
+            view.offset = viewed.offset + offset
+            outputs.append(view)
+        if signature.op.name == "detach":
+            return tuple(outputs)
+        if signature.needs:
+            self._learn(signature.needs, inputs)
+            record(signature, inputs, outputs, scalars)
+        for view in outputs:
+            bind_view(view, viewed, len(outputs) > 1 or signature.returns_list, True)
+        return tuple(outputs)
+
+    def _write(
+        self, signature: Signature, runner: Runner, inputs: Sequence[Array | None], scalars: tuple[Any, ...]
+    ) -> None:
+        self_ = inputs[0]
+        original = None
+        if signature.needs and "self" in signature.kept:
+            assert self_ is not None
+            original = Array(self, self_.data.copy(), Meta.of(self_.meta.shape, self_.meta.dtype))
+            edge = gradient_edge(self_)
+            if edge is not None and not isinstance(edge.target, Variable):
+                original.node, original.output_nr = edge.target, edge.output_nr
+        runner([None if array is None else array.data for array in inputs], scalars)
+        if signature.needs:
+            self._learn(signature.needs, inputs)
+            record_inplace(signature, inputs, original, scalars)
+            return
+        raise_versions(signature, inputs)
+
+    def prepare(self, signature: Signature) -> Runner:
+        """Choose the kernel of a signature and close over all that does not vary."""
+        op = signature.op
+        found = kernel_for(op, self.backend.name)
+        if found is None:
+            raise HandleNotFound(f"{op.name} has no kernel on backend {self.backend.name}")
+        if found.is_pointwise:
+            runner = _pointwise_runner(signature, found, self.backend.xp)
+        else:
+            runner = _plain_runner(signature, found, self.backend.xp)
+        signature.kernel = runner
+        return runner
+
+
+def _plain_runner(signature: Signature, found: Kernel, xp: Any) -> Runner:
+    op, statics, lengths, function = signature.op, signature.statics, signature.lengths, found.function
+    single = len(signature.outputs) == 1 and not signature.returns_list
+    extra: dict[str, Any] = {}
+    if found.wants_result:
+        extra["result"] = signature.outputs[0] if single else signature.outputs
+
+    def run(data: Sequence[Any], scalars: Sequence[Any]) -> Any:
+        results = function(xp, *op.arrange(data, statics, scalars, lengths), **extra)
+        return (results,) if single else results
+
+    return run
+
+
+def _compute_dtype(signature: Signature, found: Kernel) -> tuple[DType, DType]:
+    """Return (dtype to compute in, dtype of the result) of a pointwise call."""
+    op, arguments = signature.op, []
+    for value in op.arrange(signature.metas, signature.statics, signature.kinds, signature.lengths):
+        if isinstance(value, Meta | type):
+            arguments.append(value)
+    if found.compares:
+        assert signature.metas[0] is not None
+        written = bool(signature.op.functional)
+        return infer.result_type(*arguments), signature.metas[0].dtype if written else signature.outputs[0].dtype
+    if op.functional is not None:
+        assert signature.metas[0] is not None
+        result = op.functional.infer(*op.arrange(signature.metas, signature.statics, signature.kinds, signature.lengths))
+        return result.dtype, signature.metas[0].dtype
+    return signature.outputs[0].dtype, signature.outputs[0].dtype
+
+
+def _pointwise_runner(signature: Signature, found: Kernel, xp: Any) -> Runner:
+    """Cast inputs to the compute dtype, run, and for an in-place op write the result back."""
+    with using_default(signature.default):
+        compute, stored = _compute_dtype(signature, found)
+    op, statics, function = signature.op, signature.statics, found.function
+    dtype = compute.numpy
+    casts = tuple(
+        index for index, meta in enumerate(signature.metas)
+        if meta is not None and meta.dtype is not compute and not (op.name == "where.self" and index == 0)
+    )  # fmt: skip
+    arranged = bool(statics or signature.kinds)
+    kinds = signature.kinds
+
+    def run(data: Sequence[Any], scalars: Sequence[Any]) -> Any:
+        if casts:
+            data = [array.astype(dtype) if index in casts else array for index, array in enumerate(data)]
+        if arranged:
+            numbers = [_in_dtype(xp, dtype, value) for value in scalars] if kinds else scalars
+            return function(xp, *op.arrange(data, statics, numbers, ())),
+        return function(xp, *data),
+
+    if not op.writes:
+        return run
+
+    # One ufunc copes with an output that is also its input; a kernel of several steps would read what it just wrote.
+    direct = found.is_ufunc and compute is stored and not found.compares
+
+    def write(data: Sequence[Any], scalars: Sequence[Any]) -> None:
+        target = data[0]
+        if direct and not casts:
+            numbers = [_in_dtype(xp, dtype, value) for value in scalars] if kinds else scalars
+            arguments = op.arrange(data, statics, numbers, ()) if arranged else data
+            function(xp, *arguments, out=target)
+        else:
+            target[...] = run(data, scalars)[0].astype(stored.numpy)
+
+    return write
+
+
+def _in_dtype(xp: Any, dtype: Any, value: Any) -> Any:
+    """Return a Python number as the compute dtype holds it: integers wrap as in PyTorch instead of raising."""
+    if value is None or dtype.kind in "fc" or isinstance(value, float | complex):
+        return value
+    return dtype.type(value) if dtype.kind == "b" else _wrapped(dtype, value)
+
+
+def _wrapped(dtype: Any, value: int) -> Any:
+    bits = dtype.itemsize * 8
+    low = value & ((1 << bits) - 1)
+    return dtype.type(low - (1 << bits) if dtype.kind == "i" and low >> (bits - 1) else low)

@@ -1,0 +1,3 @@
+"""Kernels and gradients of `gradwire_protocol.ops.indexing`."""
+
+from __future__ import annotations

@@ -1,0 +1,234 @@
+"""The gRPC edge of a worker: streams to sessions, chunks to arrays. All state is in `session.Session`.
+
+Calls run in the handler thread of their own stream, so a message costs no second thread hop. The thread pool is sized for
+every session plus the bulk plane and health; one session more is refused at once instead of hanging in the pool's queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import numpy as np
+from gradwire_protocol import codec, limits
+from gradwire_protocol.errors import BatchMalformed, HandleNotFound, LimitExceeded, VersionMismatch, WorkerDraining
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.registry import table_digest
+from gradwire_protocol.v1 import failure_pb2, worker_pb2, worker_pb2_grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from gradwire_server.backend import Backend
+from gradwire_server.session import Session
+from gradwire_server.settings import Settings
+from gradwire_server.store import Poisoned
+
+__all__ = ["WorkerServer"]
+
+log = logging.getLogger("gradwire.worker")
+
+# Threads beyond one per session: uploads, downloads and health checks that run beside the streams.
+_SPARE_THREADS = 16
+
+
+class _Open:
+    """A session with the lock that keeps its stream and its bulk transfers apart."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.session = Session(backend)
+        self.lock = threading.Lock()
+
+
+class WorkerService(worker_pb2_grpc.WorkerServicer):
+    """The three methods of `worker.proto`."""
+
+    def __init__(self, backend: Backend, settings: Settings) -> None:
+        """Serve sessions on `backend`."""
+        self.backend = backend
+        self.settings = settings
+        self.incarnation = secrets.token_hex(8)
+        self.draining = False
+        self._sessions: dict[bytes, _Open] = {}
+        self._lock = threading.Lock()
+
+    def Run(self, frames: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+        """Serve one session for as long as its stream lives."""
+        hello = next(frames, None)
+        if hello is None:
+            return
+        refusal, opened = self._open(hello)
+        if opened is None:
+            yield worker_pb2.WorkerFrame(refused=refusal)
+            return
+        try:
+            yield worker_pb2.WorkerFrame(welcome=self._welcome(opened.session))
+            for frame in frames:
+                with opened.lock:
+                    ack = opened.session.apply(frame.batch)
+                yield worker_pb2.WorkerFrame(ack=ack)
+        finally:
+            with self._lock:
+                del self._sessions[opened.session.token]
+            log.info("session ended: %s", opened.session.statistics())
+
+    def _open(self, frame: Any) -> tuple[failure_pb2.Failure | None, _Open | None]:
+        try:
+            self._check_hello(frame)
+        except Exception as error:
+            log.info("session refused: %s", error)
+            return codec.encode_failure(error), None
+        opened = _Open(self.backend)
+        with self._lock:
+            if len(self._sessions) >= self.settings.max_sessions:
+                full = LimitExceeded(
+                    f"this worker serves {self.settings.max_sessions} sessions (--max-sessions) and has that many; "
+                    "end one, or use another worker"
+                )
+                return codec.encode_failure(full), None
+            self._sessions[opened.session.token] = opened
+        return None, opened
+
+    def _check_hello(self, frame: Any) -> None:
+        if frame.WhichOneof("frame") != "hello":
+            raise BatchMalformed("a stream must begin with a hello; got a batch")
+        hello = frame.hello
+        if hello.protocol_version != limits.PROTOCOL_VERSION:
+            raise VersionMismatch(
+                f"this worker speaks protocol version {limits.PROTOCOL_VERSION}; the client ({hello.client}) speaks "
+                f"{hello.protocol_version}; update the older side"
+            )
+        if hello.op_table_digest != table_digest():
+            raise VersionMismatch(
+                f"this worker's op table has digest {table_digest().hex()[:8]}; the client's ({hello.client}) has "
+                f"{hello.op_table_digest.hex()[:8]}; install the same gradwire version on both sides"
+            )
+        if self.draining:
+            raise WorkerDraining("this worker is finishing its sessions and takes no new one; connect to another worker")
+
+    def _welcome(self, session: Session) -> Any:
+        return worker_pb2.Welcome(
+            session=secrets.token_hex(8),
+            token=session.token,
+            incarnation=self.incarnation,
+            device=self.backend.device,
+            fingerprint=self.backend.fingerprint(),
+            max_unacked_batches=limits.MAX_UNACKED_BATCHES,
+            max_inline_bytes=limits.INLINE_BYTES,
+        )
+
+    def finish_batches(self, seconds: float) -> None:
+        """Wait until no batch runs, and let none start after that."""
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            opened = list(self._sessions.values())
+        for session in opened:
+            if not session.lock.acquire(timeout=max(deadline - time.monotonic(), 0)):
+                log.warning("a batch was still running after %g s of draining", seconds)
+
+    def _find(self, token: bytes) -> _Open:
+        with self._lock:
+            opened = self._sessions.get(token)
+        if opened is None:
+            raise HandleNotFound("a transfer needs the token of a session that is open on this worker; this one is not")
+        return opened
+
+    def Upload(self, chunks: Iterator[Any], context: grpc.ServicerContext) -> Any:
+        """Receive one tensor into memory made once."""
+        try:
+            opened, header, meta = self._upload_header(next(chunks))
+            host = np.empty(meta.numel, meta.dtype.numpy)
+            received = _receive(chunks, host.view(np.uint8), meta)
+            with opened.lock:
+                opened.session.uploads[header.upload] = host.reshape(meta.shape)
+        except Exception as error:
+            return worker_pb2.UploadReply(failure=codec.encode_failure(error))
+        return worker_pb2.UploadReply(received_bytes=received)
+
+    def _upload_header(self, chunk: Any) -> tuple[_Open, Any, Meta]:
+        if chunk.WhichOneof("part") != "header":
+            raise BatchMalformed("an upload must begin with its header; got data")
+        meta = codec.decode_meta(chunk.header.meta)
+        if meta is None:
+            raise BatchMalformed("an upload's header must have a dtype; got none")
+        return self._find(chunk.header.token), chunk.header, meta
+
+    def Download(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        """Send one tensor in chunks."""
+        try:
+            opened = self._find(request.token)
+            with opened.lock:
+                entry = opened.session.store.array(request.handle)
+                if isinstance(entry, Poisoned):
+                    yield worker_pb2.DownloadChunk(failure=entry.failure)
+                    return
+                # A private copy: later batches may write to the array while its chunks are on their way.
+                host = np.array(self.backend.to_host(entry.data), order="C")
+        except Exception as error:
+            yield worker_pb2.DownloadChunk(failure=codec.encode_failure(error))
+            return
+        meta = codec.encode_meta(Meta.of(entry.meta.shape, entry.meta.dtype))
+        data = host.reshape(-1).view(np.uint8)
+        for start in range(0, max(data.nbytes, 1), limits.CHUNK_BYTES):
+            part = data[start : start + limits.CHUNK_BYTES].tobytes()
+            yield worker_pb2.DownloadChunk(meta=meta if start == 0 else None, data=part)
+
+
+def _receive(chunks: Iterator[Any], into: np.ndarray[Any, Any], meta: Meta) -> int:
+    position = 0
+    for chunk in chunks:
+        data = chunk.data
+        if position + len(data) > into.nbytes:
+            raise BatchMalformed(f"an upload of {meta} has {into.nbytes} bytes; more came")
+        into[position : position + len(data)] = np.frombuffer(data, np.uint8)
+        position += len(data)
+    if position != into.nbytes:
+        raise BatchMalformed(f"an upload of {meta} has {into.nbytes} bytes; {position} came; send it again")
+    return position
+
+
+class WorkerServer:
+    """A gRPC server with the worker and `grpc.health.v1` on one address."""
+
+    def __init__(self, backend: Backend, settings: Settings) -> None:
+        """Bind the address; raise OSError if it cannot be had."""
+        self._settings = settings
+        self.service = WorkerService(backend, settings)
+        pool = ThreadPoolExecutor(settings.max_sessions + _SPARE_THREADS, thread_name_prefix="gradwire")
+        self._server = grpc.server(pool, options=_OPTIONS)
+        worker_pb2_grpc.add_WorkerServicer_to_server(self.service, self._server)
+        self._health = health.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self.address = self._bind(settings.listen)
+
+    def _bind(self, listen: str) -> str:
+        try:
+            port = self._server.add_insecure_port(listen)
+        except RuntimeError as error:
+            raise OSError(f"a worker needs an address that is free; {listen} cannot be bound") from error
+        return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"
+
+    def start(self) -> None:
+        """Serve, and say so to health checks."""
+        self._server.start()
+        for name in ("", "gradwire.v1.Worker"):
+            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    def drain(self) -> None:
+        """Take no new session, let running calls finish for up to the drain time, and stop."""
+        self.service.draining = True
+        self._health.enter_graceful_shutdown()
+        self.service.finish_batches(self._settings.drain_seconds)
+        # Long enough for the last acknowledgements to leave; idle streams would otherwise hold the worker for ever.
+        self._server.stop(0.5).wait()
+
+
+_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # a second worker on the address must fail, not share it
+    ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+)

@@ -1,0 +1,279 @@
+"""One client's session on a worker: batches in, acknowledgements out. No I/O and no clock.
+
+Exactly once: the answer to a batch is recorded, under its number and a digest of its content, in the same step as its
+changes. The same number again is answered from the record; the same number with other content is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gradwire_protocol import codec, limits
+from gradwire_protocol.errors import BatchConflict, BatchMalformed, HandleNotFound, LimitExceeded
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.signature import Signature
+from gradwire_protocol.tape import Edge, gradient_edge
+from gradwire_protocol.v1 import call_pb2
+
+import gradwire_server.ops  # noqa: F401  (fills the tables)
+from gradwire_server.backend import Backend
+from gradwire_server.control import CONTROLS, OutlineMarker, check_arguments
+from gradwire_server.engine import Array, Engine
+from gradwire_server.store import PinnedNode, Poisoned, Store, missing
+
+__all__ = ["Run", "Session", "Statistics"]
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a session did so far."""
+
+    batches: int
+    calls: int
+    handles: int
+    held_bytes: int
+
+
+class _Refused(Exception):
+    """Carries the error of a batch that must not run at all."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Run:
+    """One batch while it runs: its columns, how far each is consumed, and what it answered."""
+
+    def __init__(self, batch: call_pb2.Batch) -> None:
+        """Unpack the columns."""
+        self.number = batch.number
+        self.handle = batch.first_handle
+        self.inputs = list(batch.inputs)
+        self.floats: Iterator[float] = iter(batch.floats)
+        self.ints: Iterator[int] = iter(batch.ints)
+        self.tensors = iter(batch.tensors)
+        self.position = 0
+        self.call = 0
+        self.values: list[call_pb2.Value] = []
+        self.failures: list[Any] = []
+
+    def answer(self, value: call_pb2.Value) -> None:
+        """Add a value to the acknowledgement."""
+        self.values.append(value)
+
+    def next_tensor(self, meta: Meta) -> bytes:
+        """Return the next inline tensor's bytes."""
+        return next(self.tensors).data
+
+    def outline_marker(self, roots: Sequence[Edge | None], seeds: Sequence[Array]) -> OutlineMarker:
+        """Number the graph that the client knows before a backward adds to it."""
+        return OutlineMarker([*roots, *(gradient_edge(seed) for seed in seeds)])
+
+    def numbers(self, kinds: tuple[type, ...]) -> tuple[Any, ...]:
+        """Take the varying numbers of one call from the columns."""
+        return tuple([self._number(kind) for kind in kinds])
+
+    def _number(self, kind: type) -> Any:
+        if kind is float:
+            return next(self.floats)
+        if kind is int:
+            return next(self.ints)
+        if kind is bool:
+            return bool(next(self.ints))
+        return complex(next(self.floats), next(self.floats)) if kind is complex else None
+
+
+class Session:
+    """The state of one session. `apply` is the only way to change it."""
+
+    def __init__(self, backend: Backend) -> None:
+        """Open a session on a backend."""
+        self.engine = Engine(backend)
+        self.store = Store()
+        self.uploads: dict[int, np.ndarray[Any, Any]] = {}
+        self.token = secrets.token_bytes(16)
+        self.applied = 0
+        self._signatures: list[Signature | Exception] = []
+        self._answers: dict[int, tuple[bytes, call_pb2.Ack]] = {}
+        self._calls = 0
+
+    def statistics(self) -> Statistics:
+        """Return what the session did and holds."""
+        return Statistics(self.applied, self._calls, len(self.store.entries), self.store.held_bytes)
+
+    def apply(self, batch: call_pb2.Batch) -> call_pb2.Ack:
+        """Run a batch once and return its acknowledgement; a resend gets the recorded one."""
+        digest = hashlib.blake2b(batch.SerializeToString(deterministic=True), digest_size=16).digest()
+        recorded = self._answers.get(batch.number)
+        if recorded is not None:
+            if recorded[0] == digest:
+                return recorded[1]
+            return self._refuse(batch, self._conflict(batch.number))
+        if batch.number != self.applied + 1:
+            return self._refuse(batch, self._conflict(batch.number))
+        try:
+            signatures = self._intern(batch)
+            self._check_columns(batch, signatures)
+        except _Refused as refused:
+            return self._refuse(batch, refused.error)
+        ack = self._run(batch, signatures)
+        self.applied = batch.number
+        self._answers[batch.number] = (digest, ack)
+        for number in [held for held in self._answers if held <= batch.acknowledged]:
+            del self._answers[number]
+        return ack
+
+    def _conflict(self, number: int) -> BatchConflict:
+        return BatchConflict(
+            f"a batch must be number {self.applied + 1}, or a resend of one not yet acknowledged with the same content; "
+            f"got number {number}; nothing of it was applied"
+        )
+
+    def _refuse(self, batch: call_pb2.Batch, error: Exception) -> call_pb2.Ack:
+        return call_pb2.Ack(number=batch.number, refused=codec.encode_failure(error, batch.number))
+
+    def _intern(self, batch: call_pb2.Batch) -> list[Signature | Exception]:
+        """Return the session's signatures with the batch's new ones; they are kept only if the batch runs."""
+        known = len(self._signatures)
+        if batch.signatures and batch.first_signature != known:
+            raise _Refused(BatchMalformed(f"new signatures must start at {known}; the batch starts at {batch.first_signature}"))
+        if known + len(batch.signatures) > limits.MAX_SIGNATURES:
+            raise _Refused(LimitExceeded(
+                f"a session may intern {limits.MAX_SIGNATURES} signatures and has {known}; reuse shapes, or start a new session"
+            ))  # fmt: skip
+        if not batch.signatures:
+            return self._signatures
+        added: list[Signature | Exception] = []
+        for message in batch.signatures:
+            try:
+                added.append(codec.decode_signature(message))
+            except BatchMalformed as error:
+                raise _Refused(error) from None
+            except Exception as error:
+                # A shape rule's refusal: the client's own rule should have raised it. The calls that use it fail.
+                added.append(error)
+        return [*self._signatures, *added]
+
+    def _check_columns(self, batch: call_pb2.Batch, signatures: list[Signature | Exception]) -> None:
+        """Refuse a batch whose columns are not exactly as long as its calls need."""
+        wanted = [0, 0, 0, 0]
+        for number in batch.calls:
+            if number >= len(signatures):
+                raise _Refused(BatchMalformed(f"a call names signature {number}; the session has {len(signatures)}"))
+            signature = signatures[number]
+            if isinstance(signature, Exception):
+                raise _Refused(signature)
+            wanted[0] += len(signature.metas)
+            if signature.kinds:
+                wanted[1] += signature.float_count
+                wanted[2] += signature.int_count
+            if signature.op.name == "gw::constant":
+                self._check_constant(batch, wanted[3], signature)
+                wanted[3] += 1
+        given = [len(batch.inputs), len(batch.floats), len(batch.ints), len(batch.tensors)]
+        if wanted != given:
+            raise _Refused(BatchMalformed(
+                f"the calls of a batch need columns (inputs, floats, ints, tensors) of lengths {wanted}; got {given}; "
+                "nothing of it was applied"
+            ))  # fmt: skip
+        if len(batch.released) % 2:
+            raise _Refused(BatchMalformed("released handles come as pairs of (first, count); got an odd number"))
+        if batch.first_handle < self.store.next_handle:
+            raise _Refused(BatchMalformed(
+                f"new handles must start at {self.store.next_handle} or above, since none is reused; got {batch.first_handle}"
+            ))  # fmt: skip
+
+    def _check_constant(self, batch: call_pb2.Batch, index: int, signature: Signature) -> None:
+        meta = signature.outputs[0]
+        given = len(batch.tensors[index].data) if index < len(batch.tensors) else 0
+        if given != meta.nbytes:
+            raise _Refused(BatchMalformed(f"an inline {meta} needs {meta.nbytes} bytes; got {given}"))
+
+    def _run(self, batch: call_pb2.Batch, signatures: list[Signature | Exception]) -> call_pb2.Ack:
+        self._signatures = signatures
+        run = Run(batch)
+        with np.errstate(all="ignore"):
+            for run.call, number in enumerate(batch.calls):
+                signature = signatures[number]
+                assert isinstance(signature, Signature)
+                self._one(run, signature)
+        released = batch.released
+        for index in range(0, len(released), 2):
+            self.store.release(released[index], released[index + 1])
+        self.store.next_handle = max(self.store.next_handle, run.handle)
+        self._calls += len(batch.calls)
+        return call_pb2.Ack(number=batch.number, values=run.values, failures=run.failures)
+
+    def _one(self, run: Run, signature: Signature) -> None:
+        """Run one call, or poison its outputs with the first cause."""
+        count = len(signature.metas)
+        handles = run.inputs[run.position : run.position + count]
+        run.position += count
+        scalars = run.numbers(signature.kinds) if signature.kinds else ()
+        first = run.handle
+        run.handle += len(signature.outputs)
+        try:
+            arrays = self._arrays(signature, handles)
+            if isinstance(arrays, Poisoned):
+                self._poison(run, signature, first, arrays, reported=True)
+                return
+            if signature.op.is_control:
+                results = self._control(run, signature, arrays, scalars)
+            else:
+                results = self.engine.run(signature, arrays, scalars)
+        except Exception as error:
+            failure = codec.encode_failure(error, run.number, run.call, repr(signature))
+            self._poison(run, signature, first, Poisoned(failure), reported=False)
+            return
+        for handle, entry in enumerate(results, first):
+            self.store.entries[handle] = entry
+
+    def _control(self, run: Run, signature: Signature, arrays: Any, scalars: tuple[Any, ...]) -> Any:
+        check_arguments(signature, arrays)
+        arguments = signature.op.arrange(arrays, signature.statics, scalars, signature.lengths)
+        return CONTROLS[signature.op.name](self, run, signature, *arguments)
+
+    def _arrays(self, signature: Signature, handles: Sequence[int]) -> list[Array | None] | Poisoned:
+        """Return the arrays of a call's handles, or the poison among them; raise for one that does not fit."""
+        entries = self.store.entries
+        arrays: list[Any] = []
+        for handle, meta in zip(handles, signature.metas, strict=True):
+            if meta is None:
+                arrays.append(None)
+                continue
+            entry = entries.get(handle)
+            if type(entry) is Poisoned:
+                return entry
+            if entry is None or (entry.meta is not meta):  # type: ignore[union-attr]
+                raise self._unfit(handle, entry, meta)
+            arrays.append(entry)
+        return arrays
+
+    def _unfit(self, handle: int, entry: Any, meta: Meta) -> Exception:
+        if entry is None or isinstance(entry, PinnedNode):
+            return HandleNotFound(missing(handle))
+        return BatchMalformed(f"the call's signature expects {meta!r} for handle {handle}; it holds {entry.meta!r}")
+
+    def _poison(self, run: Run, signature: Signature, first: int, poison: Poisoned, *, reported: bool) -> None:
+        for handle in range(first, first + len(signature.outputs)):
+            self.store.entries[handle] = poison
+        if signature.op.name == "gw::fetch" or (signature.op.name == "gw::backward" and signature.statics[1]):
+            run.answer(call_pb2.Value(failure=poison.failure))
+        if not reported:
+            run.failures.append(poison.failure)
+        elif signature.op.writes:
+            # A write that did not happen is a failure of its own, even though its cause is known.
+            run.failures.append(poison.failure)
+
+    def from_bytes(self, data: bytes, meta: Meta) -> Any:
+        """Return a backend array of little-endian bytes; the length was checked with the batch."""
+        assert math.prod(meta.shape) * meta.dtype.itemsize == len(data)
+        host = np.frombuffer(data, dtype=meta.dtype.numpy.newbyteorder("<")).reshape(meta.shape)
+        return self.engine.backend.from_host(host.astype(meta.dtype.numpy))

@@ -1,0 +1,133 @@
+"""`nn.init`: values, spread, order of draws, refusals, against PyTorch (see test_module.py)."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+BOTH = ["gradwire", pytest.param("torch", marks=pytest.mark.parity)]
+
+
+@pytest.fixture(params=BOTH)
+def t(request: pytest.FixtureRequest) -> Any:
+    if request.param == "torch":
+        return pytest.importorskip("torch")
+    return importlib.import_module(request.param)
+
+
+def filled(t: Any, name: str, *sizes: int, **options: Any) -> np.ndarray[Any, Any]:
+    t.manual_seed(3)
+    tensor = t.nn.Parameter(t.full(sizes, 9.0))
+    assert getattr(t.nn.init, name)(tensor, **options) is tensor
+    assert tensor.is_leaf
+    assert tensor.grad_fn is None
+    return np.array(tensor.detach().numpy())
+
+
+@pytest.mark.parametrize(
+    ("nonlinearity", "param", "gain"),
+    [
+        ("linear", None, 1.0),
+        ("conv2d", None, 1.0),
+        ("sigmoid", None, 1.0),
+        ("tanh", None, 5 / 3),
+        ("relu", None, math.sqrt(2)),
+        ("selu", None, 0.75),
+        ("leaky_relu", None, math.sqrt(2 / (1 + 0.01**2))),
+        ("leaky_relu", 1, 1.0),
+    ],
+)
+def test_gains(t: Any, nonlinearity: str, param: float | None, gain: float) -> None:
+    assert t.nn.init.calculate_gain(nonlinearity, param) == gain
+
+
+def test_constants(t: Any) -> None:
+    assert (filled(t, "ones_", 2, 3) == 1).all()
+    assert (filled(t, "zeros_", 2, 3) == 0).all()
+    assert (filled(t, "constant_", 2, 3, val=0.5) == 0.5).all()
+    assert (filled(t, "eye_", 2, 3) == np.eye(2, 3)).all()
+
+
+def test_plain_draws(t: Any) -> None:
+    uniform = filled(t, "uniform_", 50, 80, a=-2.0, b=4.0)
+    assert -2 <= uniform.min() < -1.9
+    assert 3.9 < uniform.max() < 4
+    normal = filled(t, "normal_", 50, 80, mean=3.0, std=2.0)
+    assert normal.mean() == pytest.approx(3, abs=0.15)
+    assert normal.std() == pytest.approx(2, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "std"),
+    [
+        ("xavier_uniform_", {}, math.sqrt(2 / 130)),
+        ("xavier_normal_", {"gain": 2.0}, 2 * math.sqrt(2 / 130)),
+        ("kaiming_uniform_", {"a": math.sqrt(5)}, math.sqrt(1 / 3 / 50)),
+        ("kaiming_uniform_", {"nonlinearity": "relu"}, math.sqrt(2 / 50)),
+        ("kaiming_normal_", {"mode": "fan_out", "nonlinearity": "linear"}, math.sqrt(1 / 80)),
+    ],
+)
+def test_scaled_draws(t: Any, name: str, options: dict[str, Any], std: float) -> None:
+    values = filled(t, name, 80, 50, **options)
+    assert values.mean() == pytest.approx(0, abs=0.1 * std)
+    assert values.std() == pytest.approx(std, rel=0.05)
+    if "uniform" in name:
+        assert np.abs(values).max() <= math.sqrt(3) * std * 1.000001
+
+
+def test_the_fan_counts_the_kernel(t: Any) -> None:
+    values = filled(t, "kaiming_normal_", 40, 8, 3, 3, nonlinearity="linear")
+    assert values.std() == pytest.approx(math.sqrt(1 / 72), rel=0.05)
+
+
+def test_nothing_to_fill(t: Any) -> None:
+    with pytest.warns(UserWarning, match="Initializing zero-element tensors is a no-op"):
+        t.nn.init.kaiming_uniform_(t.empty(0, 2))
+
+
+def test_linear_draws_its_weight_then_its_bias(t: Any) -> None:
+    t.manual_seed(5)
+    layer = t.nn.Linear(4, 3)
+    t.manual_seed(5)
+    weight = t.empty(3, 4).uniform_(-0.5, 0.5)
+    bias = t.empty(3).uniform_(-0.5, 0.5)
+    assert np.allclose(layer.weight.detach().numpy(), weight.numpy(), rtol=1e-6)
+    assert np.allclose(layer.bias.detach().numpy(), bias.numpy(), rtol=1e-6)
+
+
+def test_linear_takes_a_dtype_and_no_bias(t: Any) -> None:
+    layer = t.nn.Linear(2, 3, bias=False, dtype=t.float64)
+    assert layer.weight.dtype is t.float64
+    assert layer.bias is None
+    assert list(layer.state_dict()) == ["weight"]
+
+
+@pytest.mark.parametrize(
+    ("act", "text"),
+    [
+        (lambda i, t: i.calculate_gain("foo"), "Unsupported nonlinearity foo"),
+        (lambda i, t: i.calculate_gain("leaky_relu", "a"), "negative_slope a not a valid number"),
+        (
+            lambda i, t: i.calculate_gain("leaky_relu", True),
+            "negative_slope True not a valid number",
+        ),
+        (
+            lambda i, t: i.xavier_normal_(t.ones(2)),
+            "Fan in and fan out can not be computed for tensor with fewer than 2 dimensions",
+        ),
+        (
+            lambda i, t: i.kaiming_normal_(t.ones(2, 2), mode="x"),
+            "Mode x not supported, please use one of ['fan_in', 'fan_out']",
+        ),
+        (lambda i, t: i.eye_(t.ones(2)), "Only tensors with 2 dimensions are supported"),
+    ],
+)
+def test_refusals(t: Any, act: Callable[[Any, Any], Any], text: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared whole
+        act(t.nn.init, t)
+    assert str(caught.value) == text

@@ -1,0 +1,1 @@
+"""What a newcomer need not remember: imports, sizes, generated files, completeness."""

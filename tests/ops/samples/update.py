@@ -1,0 +1,7 @@
+"""Samples of the update family."""
+
+from __future__ import annotations
+
+from tests.ops.samples.record import Case, Refusal, Sample
+
+SAMPLES: list[Sample] = []
