@@ -11,20 +11,140 @@ from typing import Any
 from gradwire.tensor import Tensor, expect_tensor
 
 
+def _clone(input: Tensor) -> Any:
+    return expect_tensor("_clone", input)._clone()
+
+
+def _log_softmax(input: Tensor, dim: Any, half_to_float: Any) -> Any:
+    return expect_tensor("_log_softmax", input)._log_softmax(dim, half_to_float)
+
+
+def _log_softmax_backward_data(input: Tensor, output: Any, dim: Any, input_dtype: Any) -> Any:
+    return expect_tensor("_log_softmax_backward_data", input)._log_softmax_backward_data(output, dim, input_dtype)
+
+
+def _places(input: Tensor, name: Any, dims: Any) -> Any:
+    return expect_tensor("_places", input)._places(name, dims)
+
+
+def _softmax(input: Tensor, dim: Any, half_to_float: Any) -> Any:
+    return expect_tensor("_softmax", input)._softmax(dim, half_to_float)
+
+
+def _softmax_backward_data(input: Tensor, output: Any, dim: Any, input_dtype: Any) -> Any:
+    return expect_tensor("_softmax_backward_data", input)._softmax_backward_data(output, dim, input_dtype)
+
+
+def _unsafe_view(input: Tensor, size: Any) -> Any:
+    return expect_tensor("_unsafe_view", input)._unsafe_view(size)
+
+
 def add(input: Tensor, other: Any, alpha: Any = 1) -> Any:
     return expect_tensor("add", input).add(other, alpha)
 
 
-def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: Any = 0) -> Any:
+def addmm(input: Tensor, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    return expect_tensor("addmm", input).addmm(mat1, mat2, beta=beta, alpha=alpha)
+
+
+def addmv(input: Tensor, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    return expect_tensor("addmv", input).addmv(mat, vec, beta=beta, alpha=alpha)
+
+
+def alias(input: Tensor) -> Any:
+    return expect_tensor("alias", input).alias()
+
+
+def amax(input: Tensor, dim: Any = (), keepdim: Any = False) -> Any:
+    return expect_tensor("amax", input).amax(dim, keepdim)
+
+
+def amin(input: Tensor, dim: Any = (), keepdim: Any = False) -> Any:
+    return expect_tensor("amin", input).amin(dim, keepdim)
+
+
+def aminmax(input: Tensor, *, dim: Any = None, keepdim: Any = False) -> Any:
+    return expect_tensor("aminmax", input).aminmax(dim=dim, keepdim=keepdim)
+
+
+def argmax(input: Tensor, dim: Any = None, keepdim: Any = False) -> Any:
+    return expect_tensor("argmax", input).argmax(dim, keepdim)
+
+
+def argmin(input: Tensor, dim: Any = None, keepdim: Any = False) -> Any:
+    return expect_tensor("argmin", input).argmin(dim, keepdim)
+
+
+def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: Any = None) -> Any:
     return expect_tensor("as_strided", input).as_strided(size, stride, storage_offset)
+
+
+def as_strided_backward(input: Tensor, input_size: Any, input_stride: Any, input_offset: Any, size: Any, stride: Any, storage_offset: Any) -> Any:
+    return expect_tensor("as_strided_backward", input).as_strided_backward(input_size, input_stride, input_offset, size, stride, storage_offset)
+
+
+def as_strided_scatter(input: Tensor, src: Any, size: Any, stride: Any, storage_offset: Any = 0) -> Any:
+    return expect_tensor("as_strided_scatter", input).as_strided_scatter(src, size, stride, storage_offset)
+
+
+def baddbmm(input: Tensor, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    return expect_tensor("baddbmm", input).baddbmm(batch1, batch2, beta=beta, alpha=alpha)
+
+
+def binary_cross_entropy(input: Tensor, target: Any, weight: Any = None, reduction: Any = 1) -> Any:
+    return expect_tensor("binary_cross_entropy", input).binary_cross_entropy(target, weight, reduction)
+
+
+def binary_cross_entropy_backward(input: Tensor, other_input: Any, target: Any, weight: Any = None, reduction: Any = 1) -> Any:
+    return expect_tensor("binary_cross_entropy_backward", input).binary_cross_entropy_backward(other_input, target, weight, reduction)
+
+
+def binary_cross_entropy_with_logits(input: Tensor, target: Any, weight: Any = None, pos_weight: Any = None, reduction: Any = 1) -> Any:
+    return expect_tensor("binary_cross_entropy_with_logits", input).binary_cross_entropy_with_logits(target, weight, pos_weight, reduction)
+
+
+def bmm(input: Tensor, mat2: Any) -> Any:
+    return expect_tensor("bmm", input).bmm(mat2)
+
+
+def broadcast_to(input: Tensor, size: Any) -> Any:
+    return expect_tensor("broadcast_to", input).broadcast_to(size)
+
+
+def chunk(input: Tensor, chunks: Any, dim: Any = 0) -> Any:
+    return expect_tensor("chunk", input).chunk(chunks, dim)
+
+
+def contiguous(input: Tensor) -> Any:
+    return expect_tensor("contiguous", input).contiguous()
 
 
 def cos(input: Tensor) -> Any:
     return expect_tensor("cos", input).cos()
 
 
+def cumprod(input: Tensor, dim: Any, *, dtype: Any = None) -> Any:
+    return expect_tensor("cumprod", input).cumprod(dim, dtype=dtype)
+
+
+def cumsum(input: Tensor, dim: Any, *, dtype: Any = None) -> Any:
+    return expect_tensor("cumsum", input).cumsum(dim, dtype=dtype)
+
+
 def detach(input: Tensor) -> Any:
     return expect_tensor("detach", input).detach()
+
+
+def diagonal(input: Tensor, offset: Any = 0, dim1: Any = 0, dim2: Any = 1) -> Any:
+    return expect_tensor("diagonal", input).diagonal(offset, dim1, dim2)
+
+
+def diagonal_backward(input: Tensor, input_sizes: Any, offset: Any, dim1: Any, dim2: Any) -> Any:
+    return expect_tensor("diagonal_backward", input).diagonal_backward(input_sizes, offset, dim1, dim2)
+
+
+def dot(input: Tensor, tensor: Any) -> Any:
+    return expect_tensor("dot", input).dot(tensor)
 
 
 def empty_like(input: Tensor, *, dtype: Any = None) -> Any:
@@ -35,16 +155,100 @@ def exp(input: Tensor) -> Any:
     return expect_tensor("exp", input).exp()
 
 
+def expand(input: Tensor, *sizes_: Any) -> Any:
+    return expect_tensor("expand", input).expand(*sizes_)
+
+
+def expand_as(input: Tensor, other: Any) -> Any:
+    return expect_tensor("expand_as", input).expand_as(other)
+
+
+def flatten(input: Tensor, start_dim: Any = 0, end_dim: Any = -1) -> Any:
+    return expect_tensor("flatten", input).flatten(start_dim, end_dim)
+
+
+def flip(input: Tensor, *dims: Any) -> Any:
+    return expect_tensor("flip", input).flip(*dims)
+
+
 def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None) -> Any:
     return expect_tensor("full_like", input).full_like(fill_value, dtype=dtype)
+
+
+def ger(input: Tensor, vec2: Any) -> Any:
+    return expect_tensor("ger", input).ger(vec2)
+
+
+def huber_loss(input: Tensor, target: Any, reduction: Any = 1, delta: Any = 1.0) -> Any:
+    return expect_tensor("huber_loss", input).huber_loss(target, reduction, delta)
+
+
+def huber_loss_backward(input: Tensor, other_input: Any, target: Any, reduction: Any, delta: Any) -> Any:
+    return expect_tensor("huber_loss_backward", input).huber_loss_backward(other_input, target, reduction, delta)
+
+
+def linalg_vector_norm(input: Tensor, ord: Any = 2, dim: Any = None, keepdim: Any = False, *, dtype: Any = None) -> Any:
+    return expect_tensor("linalg_vector_norm", input).linalg_vector_norm(ord, dim, keepdim, dtype=dtype)
+
+
+def linear(input: Tensor, weight: Any, bias: Any = None) -> Any:
+    return expect_tensor("linear", input).linear(weight, bias)
 
 
 def log(input: Tensor) -> Any:
     return expect_tensor("log", input).log()
 
 
+def logsumexp(input: Tensor, dim: Any, keepdim: Any = False) -> Any:
+    return expect_tensor("logsumexp", input).logsumexp(dim, keepdim)
+
+
+def matmul(input: Tensor, other: Any) -> Any:
+    return expect_tensor("matmul", input).matmul(other)
+
+
+def mm(input: Tensor, mat2: Any) -> Any:
+    return expect_tensor("mm", input).mm(mat2)
+
+
+def moveaxis(input: Tensor, source: Any, destination: Any) -> Any:
+    return expect_tensor("moveaxis", input).moveaxis(source, destination)
+
+
+def movedim(input: Tensor, source: Any, destination: Any) -> Any:
+    return expect_tensor("movedim", input).movedim(source, destination)
+
+
+def mse_loss(input: Tensor, target: Any, reduction: Any = 1) -> Any:
+    return expect_tensor("mse_loss", input).mse_loss(target, reduction)
+
+
+def mse_loss_backward(input: Tensor, other_input: Any, target: Any, reduction: Any) -> Any:
+    return expect_tensor("mse_loss_backward", input).mse_loss_backward(other_input, target, reduction)
+
+
 def mul(input: Tensor, other: Any) -> Any:
     return expect_tensor("mul", input).mul(other)
+
+
+def mv(input: Tensor, vec: Any) -> Any:
+    return expect_tensor("mv", input).mv(vec)
+
+
+def nansum(input: Tensor, dim: Any = None, keepdim: Any = False, *, dtype: Any = None) -> Any:
+    return expect_tensor("nansum", input).nansum(dim, keepdim, dtype=dtype)
+
+
+def narrow(input: Tensor, dim: Any, start: Any, length: Any) -> Any:
+    return expect_tensor("narrow", input).narrow(dim, start, length)
+
+
+def native_layer_norm(input: Tensor, normalized_shape: Any, weight: Any, bias: Any, eps: Any) -> Any:
+    return expect_tensor("native_layer_norm", input).native_layer_norm(normalized_shape, weight, bias, eps)
+
+
+def native_layer_norm_backward(input: Tensor, other_input: Any, normalized_shape: Any, mean: Any, rstd: Any, weight: Any, output_mask: Any) -> Any:
+    return expect_tensor("native_layer_norm_backward", input).native_layer_norm_backward(other_input, normalized_shape, mean, rstd, weight, output_mask)
 
 
 def neg(input: Tensor) -> Any:
@@ -67,8 +271,64 @@ def new_zeros(input: Tensor, *size: Any, dtype: Any = None) -> Any:
     return expect_tensor("new_zeros", input).new_zeros(*size, dtype=dtype)
 
 
+def nll_loss2d_backward(input: Tensor, other_input: Any, target: Any, weight: Any, reduction: Any, ignore_index: Any, total_weight: Any) -> Any:
+    return expect_tensor("nll_loss2d_backward", input).nll_loss2d_backward(other_input, target, weight, reduction, ignore_index, total_weight)
+
+
+def nll_loss2d_forward(input: Tensor, target: Any, weight: Any, reduction: Any, ignore_index: Any) -> Any:
+    return expect_tensor("nll_loss2d_forward", input).nll_loss2d_forward(target, weight, reduction, ignore_index)
+
+
+def nll_loss_backward(input: Tensor, other_input: Any, target: Any, weight: Any, reduction: Any, ignore_index: Any, total_weight: Any) -> Any:
+    return expect_tensor("nll_loss_backward", input).nll_loss_backward(other_input, target, weight, reduction, ignore_index, total_weight)
+
+
+def nll_loss_forward(input: Tensor, target: Any, weight: Any, reduction: Any, ignore_index: Any) -> Any:
+    return expect_tensor("nll_loss_forward", input).nll_loss_forward(target, weight, reduction, ignore_index)
+
+
+def numpy_T(input: Tensor) -> Any:
+    return expect_tensor("numpy_T", input).numpy_T()
+
+
 def ones_like(input: Tensor, *, dtype: Any = None) -> Any:
     return expect_tensor("ones_like", input).ones_like(dtype=dtype)
+
+
+def outer(input: Tensor, vec2: Any) -> Any:
+    return expect_tensor("outer", input).outer(vec2)
+
+
+def permute(input: Tensor, *dims: Any) -> Any:
+    return expect_tensor("permute", input).permute(*dims)
+
+
+def ravel(input: Tensor) -> Any:
+    return expect_tensor("ravel", input).ravel()
+
+
+def repeat(input: Tensor, *repeats: Any) -> Any:
+    return expect_tensor("repeat", input).repeat(*repeats)
+
+
+def reshape(input: Tensor, *shape: Any) -> Any:
+    return expect_tensor("reshape", input).reshape(*shape)
+
+
+def reshape_as(input: Tensor, other: Any) -> Any:
+    return expect_tensor("reshape_as", input).reshape_as(other)
+
+
+def roll(input: Tensor, shifts: Any, dims: Any = ()) -> Any:
+    return expect_tensor("roll", input).roll(shifts, dims)
+
+
+def select(input: Tensor, dim: Any, index: Any) -> Any:
+    return expect_tensor("select", input).select(dim, index)
+
+
+def select_backward(input: Tensor, input_sizes: Any, dim: Any, index: Any) -> Any:
+    return expect_tensor("select_backward", input).select_backward(input_sizes, dim, index)
 
 
 def sigmoid(input: Tensor) -> Any:
@@ -79,12 +339,104 @@ def sin(input: Tensor) -> Any:
     return expect_tensor("sin", input).sin()
 
 
+def slice(input: Tensor, dim: Any = 0, start: Any = None, end: Any = None, step: Any = 1) -> Any:
+    return expect_tensor("slice", input).slice(dim, start, end, step)
+
+
+def slice_backward(input: Tensor, input_sizes: Any, dim: Any, start: Any, end: Any, step: Any) -> Any:
+    return expect_tensor("slice_backward", input).slice_backward(input_sizes, dim, start, end, step)
+
+
+def smooth_l1_loss(input: Tensor, target: Any, reduction: Any = 1, beta: Any = 1.0) -> Any:
+    return expect_tensor("smooth_l1_loss", input).smooth_l1_loss(target, reduction, beta)
+
+
+def smooth_l1_loss_backward(input: Tensor, other_input: Any, target: Any, reduction: Any, beta: Any) -> Any:
+    return expect_tensor("smooth_l1_loss_backward", input).smooth_l1_loss_backward(other_input, target, reduction, beta)
+
+
+def split(input: Tensor, split_size: Any, dim: Any = 0) -> Any:
+    return expect_tensor("split", input).split(split_size, dim)
+
+
+def split_with_sizes(input: Tensor, split_sizes: Any, dim: Any = 0) -> Any:
+    return expect_tensor("split_with_sizes", input).split_with_sizes(split_sizes, dim)
+
+
+def squeeze(input: Tensor, dim: Any = None) -> Any:
+    return expect_tensor("squeeze", input).squeeze(dim)
+
+
+def std(input: Tensor, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
+    return expect_tensor("std", input).std(dim, correction=correction, keepdim=keepdim)
+
+
+def std_mean(input: Tensor, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
+    return expect_tensor("std_mean", input).std_mean(dim, correction=correction, keepdim=keepdim)
+
+
 def sub(input: Tensor, other: Any, alpha: Any = 1) -> Any:
     return expect_tensor("sub", input).sub(other, alpha)
 
 
+def swapaxes(input: Tensor, axis0: Any, axis1: Any) -> Any:
+    return expect_tensor("swapaxes", input).swapaxes(axis0, axis1)
+
+
+def swapdims(input: Tensor, dim0: Any, dim1: Any) -> Any:
+    return expect_tensor("swapdims", input).swapdims(dim0, dim1)
+
+
+def t(input: Tensor) -> Any:
+    return expect_tensor("t", input).t()
+
+
 def tanh(input: Tensor) -> Any:
     return expect_tensor("tanh", input).tanh()
+
+
+def transpose(input: Tensor, dim0: Any, dim1: Any) -> Any:
+    return expect_tensor("transpose", input).transpose(dim0, dim1)
+
+
+def tril(input: Tensor, diagonal: Any = 0) -> Any:
+    return expect_tensor("tril", input).tril(diagonal)
+
+
+def triu(input: Tensor, diagonal: Any = 0) -> Any:
+    return expect_tensor("triu", input).triu(diagonal)
+
+
+def unbind(input: Tensor, dim: Any = 0) -> Any:
+    return expect_tensor("unbind", input).unbind(dim)
+
+
+def unflatten(input: Tensor, dim: Any, sizes: Any) -> Any:
+    return expect_tensor("unflatten", input).unflatten(dim, sizes)
+
+
+def unsqueeze(input: Tensor, dim: Any) -> Any:
+    return expect_tensor("unsqueeze", input).unsqueeze(dim)
+
+
+def var(input: Tensor, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
+    return expect_tensor("var", input).var(dim, correction=correction, keepdim=keepdim)
+
+
+def var_mean(input: Tensor, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
+    return expect_tensor("var_mean", input).var_mean(dim, correction=correction, keepdim=keepdim)
+
+
+def vdot(input: Tensor, other: Any) -> Any:
+    return expect_tensor("vdot", input).vdot(other)
+
+
+def view(input: Tensor, *shape: Any) -> Any:
+    return expect_tensor("view", input).view(*shape)
+
+
+def view_as(input: Tensor, other: Any) -> Any:
+    return expect_tensor("view_as", input).view_as(other)
 
 
 def zeros_like(input: Tensor, *, dtype: Any = None) -> Any:

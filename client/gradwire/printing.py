@@ -216,9 +216,7 @@ def summary_indices(shape: Sequence[int]) -> tuple[list[int] | None, ...] | None
     if not _is_summarized(shape, _options):
         return None
     edge = _options.edgeitems
-    return tuple(
-        [*range(edge), *range(size - edge, size)] if size > 2 * edge else None for size in shape
-    )
+    return tuple([*range(edge), *range(size - edge, size)] if size > 2 * edge else None for size in shape)
 
 
 def _shown_values(values: Array, shape: Sequence[int]) -> Array:
@@ -227,18 +225,14 @@ def _shown_values(values: Array, shape: Sequence[int]) -> Array:
     if indices is None:
         shown = tuple(shape)
     else:
-        shown = tuple(
-            size if index is None else len(index)
-            for size, index in zip(shape, indices, strict=True)
-        )
+        shown = tuple(size if index is None else len(index) for size, index in zip(shape, indices, strict=True))
     if values.shape == tuple(shape) and indices is not None:
         for dim, index in enumerate(indices):
             if index is not None:
                 values = values.take(index, axis=dim)
     if values.shape != shown:
         raise ValueError(
-            f"format_tensor needs values of shape {tuple(shape)} or, summarized, {shown}; "
-            f"got {values.shape}"
+            f"format_tensor needs values of shape {tuple(shape)} or, summarized, {shown}; got {values.shape}"
         )
     return values
 

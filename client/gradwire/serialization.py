@@ -54,9 +54,7 @@ _short: Final = _short_repr.repr
 
 
 # ---------------------------------------------------------------- writing
-def write_safetensors(
-    path: Path, arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None
-) -> None:
+def write_safetensors(path: Path, arrays: Mapping[str, Array], metadata: Mapping[str, str] | None = None) -> None:
     """Write `arrays` to `path` so that the file there is at every moment the old one or the new.
 
     The file is written aside, forced to the disk and then renamed over `path`. Reading it back
@@ -71,9 +69,7 @@ def write_safetensors(
             write(_little_endian(arrays[name]).reshape(-1).view(np.uint8).data)
 
 
-def _header(
-    arrays: Mapping[str, Array], metadata: Mapping[str, str] | None
-) -> tuple[list[str], bytes]:
+def _header(arrays: Mapping[str, Array], metadata: Mapping[str, str] | None) -> tuple[list[str], bytes]:
     """Return the order in which values lie in the file, and everything that precedes them."""
     header: dict[str, Any] = {}
     if metadata:
@@ -98,9 +94,7 @@ def _header(
 
 def _dtype_name(name: object, array: object) -> str:
     if not isinstance(name, str) or name == _METADATA:
-        raise TypeError(
-            f"safetensors needs strings other than {_METADATA!r} as names; got {name!r}"
-        )
+        raise TypeError(f"safetensors needs strings other than {_METADATA!r} as names; got {name!r}")
     if not isinstance(array, np.ndarray):
         raise TypeError(f"safetensors needs numpy arrays; {name!r} is a {type(array).__name__}")
     code = array.dtype.str[1:]
@@ -302,9 +296,7 @@ def _parse(raw: bytes) -> dict[str, Any]:
     try:
         if raw[:1] != b"{":
             raise ValueError(f"it begins with {raw[:1]!r}")
-        header: dict[str, Any] = json.loads(
-            raw.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant
-        )
+        header: dict[str, Any] = json.loads(raw.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)
         for name in header:
             name.encode()  # JSON can spell half a surrogate pair, which no text can hold
     # json descends once per bracket: a header of brackets alone exhausts the stack, not the memory
@@ -338,9 +330,7 @@ def _entry(name: str, fields: Any) -> _Entry:
     if not isinstance(dtype, str) or dtype not in _DTYPES:
         raise _Invalid(f"{_short(name)} has the dtype {_short(dtype)}, of which numpy has none")
     if not isinstance(shape, list) or len(shape) > MAX_NDIM or not all(map(_is_count, shape)):
-        raise _Invalid(
-            f"{_short(name)} needs at most {MAX_NDIM} counts as shape; got {_short(shape)}"
-        )
+        raise _Invalid(f"{_short(name)} needs at most {MAX_NDIM} counts as shape; got {_short(shape)}")
     # Zeros left out: numpy wants the other sizes of an empty array in range as well.
     if math.prod(size for size in shape if size) > MAX_NUMEL:
         raise _Invalid(f"{_short(name)} has the shape {_short(shape)}, of more than 2**56 elements")
@@ -374,8 +364,6 @@ def _read_array(file: BufferedReader, entry: _Entry) -> Array:
     if file.readinto(flat.data) != flat.size:
         raise _Invalid(f"it ended within {_short(entry.name)}")
     if entry.dtype.kind == "b" and flat.size and flat.max() > 1:
-        raise _Invalid(
-            f"{_short(entry.name)} is BOOL and holds {flat.max()}, which is neither 0 nor 1"
-        )
+        raise _Invalid(f"{_short(entry.name)} is BOOL and holds {flat.max()}, which is neither 0 nor 1")
     array = flat.view(entry.dtype).reshape(entry.shape)
     return array.astype(entry.dtype.newbyteorder("="), copy=False)

@@ -25,9 +25,9 @@ from gradwire_protocol.signature import Signature
 from gradwire_protocol.v1 import call_pb2, failure_pb2, tensor_pb2, worker_pb2
 
 from gradwire import callsite, embedded
-from gradwire.transport import Bulk, Stream, open_channel, open_stream
+from gradwire.transport import Connection, GrpcConnection
 
-__all__ = ["Session", "Statistics", "connect", "current", "disconnect"]
+__all__ = ["Session", "Statistics", "connect", "current", "disconnect", "use"]
 
 # A call that follows the last send by more than this goes out at once: the worker is idle, and waiting for a full batch
 # would only delay it.
@@ -76,12 +76,9 @@ class _Columns:
 class Session:
     """A client's session with one worker. Made by `connect`, or by the first call for the embedded worker."""
 
-    def __init__(
-        self, address: str, *, connect_seconds: float = 10.0, public_stream: bool = False,
-        worker: embedded.EmbeddedWorker | None = None,
-    ) -> None:  # fmt: skip
-        """Connect to a worker; raise WorkerUnreachable, VersionMismatch or LimitExceeded if it gives no session."""
-        self.address = address
+    def __init__(self, connection: Connection, worker: embedded.EmbeddedWorker | None = None) -> None:
+        """Greet a worker; raise VersionMismatch, LimitExceeded or WorkerDraining if it gives no session."""
+        self.address = connection.address
         self.lock = threading.RLock()
         self.released: list[int] = []
         self.signatures: dict[Any, Signature] = {}
@@ -97,10 +94,10 @@ class Session:
         self._unacked: deque[tuple[int, list[callsite.Site]]] = deque()
         self._pending: list[Exception] = []
         self._known: dict[tuple[int, int], Exception] = {}
-        self._channel = open_channel(address, connect_seconds)
-        self._stream: Stream = open_stream(self._channel, address, public=public_stream)
+        self._connection = connection
+        self._stream = connection.stream
         self.welcome = self._greet()
-        self._bulk = Bulk(address, self.welcome.token)
+        self._bulk = connection.bulk(self.welcome.token)
 
     def _greet(self) -> worker_pb2.Welcome:
         from gradwire import __version__
@@ -309,7 +306,7 @@ class Session:
                     self._stream.close()
                 self.is_closed = True
             self._bulk.close()
-            self._channel.close()
+            self._connection.close()
             if self._embedded is not None:
                 self._embedded.stop()
                 self._embedded = None
@@ -324,19 +321,25 @@ def connect(address: str | None = None, *, connect_seconds: float = 10.0, public
 
     `address` is HOST:PORT or unix:PATH; None means GRADWIRE_ADDRESS, or an embedded worker where that is not set.
     """
-    global _current
     address = address or os.environ.get("GRADWIRE_ADDRESS")
     worker = None
     if not address:
         worker = embedded.start()
         address = worker.address
     try:
-        session = Session(address, connect_seconds=connect_seconds, public_stream=public_stream, worker=worker)
+        connection = GrpcConnection(address, connect_seconds=connect_seconds, public_stream=public_stream)
+        session = Session(connection, worker)
     except BaseException:
         if worker is not None:
             worker.stop()
         raise
     atexit.register(session.close)
+    return use(session)
+
+
+def use(session: Session) -> Session:
+    """Make a session the one that new tensors live in."""
+    global _current
     _current = session
     return session
 

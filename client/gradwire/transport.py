@@ -18,7 +18,7 @@ from gradwire_protocol.errors import WorkerLost, WorkerUnreachable
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.v1 import worker_pb2, worker_pb2_grpc
 
-__all__ = ["Bulk", "DirectStream", "PublicStream", "Stream", "health", "open_channel", "open_stream"]
+__all__ = ["Bulk", "Connection", "DirectStream", "GrpcConnection", "PublicStream", "Stream", "health", "open_channel", "open_stream"]
 
 _METHOD = "/gradwire.v1.Worker/Run"
 _OPTIONS = (
@@ -244,6 +244,37 @@ class Bulk:
         """Close the channel."""
         if self._channel is not None:
             self._channel.close()
+
+
+class Connection(Protocol):
+    """What a session needs of a worker: the control stream, the bulk plane, an end. Tests put a loopback in its place."""
+
+    address: str
+    stream: Stream
+
+    def bulk(self, token: bytes) -> Any:
+        """Return the bulk plane of the session that `token` belongs to: `upload`, `download`, `close`."""
+
+    def close(self) -> None:
+        """Release the connection."""
+
+
+class GrpcConnection:
+    """A connection to a worker process."""
+
+    def __init__(self, address: str, *, connect_seconds: float, public_stream: bool) -> None:
+        """Connect; raise WorkerUnreachable if nobody answers in time."""
+        self.address = address
+        self._channel = open_channel(address, connect_seconds)
+        self.stream = open_stream(self._channel, address, public=public_stream)
+
+    def bulk(self, token: bytes) -> Bulk:
+        """Return the bulk plane."""
+        return Bulk(self.address, token)
+
+    def close(self) -> None:
+        """Close the channel."""
+        self._channel.close()
 
 
 def health(address: str, seconds: float) -> str:

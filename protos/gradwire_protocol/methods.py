@@ -17,6 +17,56 @@ from gradwire_protocol.registry import OPS
 _op_full = OPS["full"]
 _op_new_full = OPS["new_full"]
 _op_full_like = OPS["full_like"]
+_op__softmax = OPS["_softmax"]
+_op__softmax_backward_data = OPS["_softmax_backward_data"]
+_op__log_softmax = OPS["_log_softmax"]
+_op__log_softmax_backward_data = OPS["_log_softmax_backward_data"]
+_op_native_layer_norm = OPS["native_layer_norm"]
+_op_native_layer_norm_backward = OPS["native_layer_norm_backward"]
+_op_nll_loss_forward = OPS["nll_loss_forward"]
+_op_nll_loss_backward = OPS["nll_loss_backward"]
+_op_nll_loss2d_forward = OPS["nll_loss2d_forward"]
+_op_nll_loss2d_backward = OPS["nll_loss2d_backward"]
+_op_mse_loss = OPS["mse_loss"]
+_op_mse_loss_backward = OPS["mse_loss_backward"]
+_op_smooth_l1_loss = OPS["smooth_l1_loss"]
+_op_smooth_l1_loss_backward = OPS["smooth_l1_loss_backward"]
+_op_huber_loss = OPS["huber_loss"]
+_op_huber_loss_backward = OPS["huber_loss_backward"]
+_op_binary_cross_entropy_with_logits = OPS["binary_cross_entropy_with_logits"]
+_op_binary_cross_entropy = OPS["binary_cross_entropy"]
+_op_binary_cross_entropy_backward = OPS["binary_cross_entropy_backward"]
+_op_as_strided = OPS["as_strided"]
+_op_detach = OPS["detach"]
+_op_alias = OPS["alias"]
+_op_transpose__int = OPS["transpose.int"]
+_op_t = OPS["t"]
+_op_unsqueeze = OPS["unsqueeze"]
+_op_select__int = OPS["select.int"]
+_op_slice__Tensor = OPS["slice.Tensor"]
+_op_diagonal = OPS["diagonal"]
+_op_unbind__int = OPS["unbind.int"]
+_op_split_with_sizes = OPS["split_with_sizes"]
+_op__unsafe_view = OPS["_unsafe_view"]
+_op_roll = OPS["roll"]
+_op_tril = OPS["tril"]
+_op_triu = OPS["triu"]
+_op_as_strided_scatter = OPS["as_strided_scatter"]
+_op_select_backward = OPS["select_backward"]
+_op_slice_backward = OPS["slice_backward"]
+_op_diagonal_backward = OPS["diagonal_backward"]
+_op_as_strided_backward = OPS["as_strided_backward"]
+_op_mm = OPS["mm"]
+_op_bmm = OPS["bmm"]
+_op_mv = OPS["mv"]
+_op_dot = OPS["dot"]
+_op_vdot = OPS["vdot"]
+_op_addmm = OPS["addmm"]
+_op_addmm_ = OPS["addmm_"]
+_op_baddbmm = OPS["baddbmm"]
+_op_baddbmm_ = OPS["baddbmm_"]
+_op_addmv = OPS["addmv"]
+_op_addmv_ = OPS["addmv_"]
 _op_add__Tensor = OPS["add.Tensor"]
 _op_add___Tensor = OPS["add_.Tensor"]
 _op_add__Scalar = OPS["add.Scalar"]
@@ -43,14 +93,41 @@ _op_log = OPS["log"]
 _op_log_ = OPS["log_"]
 _op_neg = OPS["neg"]
 _op_neg_ = OPS["neg_"]
-_op_as_strided = OPS["as_strided"]
-_op_detach = OPS["detach"]
+_op_nansum = OPS["nansum"]
+_op_amax = OPS["amax"]
+_op_argmax = OPS["argmax"]
+_op_amin = OPS["amin"]
+_op_argmin = OPS["argmin"]
+_op_aminmax = OPS["aminmax"]
+_op_var__correction = OPS["var.correction"]
+_op_std__correction = OPS["std.correction"]
+_op_var_mean__correction = OPS["var_mean.correction"]
+_op_std_mean__correction = OPS["std_mean.correction"]
+_op_linalg_vector_norm = OPS["linalg_vector_norm"]
+_op_cumsum = OPS["cumsum"]
+_op_cumprod = OPS["cumprod"]
+_op_logsumexp = OPS["logsumexp"]
 
 
 class OpMethods(Composites):
     """Every op as a method, named as in PyTorch."""
 
     __slots__ = ()
+
+    def _log_softmax(self, dim: int, half_to_float: bool) -> Self:
+        return self._call(_op__log_softmax, (self,), (dim, half_to_float))  # type: ignore[no-any-return]
+
+    def _log_softmax_backward_data(self, output: Self, dim: int, input_dtype: DType) -> Self:
+        return self._call(_op__log_softmax_backward_data, (self, output), (dim, input_dtype))  # type: ignore[no-any-return]
+
+    def _softmax(self, dim: int, half_to_float: bool) -> Self:
+        return self._call(_op__softmax, (self,), (dim, half_to_float))  # type: ignore[no-any-return]
+
+    def _softmax_backward_data(self, output: Self, dim: int, input_dtype: DType) -> Self:
+        return self._call(_op__softmax_backward_data, (self, output), (dim, input_dtype))  # type: ignore[no-any-return]
+
+    def _unsafe_view(self, size: Sequence[int] | int) -> Self:
+        return self._call(_op__unsafe_view, (self,), (ints(size),))  # type: ignore[no-any-return]
 
     def add(self, other: Self | Number, alpha: Number = 1) -> Self:
         if isinstance(other, OpMethods):
@@ -62,8 +139,59 @@ class OpMethods(Composites):
             return self._call(_op_add___Tensor, (self, other), (), (alpha,))  # type: ignore[no-any-return]
         return self._call(_op_add___Scalar, (self,), (), (other, alpha))  # type: ignore[no-any-return]
 
-    def as_strided(self, size: Sequence[int] | int, stride: Sequence[int] | int, storage_offset: int = 0) -> Self:
-        return self._call(_op_as_strided, (self,), (ints(size), ints(stride), storage_offset))  # type: ignore[no-any-return]
+    def addmm(self, mat1: Self, mat2: Self, *, beta: Number = 1, alpha: Number = 1) -> Self:
+        return self._call(_op_addmm, (self, mat1, mat2), (), (beta, alpha))  # type: ignore[no-any-return]
+
+    def addmm_(self, mat1: Self, mat2: Self, *, beta: Number = 1, alpha: Number = 1) -> Self:
+        return self._call(_op_addmm_, (self, mat1, mat2), (), (beta, alpha))  # type: ignore[no-any-return]
+
+    def addmv(self, mat: Self, vec: Self, *, beta: Number = 1, alpha: Number = 1) -> Self:
+        return self._call(_op_addmv, (self, mat, vec), (), (beta, alpha))  # type: ignore[no-any-return]
+
+    def addmv_(self, mat: Self, vec: Self, *, beta: Number = 1, alpha: Number = 1) -> Self:
+        return self._call(_op_addmv_, (self, mat, vec), (), (beta, alpha))  # type: ignore[no-any-return]
+
+    def alias(self) -> Self:
+        return self._call(_op_alias, (self,))  # type: ignore[no-any-return]
+
+    def amax(self, dim: Sequence[int] | int = (), keepdim: bool = False) -> Self:
+        return self._call(_op_amax, (self,), (ints(dim), keepdim))  # type: ignore[no-any-return]
+
+    def amin(self, dim: Sequence[int] | int = (), keepdim: bool = False) -> Self:
+        return self._call(_op_amin, (self,), (ints(dim), keepdim))  # type: ignore[no-any-return]
+
+    def aminmax(self, *, dim: int | None = None, keepdim: bool = False) -> tuple[Self, ...]:
+        return self._call(_op_aminmax, (self,), (dim, keepdim))  # type: ignore[no-any-return]
+
+    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Self:
+        return self._call(_op_argmax, (self,), (dim, keepdim))  # type: ignore[no-any-return]
+
+    def argmin(self, dim: int | None = None, keepdim: bool = False) -> Self:
+        return self._call(_op_argmin, (self,), (dim, keepdim))  # type: ignore[no-any-return]
+
+    def as_strided_backward(self, input_size: Sequence[int] | int, input_stride: Sequence[int] | int, input_offset: int, size: Sequence[int] | int, stride: Sequence[int] | int, storage_offset: int) -> Self:
+        return self._call(_op_as_strided_backward, (self,), (ints(input_size), ints(input_stride), input_offset, ints(size), ints(stride), storage_offset))  # type: ignore[no-any-return]
+
+    def as_strided_scatter(self, src: Self, size: Sequence[int] | int, stride: Sequence[int] | int, storage_offset: int = 0) -> Self:
+        return self._call(_op_as_strided_scatter, (self, src), (ints(size), ints(stride), storage_offset))  # type: ignore[no-any-return]
+
+    def baddbmm(self, batch1: Self, batch2: Self, *, beta: Number = 1, alpha: Number = 1) -> Self:
+        return self._call(_op_baddbmm, (self, batch1, batch2), (), (beta, alpha))  # type: ignore[no-any-return]
+
+    def baddbmm_(self, batch1: Self, batch2: Self, *, beta: Number = 1, alpha: Number = 1) -> Self:
+        return self._call(_op_baddbmm_, (self, batch1, batch2), (), (beta, alpha))  # type: ignore[no-any-return]
+
+    def binary_cross_entropy(self, target: Self, weight: Self | None = None, reduction: int = 1) -> Self:
+        return self._call(_op_binary_cross_entropy, (self, target, weight), (reduction,))  # type: ignore[no-any-return]
+
+    def binary_cross_entropy_backward(self, input: Self, target: Self, weight: Self | None = None, reduction: int = 1) -> Self:
+        return self._call(_op_binary_cross_entropy_backward, (self, input, target, weight), (reduction,))  # type: ignore[no-any-return]
+
+    def binary_cross_entropy_with_logits(self, target: Self, weight: Self | None = None, pos_weight: Self | None = None, reduction: int = 1) -> Self:
+        return self._call(_op_binary_cross_entropy_with_logits, (self, target, weight, pos_weight), (reduction,))  # type: ignore[no-any-return]
+
+    def bmm(self, mat2: Self) -> Self:
+        return self._call(_op_bmm, (self, mat2))  # type: ignore[no-any-return]
 
     def cos(self) -> Self:
         return self._call(_op_cos, (self,))  # type: ignore[no-any-return]
@@ -71,8 +199,23 @@ class OpMethods(Composites):
     def cos_(self) -> Self:
         return self._call(_op_cos_, (self,))  # type: ignore[no-any-return]
 
+    def cumprod(self, dim: int, *, dtype: DType | None = None) -> Self:
+        return self._call(_op_cumprod, (self,), (dim, dtype))  # type: ignore[no-any-return]
+
+    def cumsum(self, dim: int, *, dtype: DType | None = None) -> Self:
+        return self._call(_op_cumsum, (self,), (dim, dtype))  # type: ignore[no-any-return]
+
     def detach(self) -> Self:
         return self._call(_op_detach, (self,))  # type: ignore[no-any-return]
+
+    def diagonal(self, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Self:
+        return self._call(_op_diagonal, (self,), (offset, dim1, dim2))  # type: ignore[no-any-return]
+
+    def diagonal_backward(self, input_sizes: Sequence[int] | int, offset: int, dim1: int, dim2: int) -> Self:
+        return self._call(_op_diagonal_backward, (self,), (ints(input_sizes), offset, dim1, dim2))  # type: ignore[no-any-return]
+
+    def dot(self, tensor: Self) -> Self:
+        return self._call(_op_dot, (self, tensor))  # type: ignore[no-any-return]
 
     def exp(self) -> Self:
         return self._call(_op_exp, (self,))  # type: ignore[no-any-return]
@@ -83,11 +226,32 @@ class OpMethods(Composites):
     def full_like(self, fill_value: Number, *, dtype: DType | None = None) -> Self:
         return self._call(_op_full_like, (self,), (dtype,), (fill_value,))  # type: ignore[no-any-return]
 
+    def huber_loss(self, target: Self, reduction: int = 1, delta: float = 1.0) -> Self:
+        return self._call(_op_huber_loss, (self, target), (reduction,), (delta,))  # type: ignore[no-any-return]
+
+    def huber_loss_backward(self, input: Self, target: Self, reduction: int, delta: float) -> Self:
+        return self._call(_op_huber_loss_backward, (self, input, target), (reduction,), (delta,))  # type: ignore[no-any-return]
+
+    def linalg_vector_norm(self, ord: Number = 2, dim: Sequence[int] | int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Self:
+        return self._call(_op_linalg_vector_norm, (self,), (ints(dim), keepdim, dtype), (ord,))  # type: ignore[no-any-return]
+
     def log(self) -> Self:
         return self._call(_op_log, (self,))  # type: ignore[no-any-return]
 
     def log_(self) -> Self:
         return self._call(_op_log_, (self,))  # type: ignore[no-any-return]
+
+    def logsumexp(self, dim: Sequence[int] | int, keepdim: bool = False) -> Self:
+        return self._call(_op_logsumexp, (self,), (ints(dim), keepdim))  # type: ignore[no-any-return]
+
+    def mm(self, mat2: Self) -> Self:
+        return self._call(_op_mm, (self, mat2))  # type: ignore[no-any-return]
+
+    def mse_loss(self, target: Self, reduction: int = 1) -> Self:
+        return self._call(_op_mse_loss, (self, target), (reduction,))  # type: ignore[no-any-return]
+
+    def mse_loss_backward(self, input: Self, target: Self, reduction: int) -> Self:
+        return self._call(_op_mse_loss_backward, (self, input, target), (reduction,))  # type: ignore[no-any-return]
 
     def mul(self, other: Self | Number) -> Self:
         if isinstance(other, OpMethods):
@@ -99,6 +263,18 @@ class OpMethods(Composites):
             return self._call(_op_mul___Tensor, (self, other))  # type: ignore[no-any-return]
         return self._call(_op_mul___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
 
+    def mv(self, vec: Self) -> Self:
+        return self._call(_op_mv, (self, vec))  # type: ignore[no-any-return]
+
+    def nansum(self, dim: Sequence[int] | int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Self:
+        return self._call(_op_nansum, (self,), (ints(dim), keepdim, dtype))  # type: ignore[no-any-return]
+
+    def native_layer_norm(self, normalized_shape: Sequence[int] | int, weight: Self | None, bias: Self | None, eps: float) -> tuple[Self, ...]:
+        return self._call(_op_native_layer_norm, (self, weight, bias), (ints(normalized_shape),), (eps,))  # type: ignore[no-any-return]
+
+    def native_layer_norm_backward(self, input: Self, normalized_shape: Sequence[int] | int, mean: Self, rstd: Self, weight: Self | None, output_mask: Sequence[bool]) -> tuple[Self, ...]:
+        return self._call(_op_native_layer_norm_backward, (self, input, mean, rstd, weight), (ints(normalized_shape), output_mask))  # type: ignore[no-any-return]
+
     def neg(self) -> Self:
         return self._call(_op_neg, (self,))  # type: ignore[no-any-return]
 
@@ -107,6 +283,27 @@ class OpMethods(Composites):
 
     def new_full(self, size: Sequence[int] | int, fill_value: Number, *, dtype: DType | None = None) -> Self:
         return self._call(_op_new_full, (self,), (ints(size), dtype), (fill_value,))  # type: ignore[no-any-return]
+
+    def nll_loss2d_backward(self, input: Self, target: Self, weight: Self | None, reduction: int, ignore_index: int, total_weight: Self) -> Self:
+        return self._call(_op_nll_loss2d_backward, (self, input, target, weight, total_weight), (reduction, ignore_index))  # type: ignore[no-any-return]
+
+    def nll_loss2d_forward(self, target: Self, weight: Self | None, reduction: int, ignore_index: int) -> tuple[Self, ...]:
+        return self._call(_op_nll_loss2d_forward, (self, target, weight), (reduction, ignore_index))  # type: ignore[no-any-return]
+
+    def nll_loss_backward(self, input: Self, target: Self, weight: Self | None, reduction: int, ignore_index: int, total_weight: Self) -> Self:
+        return self._call(_op_nll_loss_backward, (self, input, target, weight, total_weight), (reduction, ignore_index))  # type: ignore[no-any-return]
+
+    def nll_loss_forward(self, target: Self, weight: Self | None, reduction: int, ignore_index: int) -> tuple[Self, ...]:
+        return self._call(_op_nll_loss_forward, (self, target, weight), (reduction, ignore_index))  # type: ignore[no-any-return]
+
+    def roll(self, shifts: Sequence[int] | int, dims: Sequence[int] | int = ()) -> Self:
+        return self._call(_op_roll, (self,), (ints(shifts), ints(dims)))  # type: ignore[no-any-return]
+
+    def select(self, dim: int, index: int) -> Self:
+        return self._call(_op_select__int, (self,), (dim, index))  # type: ignore[no-any-return]
+
+    def select_backward(self, input_sizes: Sequence[int] | int, dim: int, index: int) -> Self:
+        return self._call(_op_select_backward, (self,), (ints(input_sizes), dim, index))  # type: ignore[no-any-return]
 
     def sigmoid(self) -> Self:
         return self._call(_op_sigmoid, (self,))  # type: ignore[no-any-return]
@@ -120,6 +317,27 @@ class OpMethods(Composites):
     def sin_(self) -> Self:
         return self._call(_op_sin_, (self,))  # type: ignore[no-any-return]
 
+    def slice(self, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Self:
+        return self._call(_op_slice__Tensor, (self,), (dim, start, end, step))  # type: ignore[no-any-return]
+
+    def slice_backward(self, input_sizes: Sequence[int] | int, dim: int, start: int, end: int, step: int) -> Self:
+        return self._call(_op_slice_backward, (self,), (ints(input_sizes), dim, start, end, step))  # type: ignore[no-any-return]
+
+    def smooth_l1_loss(self, target: Self, reduction: int = 1, beta: float = 1.0) -> Self:
+        return self._call(_op_smooth_l1_loss, (self, target), (reduction,), (beta,))  # type: ignore[no-any-return]
+
+    def smooth_l1_loss_backward(self, input: Self, target: Self, reduction: int, beta: float) -> Self:
+        return self._call(_op_smooth_l1_loss_backward, (self, input, target), (reduction,), (beta,))  # type: ignore[no-any-return]
+
+    def split_with_sizes(self, split_sizes: Sequence[int] | int, dim: int = 0) -> tuple[Self, ...]:
+        return self._call(_op_split_with_sizes, (self,), (ints(split_sizes), dim))  # type: ignore[no-any-return]
+
+    def std(self, dim: Sequence[int] | int | None = None, *, correction: Number | None = None, keepdim: bool = False) -> Self:
+        return self._call(_op_std__correction, (self,), (ints(dim), keepdim), (correction,))  # type: ignore[no-any-return]
+
+    def std_mean(self, dim: Sequence[int] | int | None = None, *, correction: Number | None = None, keepdim: bool = False) -> tuple[Self, ...]:
+        return self._call(_op_std_mean__correction, (self,), (ints(dim), keepdim), (correction,))  # type: ignore[no-any-return]
+
     def sub(self, other: Self | Number, alpha: Number = 1) -> Self:
         if isinstance(other, OpMethods):
             return self._call(_op_sub__Tensor, (self, other), (), (alpha,))  # type: ignore[no-any-return]
@@ -130,11 +348,38 @@ class OpMethods(Composites):
             return self._call(_op_sub___Tensor, (self, other), (), (alpha,))  # type: ignore[no-any-return]
         return self._call(_op_sub___Scalar, (self,), (), (other, alpha))  # type: ignore[no-any-return]
 
+    def t(self) -> Self:
+        return self._call(_op_t, (self,))  # type: ignore[no-any-return]
+
     def tanh(self) -> Self:
         return self._call(_op_tanh, (self,))  # type: ignore[no-any-return]
 
     def tanh_(self) -> Self:
         return self._call(_op_tanh_, (self,))  # type: ignore[no-any-return]
+
+    def transpose(self, dim0: int, dim1: int) -> Self:
+        return self._call(_op_transpose__int, (self,), (dim0, dim1))  # type: ignore[no-any-return]
+
+    def tril(self, diagonal: int = 0) -> Self:
+        return self._call(_op_tril, (self,), (diagonal,))  # type: ignore[no-any-return]
+
+    def triu(self, diagonal: int = 0) -> Self:
+        return self._call(_op_triu, (self,), (diagonal,))  # type: ignore[no-any-return]
+
+    def unbind(self, dim: int = 0) -> tuple[Self, ...]:
+        return self._call(_op_unbind__int, (self,), (dim,))  # type: ignore[no-any-return]
+
+    def unsqueeze(self, dim: int) -> Self:
+        return self._call(_op_unsqueeze, (self,), (dim,))  # type: ignore[no-any-return]
+
+    def var(self, dim: Sequence[int] | int | None = None, *, correction: Number | None = None, keepdim: bool = False) -> Self:
+        return self._call(_op_var__correction, (self,), (ints(dim), keepdim), (correction,))  # type: ignore[no-any-return]
+
+    def var_mean(self, dim: Sequence[int] | int | None = None, *, correction: Number | None = None, keepdim: bool = False) -> tuple[Self, ...]:
+        return self._call(_op_var_mean__correction, (self,), (ints(dim), keepdim), (correction,))  # type: ignore[no-any-return]
+
+    def vdot(self, other: Self) -> Self:
+        return self._call(_op_vdot, (self, other))  # type: ignore[no-any-return]
 
     __add__ = add
     __radd__ = add
@@ -145,4 +390,5 @@ class OpMethods(Composites):
     __rmul__ = mul
     __imul__ = mul_
     __neg__ = neg
+    __matmul__ = Composites.matmul
     __hash__ = object.__hash__

@@ -63,9 +63,7 @@ class Backend(ABC):
         """
 
     @abstractmethod
-    def as_strided(
-        self, array: Any, shape: Sequence[int], strides_bytes: Sequence[int], offset_bytes: int = 0
-    ) -> Any:
+    def as_strided(self, array: Any, shape: Sequence[int], strides_bytes: Sequence[int], offset_bytes: int = 0) -> Any:
         """Return a view of a C-contiguous array's memory, as PyTorch's `as_strided` of a storage.
 
         Unlike `xp.lib.stride_tricks.as_strided` it takes an offset, is five to ten times as fast on
@@ -105,9 +103,7 @@ def open_backend(device: str) -> Backend:
     """
     found = re.fullmatch(r"(cpu|cuda|strict)(?::(\d{1,4}))?", device)
     if found is None or (found[1] == "cpu" and found[2] not in (None, "0")):
-        raise RuntimeError(
-            f'a backend needs a device "cpu", "cuda" or "cuda:N"; got {device!r}; name one of these'
-        )
+        raise RuntimeError(f'a backend needs a device "cpu", "cuda" or "cuda:N"; got {device!r}; name one of these')
     index = int(found[2] or 0)
     if found[1] == "cpu":
         return CpuBackend("cpu", "cpu", np, np.ndarray)
@@ -130,9 +126,7 @@ class CpuBackend(Backend):
         """Return the array itself where it is C-contiguous."""
         return np.asarray(array, order="C")
 
-    def as_strided(
-        self, array: Any, shape: Sequence[int], strides_bytes: Sequence[int], offset_bytes: int = 0
-    ) -> Any:
+    def as_strided(self, array: Any, shape: Sequence[int], strides_bytes: Sequence[int], offset_bytes: int = 0) -> Any:
         """View memory; numpy itself checks the bounds."""
         return np.ndarray(shape, array.dtype, array, offset_bytes, strides_bytes)
 
@@ -166,15 +160,11 @@ class CudaBackend(Backend):
             host: HostArray = self.cupy.asnumpy(array, order="C")
         return host
 
-    def as_strided(
-        self, array: Any, shape: Sequence[int], strides_bytes: Sequence[int], offset_bytes: int = 0
-    ) -> Any:
+    def as_strided(self, array: Any, shape: Sequence[int], strides_bytes: Sequence[int], offset_bytes: int = 0) -> Any:
         """View memory, after the check that CuPy leaves out."""
         check_extent(array, shape, strides_bytes, offset_bytes)
         memory = array.data + offset_bytes
-        return self.cupy.ndarray(
-            tuple(shape), array.dtype, memptr=memory, strides=tuple(strides_bytes)
-        )
+        return self.cupy.ndarray(tuple(shape), array.dtype, memptr=memory, strides=tuple(strides_bytes))
 
     def synchronize(self) -> None:
         """Wait for all streams of the device."""
@@ -239,9 +229,7 @@ def _check_device(cupy: Any, index: int) -> None:
 def checked_host(host: HostArray) -> HostArray:
     """Return `host` if devices have its dtype; raise TypeError otherwise."""
     if not isinstance(host, np.ndarray):
-        raise TypeError(
-            f"from_host needs a numpy array; got {type(host).__name__}; use numpy.asarray first"
-        )
+        raise TypeError(f"from_host needs a numpy array; got {type(host).__name__}; use numpy.asarray first")
     if host.dtype.char not in DEVICE_CHARS or not host.dtype.isnative:
         raise TypeError(
             "from_host needs numbers or bools in this machine's byte order; got dtype "
@@ -250,15 +238,10 @@ def checked_host(host: HostArray) -> HostArray:
     return host
 
 
-def check_extent(
-    array: Any, shape: Sequence[int], strides_bytes: Sequence[int], offset_bytes: int
-) -> None:
+def check_extent(array: Any, shape: Sequence[int], strides_bytes: Sequence[int], offset_bytes: int) -> None:
     """Raise ValueError unless a view lies inside the memory of a C-contiguous array."""
     if not array.flags.c_contiguous:
-        raise ValueError(
-            f"as_strided needs a C-contiguous array; got strides {tuple(array.strides)}; copy it "
-            "first"
-        )
+        raise ValueError(f"as_strided needs a C-contiguous array; got strides {tuple(array.strides)}; copy it first")
     low = high = offset_bytes
     if 0 not in shape:
         spans = [(size - 1) * stride for size, stride in zip(shape, strides_bytes, strict=True)]
@@ -299,9 +282,7 @@ def _openblas() -> str:
     """
     folder = os.path.dirname(os.path.dirname(np.__file__))
     pattern = os.path.join(folder, "numpy.libs", "*openblas*")
-    for path in glob.glob(pattern) + glob.glob(
-        os.path.join(folder, "numpy", ".dylibs", "*openblas*")
-    ):
+    for path in glob.glob(pattern) + glob.glob(os.path.join(folder, "numpy", ".dylibs", "*openblas*")):
         library = ctypes.CDLL(path)  # loaded already, by numpy: this is the same instance
         for template in ("scipy_{}64_", "scipy_{}", "{}64_", "{}"):
             core = getattr(library, template.format("openblas_get_corename"), None)

@@ -69,9 +69,7 @@ class StrictUfunc:
         self._name = name
         self._index = index
         self._host: np.ufunc = getattr(np, name)
-        self._keywords = {"out", "dtype", "casting"} | (
-            {"axes", "axis", "keepdims"} if self._host.signature else set()
-        )
+        self._keywords = {"out", "dtype", "casting"} | ({"axes", "axis", "keepdims"} if self._host.signature else set())
 
     def __call__(self, *operands: Any, **keywords: Any) -> Any:
         """Apply to operands; outputs come after them or in `out=`."""
@@ -89,17 +87,13 @@ class StrictUfunc:
         self._record(operands, keywords, result if isinstance(result, tuple) else (result,))
         return result
 
-    def _record(
-        self, operands: tuple[Any, ...], keywords: dict[str, Any], results: tuple[Any, ...]
-    ) -> None:
+    def _record(self, operands: tuple[Any, ...], keywords: dict[str, Any], results: tuple[Any, ...]) -> None:
         into = len(operands) > self._host.nin or keywords.get("out") is not None
         kinds = tuple([_kind(operand) for operand in operands[: self._host.nin]])
         made = () if into else tuple([array.dtype.name for array in results])
         dtype = keywords.get("dtype")
         asked = "" if dtype is None else np.dtype(dtype).name
-        RECORDED_USES.add(
-            Use(self._name, len(operands), tuple(sorted(keywords)), kinds, made, asked)
-        )
+        RECORDED_USES.add(Use(self._name, len(operands), tuple(sorted(keywords)), kinds, made, asked))
 
     def reduce(self, array: Any, *arguments: Any, **keywords: Any) -> Any:
         """Reduce along an axis; CuPy has it for add and multiply."""
@@ -109,9 +103,7 @@ class StrictUfunc:
         """Accumulate along an axis; CuPy has it for add and multiply."""
         return self._scan("accumulate", array, arguments, keywords)
 
-    def _scan(
-        self, method: str, array: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]
-    ) -> Any:
+    def _scan(self, method: str, array: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         call = Call(f"{self._name}.{method}", self._index)
         if self._name not in ("add", "multiply"):
             call.refuse("add or multiply, the only ufuncs that CuPy reduces", self._name)
@@ -156,9 +148,7 @@ class StrictNamespace:
         """Return what CuPy has under a name, and keep it."""
         full = self._path + name
         if full not in CUPY_NAMES:
-            raise AttributeError(
-                f"kernels need names that numpy and CuPy share; got xp.{full}; see CUPY_NAMES"
-            )
+            raise AttributeError(f"kernels need names that numpy and CuPy share; got xp.{full}; see CUPY_NAMES")
         found = _wrapped(full, self._index)
         setattr(self, name, found)
         return found
@@ -184,18 +174,14 @@ def _function(name: str, function: Callable[..., Any], index: int) -> Callable[.
         call = Call(name, index)
         result = call.run(function, arguments, keywords)
         if not call.arrays and name not in MAKERS:
-            call.refuse(
-                "a device array", "none; CuPy does not make arrays of lists and numbers here"
-            )
+            call.refuse("a device array", "none; CuPy does not make arrays of lists and numbers here")
         return result
 
     call_it.__name__ = name
     return call_it
 
 
-def _as_strided(
-    x: HostArray, shape: Sequence[int] | None = None, strides: Sequence[int] | None = None
-) -> HostArray:
+def _as_strided(x: HostArray, shape: Sequence[int] | None = None, strides: Sequence[int] | None = None) -> HostArray:
     view = np.lib.stride_tricks.as_strided(x, shape, strides)
     owner = x
     while isinstance(owner.base, np.ndarray):
@@ -232,19 +218,18 @@ class StrictBackend(Backend):
 
     def to_host(self, array: Any) -> HostArray:
         """Copy from the device."""
-        if not isinstance(array, StrictArray) or array._index != self.index:
-            raise StrictError(
-                f"to_host needs an array of {self.device}; got {array!r}; ask the backend that "
-                "made it"
-            )
-        return np.array(array._host, order="C")
+        return np.array(self._memory(array), order="C")
 
     def as_strided(self, array: Any, shape: Any, strides_bytes: Any, offset_bytes: int = 0) -> Any:
         """View memory, with the CUDA backend's check."""
-        check_extent(array, shape, strides_bytes, offset_bytes)
-        return StrictArray(
-            np.ndarray(shape, array.dtype, array._host, offset_bytes, strides_bytes), self.index
-        )
+        memory = self._memory(array)
+        check_extent(memory, shape, strides_bytes, offset_bytes)
+        return StrictArray(np.ndarray(shape, memory.dtype, memory, offset_bytes, strides_bytes), self.index)
+
+    def _memory(self, array: Any) -> HostArray:
+        if not isinstance(array, StrictArray) or array._index != self.index:
+            raise StrictError(f"{self.device} needs its own arrays; got {array!r}; ask the backend that made it")
+        return array._host
 
     def synchronize(self) -> None:
         """Return at once."""

@@ -75,37 +75,27 @@ class StrictArray:
     def __init__(self, host: HostArray, index: int) -> None:
         """Wrap numpy memory as that of device number `index`."""
         if host.dtype.char not in DEVICE_CHARS:
-            raise StrictError(
-                f"device arrays hold numbers and bools; got {host.dtype}; CuPy has no such arrays"
-            )
+            raise StrictError(f"device arrays hold numbers and bools; got {host.dtype}; CuPy has no such arrays")
         self._host = host
         self._index = index
 
     __hash__ = None  # type: ignore[assignment]  # as in CuPy: == is elementwise
 
     shape = property(lambda self: self._host.shape, doc="The sizes.")
-    strides = property(
-        lambda self: self._host.strides, doc="The bytes between neighbours along each axis."
-    )
+    strides = property(lambda self: self._host.strides, doc="The bytes between neighbours along each axis.")
     dtype = property(lambda self: self._host.dtype, doc="The numpy dtype.")
     ndim = property(lambda self: self._host.ndim, doc="The number of axes.")
     size = property(lambda self: self._host.size, doc="The number of elements.")
     itemsize = property(lambda self: self._host.itemsize, doc="The bytes of one element.")
     nbytes = property(lambda self: self._host.nbytes, doc="The bytes of all elements.")
     flags = property(lambda self: StrictFlags(self._host.flags), doc="How the memory is laid out.")
-    T = property(
-        lambda self: StrictArray(self._host.T, self._index), doc="A view with the axes reversed."
-    )
+    T = property(lambda self: StrictArray(self._host.T, self._index), doc="A view with the axes reversed.")
     mT = property(
         lambda self: StrictArray(self._host.mT, self._index),
         doc="A view with the last two axes swapped.",
     )
-    real = property(
-        lambda self: StrictArray(self._host.real, self._index), doc="The real parts: a view."
-    )
-    imag = property(
-        lambda self: StrictArray(self._host.imag, self._index), doc="The imaginary parts."
-    )
+    real = property(lambda self: StrictArray(self._host.real, self._index), doc="The real parts: a view.")
+    imag = property(lambda self: StrictArray(self._host.imag, self._index), doc="The imaginary parts.")
 
     def __len__(self) -> int:
         """Return the size of the first axis."""
@@ -118,15 +108,11 @@ class StrictArray:
     def __getattr__(self, name: str) -> Any:
         """Return a method that numpy's and CuPy's arrays share."""
         if name not in ARRAY_METHODS:
-            raise AttributeError(
-                f"device arrays need methods that numpy and CuPy share; got .{name} of {self!r}"
-            )
+            raise AttributeError(f"device arrays need methods that numpy and CuPy share; got .{name} of {self!r}")
 
         def method(*arguments: Any, **keywords: Any) -> Any:
             if name == "astype" and (arguments[2:] or {"casting", "subok"} & set(keywords)):
-                raise StrictError(
-                    "astype takes dtype, order and copy; got more; CuPy refuses casting and subok"
-                )
+                raise StrictError("astype takes dtype, order and copy; got more; CuPy refuses casting and subok")
             call = Call(f"ndarray.{name}", self._index)
             return call.run(getattr(call.unwrap(self), name), arguments, keywords)
 
@@ -152,10 +138,7 @@ class StrictArray:
     def __array_function__(self, function: Callable[..., Any], *_: Any) -> NoReturn:
         """Refuse numpy's functions."""
         name = getattr(function, "__name__", "function")
-        raise StrictError(
-            f"numpy.{name} needs arrays of the host; got {self!r}; use xp.{name} on device arrays "
-            "alone"
-        )
+        raise StrictError(f"numpy.{name} needs arrays of the host; got {self!r}; use xp.{name} on device arrays alone")
 
 
 def _whole(index: Any) -> tuple[Any, ...]:
@@ -249,21 +232,14 @@ class Call:
         """Unwrap device arrays, in lists and tuples too; refuse what would be copied there."""
         if isinstance(value, StrictArray):
             if value._index != self.index:
-                self.refuse(
-                    f"arrays of strict:{self.index}", f"{value!r}; move it by to_host and from_host"
-                )
+                self.refuse(f"arrays of strict:{self.index}", f"{value!r}; move it by to_host and from_host")
             self.arrays[id(value._host)] = value
             return value._host
         if isinstance(value, list | tuple):
-            return (
-                [*map(self.unwrap, value)]
-                if isinstance(value, list)
-                else (*map(self.unwrap, value),)
-            )
+            items = [self.unwrap(item) for item in value]
+            return items if isinstance(value, list) else tuple(items)
         if not isinstance(value, _HOST_VALUES):
-            self.refuse(
-                "device arrays and numbers", f"{_type_name(value)}; move it by Backend.from_host"
-            )
+            self.refuse("device arrays and numbers", f"{_type_name(value)}; move it by Backend.from_host")
         return value
 
     def wrap(self, value: Any) -> Any:
@@ -274,9 +250,8 @@ class Call:
         if isinstance(value, np.generic) or self.name in ANSWERED_ON_DEVICE:
             return StrictArray(np.asarray(value), self.index)
         if isinstance(value, list | tuple):
-            return (
-                [*map(self.wrap, value)] if isinstance(value, list) else (*map(self.wrap, value),)
-            )
+            items = [self.wrap(item) for item in value]
+            return items if isinstance(value, list) else tuple(items)
         return value
 
     def check_operands(self, values: Iterable[Any]) -> None:
@@ -295,21 +270,15 @@ class Call:
     def _check_sizes(self, arguments: list[Any], keywords: dict[str, Any]) -> None:
         makes = self.name in MAKERS and self.name not in MAKERS_OF_ARRAYS
         first = 0 if makes else HOST_FROM.get(self.name, len(arguments))
-        sizes = arguments[first:] + [
-            value for name, value in keywords.items() if makes or name in HOST_KEYWORDS
-        ]
+        sizes = arguments[first:] + [value for name, value in keywords.items() if makes or name in HOST_KEYWORDS]
         if any(_holds(value, np.ndarray) for value in sizes):
-            self.refuse(
-                "sizes, axes and counts as Python numbers", "a device array; take them from shapes"
-            )
+            self.refuse("sizes, axes and counts as Python numbers", "a device array; take them from shapes")
 
     def _check_error(self, error: Exception, arguments: list[Any]) -> None:
         """Refuse an error that numpy found by looking at values."""
-        if isinstance(error, np.exceptions.AxisError) or not any(
-            words in str(error) for words in VALUE_ERRORS
-        ):
+        if isinstance(error, np.exceptions.AxisError) or not any(words in str(error) for words in VALUE_ERRORS):
             return
-        if self.name.startswith("ndarray.__") and not _holds(list(arguments[0]), np.ndarray, list):
+        if self.name.startswith("ndarray.__") and not _holds(arguments[0], np.ndarray, list):
             return  # an index of numbers alone: both check it
         raise StrictError(
             f"kernels must look for errors in values themselves: xp.{self.name} raised "

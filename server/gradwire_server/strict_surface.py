@@ -79,18 +79,14 @@ tril_indices triu_indices zeros
 """
 MAKERS = frozenset(_MAKERS.split())
 # ... and those of them that take one.
-MAKERS_OF_ARRAYS = frozenset(
-    {"array", "asarray", "full", "isscalar", "linspace", "logspace", "result_type"}
-)
+MAKERS_OF_ARRAYS = frozenset({"array", "asarray", "full", "isscalar", "linspace", "logspace", "result_type"})
 # From which position on arguments must be on the host, where numpy would take an array too.
 HOST_FROM = {
     "array_split": 1, "broadcast_to": 1, "ndarray.repeat": 0, "ndarray.reshape": 0,
     "ndarray.transpose": 0, "pad": 1, "repeat": 1, "reshape": 1, "roll": 1, "split": 1, "tile": 1,
     "vsplit": 1,
 }  # fmt: skip
-HOST_KEYWORDS = frozenset(
-    {"axes", "axis", "indices_or_sections", "pad_width", "repeats", "reps", "shape", "shift"}
-)
+HOST_KEYWORDS = frozenset({"axes", "axis", "indices_or_sections", "pad_width", "repeats", "reps", "shape", "shift"})
 # CuPy returns these as arrays; numpy as Python values.
 ANSWERED_ON_DEVICE = frozenset({"allclose", "array_equal", "count_nonzero"})
 # numpy's words for errors that it finds in values.

@@ -44,9 +44,7 @@ def test_sequential_takes_names(t: Any) -> None:
     s = t.nn.Sequential(OrderedDict(one=t.nn.ReLU(), two=t.nn.Tanh()))
     assert s.one is s[0]
     assert list(s[1:]._modules) == ["two"]
-    assert message(TypeError, lambda: t.nn.Sequential([t.nn.ReLU()])) == (
-        "list is not a Module subclass"
-    )
+    assert message(TypeError, lambda: t.nn.Sequential([t.nn.ReLU()])) == ("list is not a Module subclass")
 
 
 def test_sequential_is_indexed_by_position(t: Any) -> None:
@@ -95,9 +93,7 @@ def test_sequential_adds_and_multiplies(t: Any) -> None:
         (TypeError, lambda s: s["0"], "'str' object cannot be interpreted as an integer"),
     ],
 )
-def test_sequential_refuses(
-    t: Any, error: type[Exception], act: Callable[[Any], Any], text: str
-) -> None:
+def test_sequential_refuses(t: Any, error: type[Exception], act: Callable[[Any], Any], text: str) -> None:
     assert message(error, lambda: act(sequential(t))).startswith(text)
 
 
@@ -112,18 +108,13 @@ def test_a_module_list_is_a_list(t: Any) -> None:
     assert type(m[1:3]) is t.nn.ModuleList
     m[0] = t.nn.Flatten()
     del m[1]
-    assert kinds(m + [t.nn.Tanh()]) == ["Flatten", "Tanh", "GELU", "SiLU", "Tanh"]
+    assert kinds(m.__add__([t.nn.Tanh()])) == ["Flatten", "Tanh", "GELU", "SiLU", "Tanh"]
     assert list(m._modules) == ["0", "1", "2", "3"]
 
 
 def test_a_module_list_prints_runs_as_one_line(t: Any) -> None:
     m = t.nn.ModuleList([t.nn.Linear(1, 2), t.nn.Linear(1, 2), t.nn.Tanh()])
-    assert repr(m) == (
-        "ModuleList(\n"
-        "  (0-1): 2 x Linear(in_features=1, out_features=2, bias=True)\n"
-        "  (2): Tanh()\n"
-        ")"
-    )
+    assert repr(m) == ("ModuleList(\n  (0-1): 2 x Linear(in_features=1, out_features=2, bias=True)\n  (2): Tanh()\n)")
     assert repr(t.nn.ModuleList()) == "ModuleList()"
 
 
@@ -176,9 +167,7 @@ def test_a_module_dict_is_a_dict(t: Any) -> None:
         ),
     ],
 )
-def test_a_module_dict_refuses(
-    t: Any, error: type[Exception], act: Callable[[Any], Any], text: str
-) -> None:
+def test_a_module_dict_refuses(t: Any, error: type[Exception], act: Callable[[Any], Any], text: str) -> None:
     assert message(error, lambda: act(t.nn.ModuleDict())) == text
 
 

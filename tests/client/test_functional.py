@@ -58,10 +58,7 @@ def test_linear(t: Any, lead: tuple[int, ...], with_bias: bool) -> None:
 
 
 def test_the_gradients_of_linear(t: Any) -> None:
-    x, w, b = (
-        t.tensor(a, requires_grad=True)
-        for a in (draws(2, 5, 4), draws(3, 4, seed=1), draws(3, seed=2))
-    )
+    x, w, b = (t.tensor(a, requires_grad=True) for a in (draws(2, 5, 4), draws(3, 4, seed=1), draws(3, seed=2)))
     g = draws(2, 5, 3, seed=3)
     t.nn.functional.linear(x, w, b).backward(t.tensor(g))
     close(x.grad, g @ w.detach().numpy())
@@ -134,9 +131,7 @@ def test_softmax_picks_a_dim_with_a_warning(t: Any) -> None:
 def test_elementwise_losses(t: Any, reduction: str) -> None:
     x, y, nn = draws(3, 4), np.random.default_rng(1).random((3, 4)), t.nn
     w, p = draws(4, seed=2) ** 2, draws(4, seed=3) ** 2
-    reduce: Callable[[Array], Any] = {"none": lambda a: a, "sum": np.sum, "mean": np.mean}[
-        reduction
-    ]
+    reduce: Callable[[Array], Any] = {"none": lambda a: a, "sum": np.sum, "mean": np.mean}[reduction]
     close(nn.MSELoss(reduction=reduction)(t.tensor(x), t.tensor(y)), reduce((x - y) ** 2))
     close(nn.L1Loss(reduction=reduction)(t.tensor(x), t.tensor(y)), reduce(np.abs(x - y)))
     loss = nn.BCEWithLogitsLoss(t.tensor(w), pos_weight=t.tensor(p), reduction=reduction)
@@ -155,9 +150,7 @@ def test_losses_broadcast_with_a_warning(t: Any) -> None:
 @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("sizes", [(4, 5), (2, 5, 3), (2, 5, 3, 2), (2, 5, 1, 2, 3)])
-def test_cross_entropy_of_indices(
-    t: Any, sizes: tuple[int, ...], smoothing: float, reduction: str
-) -> None:
+def test_cross_entropy_of_indices(t: Any, sizes: tuple[int, ...], smoothing: float, reduction: str) -> None:
     x = draws(*sizes)
     target = np.random.default_rng(1).integers(0, 5, (sizes[0], *sizes[2:]))
     target.flat[0] = -7
@@ -170,18 +163,14 @@ def test_cross_entropy_of_indices(
         total = weight[np.where(target == -7, 0, target)][target != -7].sum()
         even = {"none": even, "sum": even.sum(), "mean": even.sum() / total}[reduction]
         expected = (1 - smoothing) * expected + smoothing / 5 * even
-    loss = t.nn.CrossEntropyLoss(
-        t.tensor(weight), ignore_index=-7, reduction=reduction, label_smoothing=smoothing
-    )
+    loss = t.nn.CrossEntropyLoss(t.tensor(weight), ignore_index=-7, reduction=reduction, label_smoothing=smoothing)
     close(loss(t.tensor(x), t.tensor(target)), expected)
 
 
 @pytest.mark.parametrize("reduction", ["none", "sum", "mean"])
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("sizes", [(5,), (4, 5), (2, 5, 3)])
-def test_cross_entropy_of_probabilities(
-    t: Any, sizes: tuple[int, ...], smoothing: float, reduction: str
-) -> None:
+def test_cross_entropy_of_probabilities(t: Any, sizes: tuple[int, ...], smoothing: float, reduction: str) -> None:
     x, axis = draws(*sizes), min(1, len(sizes) - 1)
     target = np.exp(log_softmax(draws(*sizes, seed=1), axis))
     weight = np.arange(1.0, 6.0)
@@ -254,9 +243,7 @@ def test_the_flags_that_reduction_replaced(t: Any) -> None:
         ),
     ],
 )
-def test_refusals(
-    t: Any, error: type[Exception], act: Callable[[Any, Any], Any], text: str
-) -> None:
+def test_refusals(t: Any, error: type[Exception], act: Callable[[Any, Any], Any], text: str) -> None:
     with pytest.raises(error) as caught:
         act(t.nn.functional, t)
     assert str(caught.value) == text

@@ -131,3 +131,12 @@ def test_refusals(t: Any, act: Callable[[Any, Any], Any], text: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is compared whole
         act(t.nn.init, t)
     assert str(caught.value) == text
+
+
+def test_a_generator_is_drawn_from(t: Any) -> None:
+    found = [
+        getattr(t.nn.init, name)(t.empty(3, 3), generator=t.Generator().manual_seed(1)).tolist()
+        for name in ("uniform_", "uniform_", "normal_", "xavier_uniform_", "kaiming_normal_")
+    ]
+    assert found[0] == found[1]
+    np.testing.assert_allclose(found[3], 2 * np.array(found[0]) - 1, atol=1e-6)

@@ -270,9 +270,7 @@ def test_dir_lists_what_is_registered(t: Any) -> None:
         ),
     ],
 )
-def test_a_wrong_registration(
-    t: Any, error: type[Exception], act: Callable[[Any, Any], Any], text: str
-) -> None:
+def test_a_wrong_registration(t: Any, error: type[Exception], act: Callable[[Any, Any], Any], text: str) -> None:
     m = small(t)
     before = m.__dict__.copy()
     assert text_of(lambda: act(m, t), error) == named(t, text)
@@ -352,8 +350,7 @@ def test_to_refuses_an_integer_dtype(t: Any) -> None:
     text = text_of(lambda: t.nn.Linear(1, 1).to(t.int64), TypeError)
     assert text == named(
         t,
-        "nn.Module.to only accepts floating point or complex dtypes,"
-        " but got desired dtype=ROOT.int64",
+        "nn.Module.to only accepts floating point or complex dtypes, but got desired dtype=ROOT.int64",
     )
 
 

@@ -57,7 +57,7 @@ def test_a_state_dict_shares_storage_with_the_module(t: Any) -> None:
 def test_a_state_dict_can_be_gathered_under_a_prefix(t: Any) -> None:
     found: dict[str, Any] = {}
     assert small(t).state_dict(destination=found, prefix="net.") is found
-    assert list(found)[0] == "net.w"
+    assert next(iter(found)) == "net.w"
 
 
 def test_loading_copies_into_the_same_tensors(t: Any) -> None:
@@ -149,9 +149,9 @@ def test_extra_state_travels_along(t: Any) -> None:
     assert source.state_dict() == {"0._extra_state": 3}
     target.load_state_dict(source.state_dict())
     assert target[0].count == 3
-    with pytest.raises(RuntimeError, match='Missing key.*"0._extra_state"'):
+    with pytest.raises(RuntimeError, match=r'Missing key.*"0._extra_state"'):
         target.load_state_dict({})
-    with pytest.raises(RuntimeError, match='Unexpected key.*"0._extra_state"'):
+    with pytest.raises(RuntimeError, match=r'Unexpected key.*"0._extra_state"'):
         t.nn.Sequential(t.nn.Tanh()).load_state_dict(source.state_dict())
 
 
@@ -181,9 +181,7 @@ def scale(t: Any) -> Any:
 
 
 def test_a_module_without_forward_says_so(t: Any) -> None:
-    with pytest.raises(
-        NotImplementedError, match=r'Module \[ModuleList\] is missing the required "forward"'
-    ):
+    with pytest.raises(NotImplementedError, match=r'Module \[ModuleList\] is missing the required "forward"'):
         t.nn.ModuleList()(1)
 
 
@@ -213,9 +211,7 @@ def test_a_pre_hook_with_kwargs_returns_a_pair(t: Any) -> None:
     m.register_forward_pre_hook(lambda module, args, kwargs: 3, with_kwargs=True)
     with pytest.raises(RuntimeError) as caught:
         m(1)
-    assert str(caught.value) == (
-        "forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got 3."
-    )
+    assert str(caught.value) == ("forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got 3.")
 
 
 def test_hooks_run_in_order_and_some_always(t: Any) -> None:
@@ -248,9 +244,7 @@ def test_a_module_prints_its_tree(t: Any) -> None:
     class Net(t.nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
-            self.body = t.nn.Sequential(
-                t.nn.Linear(2, 3, bias=False), t.nn.ReLU(inplace=True), t.nn.Dropout(0.3)
-            )
+            self.body = t.nn.Sequential(t.nn.Linear(2, 3, bias=False), t.nn.ReLU(inplace=True), t.nn.Dropout(0.3))
             self.head = t.nn.GELU(approximate="tanh")
             self.add_module("later", None)
 

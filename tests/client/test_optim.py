@@ -272,15 +272,13 @@ def test_it_prints_its_groups(t: Any) -> None:
 
     groups = [{"params": parameter(t, 1), "lr": 2}, {"params": parameter(t, 1)}]
     assert repr(Mini(groups, {"lr": 1, "decay": 0})) == (
-        "Mini (\nParameter Group 0\n    decay: 0\n    lr: 2\n\n"
-        "Parameter Group 1\n    decay: 0\n    lr: 1\n)"
+        "Mini (\nParameter Group 0\n    decay: 0\n    lr: 2\n\nParameter Group 1\n    decay: 0\n    lr: 1\n)"
     )
 
 
 NAMES = "all optimizer params should be with/without names. Some param names are missing"
 GROUP_NAMES = (
-    "all optimizer param groups should be with/without names."
-    " cannot add param group without names to the optimizer"
+    "all optimizer param groups should be with/without names. cannot add param group without names to the optimizer"
 )
 
 
@@ -325,9 +323,7 @@ GROUP_NAMES = (
         ),
     ],
 )
-def test_refusals(
-    t: Any, error: type[Exception], make: Callable[[Any, Any], Any], text: str
-) -> None:
+def test_refusals(t: Any, error: type[Exception], make: Callable[[Any, Any], Any], text: str) -> None:
     with pytest.raises(error) as caught:
         make(t.optim, parameter(t, 1))
     assert text in str(caught.value)
@@ -354,9 +350,7 @@ def pair(t: Any, name: str, **options: Any) -> tuple[Any, Any]:
         ("Adam", {"amsgrad": True}, ["step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"]),
     ],
 )
-def test_a_run_goes_on_from_its_state(
-    t: Any, name: str, options: dict[str, Any], kept: list[str]
-) -> None:
+def test_a_run_goes_on_from_its_state(t: Any, name: str, options: dict[str, Any], kept: list[str]) -> None:
     p, optimizer = pair(t, name, **options)
     train(t, optimizer, p, gradients(2, 2))
     state = copy.deepcopy(optimizer.state_dict())
@@ -417,9 +411,7 @@ def converted(value: Any, tensor: Callable[[Any], Any]) -> Any:
     [("SGD", {"momentum": 0.9}), ("Adam", {"amsgrad": True}), ("AdamW", {})],
 )
 @pytest.mark.parametrize("to_torch", [False, True])
-def test_states_of_pytorch_and_ours_are_interchangeable(
-    name: str, options: dict[str, Any], to_torch: bool
-) -> None:
+def test_states_of_pytorch_and_ours_are_interchangeable(name: str, options: dict[str, Any], to_torch: bool) -> None:
     gw: Any = importlib.import_module("gradwire")
     torch: Any = pytest.importorskip("torch")
     source, target = (gw, torch) if to_torch else (torch, gw)

@@ -45,15 +45,10 @@ def as_pairs(owner: str, given: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
     """Check the key/value pairs of an `update`, one by one, as PyTorch words it."""
     for number, pair in enumerate(given):
         if not isinstance(pair, Iterable):
-            raise TypeError(
-                f"{owner} update sequence element #{number} should be Iterable;"
-                f" is {type(pair).__name__}"
-            )
+            raise TypeError(f"{owner} update sequence element #{number} should be Iterable; is {type(pair).__name__}")
         entry = tuple(pair)
         if len(entry) != 2:
-            raise ValueError(
-                f"{owner} update sequence element #{number} has length {len(entry)}; 2 is required"
-            )
+            raise ValueError(f"{owner} update sequence element #{number} has length {len(entry)}; 2 is required")
         yield entry
 
 
@@ -155,10 +150,7 @@ class Sequential(_ModuleSequence):
 
     def _other(self, other: object) -> Sequential:
         if not isinstance(other, Sequential):
-            raise ValueError(
-                "add operator supports only objects of Sequential class,"
-                f" but {type(other)} is given."
-            )
+            raise ValueError(f"add operator supports only objects of Sequential class, but {type(other)} is given.")
         return other
 
     def __mul__(self, other: int) -> Sequential:

@@ -44,9 +44,7 @@ class Unflatten(Module):
 
 def _checked(sizes: object) -> tuple[int, ...] | list[int]:
     if not isinstance(sizes, tuple | list):
-        raise TypeError(
-            f"unflattened_size must be a tuple of ints, but found type {type(sizes).__name__}"
-        )
+        raise TypeError(f"unflattened_size must be a tuple of ints, but found type {type(sizes).__name__}")
     for position, size in enumerate(sizes):
         if not isinstance(size, int):
             raise TypeError(

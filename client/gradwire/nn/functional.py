@@ -10,8 +10,9 @@ import math
 import warnings
 from typing import Any
 
-import gradwire as gw
+from gradwire import random
 from gradwire.tensor import Tensor
+from gradwire_protocol.infer import broadcast_shapes
 
 __all__ = [
     "binary_cross_entropy_with_logits",
@@ -41,7 +42,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if input.dim() > 2:
         # One product of two matrices, with the bias added by the same call.
         rows = input.reshape(math.prod(input.shape[:-1]), input.shape[-1])
-    product = gw.addmm(bias, rows, weight.t())
+    product = bias.addmm(rows, weight.t())
     return product if input.dim() == 2 else product.view(*input.shape[:-1], weight.shape[0])
 
 
@@ -50,8 +51,8 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     check_dropout_probability(p)
     if not training:
         return input
-    dropped = gw.dropout(input, p, True)
-    return input.copy_(dropped) if inplace else dropped
+    dropped = random.dropout(input, p, True)
+    return input.copy_(dropped) if inplace and dropped is not input else dropped
 
 
 def check_dropout_probability(p: float) -> None:
@@ -100,8 +101,7 @@ def log_softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> 
 
 def _implicit_dim(name: str, input: Tensor) -> int:
     warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated."
-        " Change the call to include dim=X as an argument.",
+        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
         stacklevel=3,
     )
     return 0 if input.dim() in (0, 1, 3) else 1
@@ -119,8 +119,7 @@ def resolve_reduction(size_average: bool | None, reduce: bool | None, reduction:
     reduction = "mean" if size_average in (None, True) else "sum"
     reduction = reduction if reduce in (None, True) else "none"
     warnings.warn(
-        "size_average and reduce args will be deprecated,"
-        f" please use reduction='{reduction}' instead.",
+        f"size_average and reduce args will be deprecated, please use reduction='{reduction}' instead.",
         stacklevel=3,
     )
     return reduction
@@ -172,7 +171,8 @@ def _broadcast(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         " Please ensure they have the same size.",
         stacklevel=3,
     )
-    return gw.broadcast_tensors(input, target)
+    shape = broadcast_shapes(input.shape, target.shape)
+    return input.expand(shape), target.expand(shape)
 
 
 def binary_cross_entropy_with_logits(
@@ -191,9 +191,7 @@ def binary_cross_entropy_with_logits(
     reduction = resolve_reduction(size_average, reduce, reduction)
     number = _reduction_number(reduction)
     if target.shape != input.shape:
-        raise ValueError(
-            f"Target size ({target.shape}) must be the same as input size ({input.shape})"
-        )
+        raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
     return input.binary_cross_entropy_with_logits(target, weight, pos_weight, number)
 
 
@@ -215,23 +213,20 @@ def nll_loss(
     return _nll(input, target, weight, ignore_index, reduction)
 
 
-def _nll(
-    input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str
-) -> Tensor:
+def _nll(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str) -> Tensor:
     number = _reduction_number(reduction)
     if input.dim() < 1:
         raise ValueError(f"Expected 1 or more dimensions (got {input.dim()})")
     if input.dim() != 1 and target.dim() > 0 and input.shape[0] != target.shape[0]:
         raise ValueError(
-            f"Expected input batch_size ({input.shape[0]}) to match target batch_size"
-            f" ({target.shape[0]})."
+            f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({target.shape[0]})."
         )
     if input.dim() <= 2:
         return input.nll_loss(target, weight, number, ignore_index)
     expected = (input.shape[0], *input.shape[2:])
     if tuple(target.shape) != expected:
         raise RuntimeError(f"Expected target size {list(expected)}, got {list(target.shape)}")
-    rows = input.movedim(1, -1).reshape(math.prod(expected), input.shape[1])
+    rows = input.permute(0, *range(2, input.dim()), 1).reshape(math.prod(expected), input.shape[1])
     loss = rows.nll_loss(target.reshape(-1), weight, number, ignore_index)
     return loss.view(expected) if reduction == "none" else loss
 
@@ -272,9 +267,7 @@ def _class_dim(input: Tensor) -> int:
 
 def _check_probabilities(target: Tensor, ignore_index: int) -> None:
     if not target.is_floating_point():
-        raise RuntimeError(
-            f"Expected floating point type for target with class probabilities, got {target.dtype}"
-        )
+        raise RuntimeError(f"Expected floating point type for target with class probabilities, got {target.dtype}")
     if ignore_index >= 0:
         raise RuntimeError("ignore_index is not supported for floating point target")
 
@@ -297,11 +290,9 @@ def _probability_entropy(
     return _reduced(loss, reduction)
 
 
-def _even_entropy(
-    logs: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str
-) -> Tensor:
+def _even_entropy(logs: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str) -> Tensor:
     """Return the sum over all classes of minus their log probability, reduced as `nll_loss` is."""
-    ignored = target == ignore_index
+    ignored = target.eq(ignore_index)
     weighted = logs if weight is None else logs * _per_class(weight, logs)
     loss = (-weighted.sum(_class_dim(logs))).masked_fill(ignored, 0.0)
     if reduction != "mean":

@@ -50,9 +50,7 @@ class RemovableHandle:
         self._hooks = weakref.ref(hooks)
 
     @classmethod
-    def register(
-        cls, hooks: OrderedDict[int, Any], hook: Any, prepend: bool = False
-    ) -> RemovableHandle:
+    def register(cls, hooks: OrderedDict[int, Any], hook: Any, prepend: bool = False) -> RemovableHandle:
         """Add `hook` to `hooks`, at the front if `prepend`, and return its handle."""
         handle = cls(hooks)
         hooks[handle.id] = hook
@@ -101,16 +99,13 @@ def _run_pre_hooks(
             continue
         if not isinstance(replaced, tuple) or len(replaced) != 2:
             raise RuntimeError(
-                "forward pre-hook must return None or a tuple of (new_args, new_kwargs),"
-                f" but got {replaced}."
+                f"forward pre-hook must return None or a tuple of (new_args, new_kwargs), but got {replaced}."
             )
         args, kwargs = replaced
     return args, kwargs
 
 
-def _run_hook(
-    module: Module, hook: ForwardHook, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
-) -> Any:
+def _run_hook(module: Module, hook: ForwardHook, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
     given = (args, kwargs) if hook.with_kwargs else (args,)
     replaced = hook.function(module, *given, result)
     return result if replaced is None else replaced

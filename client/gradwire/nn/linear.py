@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import gradwire as gw
+from gradwire.creation import empty
 from gradwire.nn import functional as F
 from gradwire.nn import init
 from gradwire.nn.module import Module
@@ -47,9 +47,9 @@ class Linear(Module):
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = Parameter(gw.empty((out_features, in_features), device=device, dtype=dtype))
+        self.weight = Parameter(empty((out_features, in_features), device=device, dtype=dtype))
         if bias:
-            self.bias = Parameter(gw.empty(out_features, device=device, dtype=dtype))
+            self.bias = Parameter(empty(out_features, device=device, dtype=dtype))
         else:
             self.register_parameter("bias", None)
         self.reset_parameters()
@@ -68,7 +68,4 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         """Return the sizes."""
-        return (
-            f"in_features={self.in_features}, out_features={self.out_features},"
-            f" bias={self.bias is not None}"
-        )
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"

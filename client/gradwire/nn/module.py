@@ -11,13 +11,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Self
 
-import gradwire as gw
+from gradwire.autograd.grad_mode import no_grad
 from gradwire.nn.hooks import ForwardHook, ForwardPreHook, RemovableHandle, call_with_hooks
 from gradwire.nn.parameter import Buffer, Parameter, clear_grads
 from gradwire.nn.state import ModuleState
 from gradwire.nn.tree import type_name
 from gradwire.tensor import Tensor
-from gradwire_protocol.dtypes import DType
+from gradwire_protocol.dtypes import DType, float16, float32, float64
 
 __all__ = ["Module"]
 
@@ -47,9 +47,7 @@ class Module(ModuleState):
     # ------------------------------------------------------------ calling
     def forward(self, *input: Any, **kwargs: Any) -> Any:
         """Compute the result of a call; every subclass that is called defines it."""
-        raise NotImplementedError(
-            f'Module [{self._get_name()}] is missing the required "forward" function'
-        )
+        raise NotImplementedError(f'Module [{self._get_name()}] is missing the required "forward" function')
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run `forward` between the hooks."""
@@ -108,8 +106,7 @@ class Module(ModuleState):
         self._check_name("buffer", name, "_buffers")
         if tensor is not None and not isinstance(tensor, Tensor):
             raise TypeError(
-                f"cannot assign '{type_name(tensor)}' object to buffer '{name}'"
-                " (gradwire Tensor or None required)"
+                f"cannot assign '{type_name(tensor)}' object to buffer '{name}' (gradwire Tensor or None required)"
             )
         self._buffers[name] = tensor
         if persistent:
@@ -188,8 +185,7 @@ class Module(ModuleState):
         wanted = "Parameter" if kind == "parameter" else "Module"
         if value is not None:
             raise TypeError(
-                f"cannot assign '{type_name(value)}' as {kind} '{name}'"
-                f" (gradwire.nn.{wanted} or None expected)"
+                f"cannot assign '{type_name(value)}' as {kind} '{name}' (gradwire.nn.{wanted} or None expected)"
             )
         self.__dict__["_parameters" if kind == "parameter" else "_modules"][name] = None
 
@@ -263,8 +259,7 @@ class Module(ModuleState):
         device, dtype = _destination(*args, **kwargs)
         if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
             raise TypeError(
-                "nn.Module.to only accepts floating point or complex dtypes, but got desired"
-                f" dtype={dtype}"
+                f"nn.Module.to only accepts floating point or complex dtypes, but got desired dtype={dtype}"
             )
         return self._apply(lambda tensor: _moved(tensor, device, dtype))
 
@@ -278,15 +273,15 @@ class Module(ModuleState):
 
     def float(self) -> Self:
         """Make all floating tensors float32; return this module."""
-        return self._apply(lambda tensor: _cast_floating(tensor, gw.float32))
+        return self._apply(lambda tensor: _cast_floating(tensor, float32))
 
     def double(self) -> Self:
         """Make all floating tensors float64; return this module."""
-        return self._apply(lambda tensor: _cast_floating(tensor, gw.float64))
+        return self._apply(lambda tensor: _cast_floating(tensor, float64))
 
     def half(self) -> Self:
         """Make all floating tensors float16; return this module."""
-        return self._apply(lambda tensor: _cast_floating(tensor, gw.float16))
+        return self._apply(lambda tensor: _cast_floating(tensor, float16))
 
     # ------------------------------------------------------------ printing
     def extra_repr(self) -> str:
@@ -305,19 +300,18 @@ class Module(ModuleState):
 
 def _convert(parameter: Parameter, fn: Callable[[Tensor], Tensor]) -> None:
     grad = parameter.grad
-    with gw.no_grad():
-        parameter.data = fn(parameter)
-        if grad is not None:
-            grad.data = fn(grad)
+    with no_grad():
+        for tensor in (parameter,) if grad is None else (parameter, grad):
+            converted = fn(tensor)
+            if converted is not tensor:
+                tensor.data = converted
 
 
 def _cast_floating(tensor: Tensor, dtype: Any) -> Tensor:
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
-def _destination(
-    first: Any = None, second: Any = None, *, device: Any = None, dtype: Any = None
-) -> tuple[Any, Any]:
+def _destination(first: Any = None, second: Any = None, *, device: Any = None, dtype: Any = None) -> tuple[Any, Any]:
     """Tell the forms of `to` apart; return the device and the dtype, None where it stays."""
     if isinstance(first, Tensor):
         return first.device, first.dtype

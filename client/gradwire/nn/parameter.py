@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, cast
 
-import gradwire as gw
+from gradwire.creation import empty
 from gradwire.tensor import Tensor
 
 __all__ = ["Buffer", "Parameter", "clear_grads"]
@@ -25,11 +25,8 @@ class Parameter(Tensor):
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Parameter:
         """Return an alias of `data` that is a leaf."""
-        source = _source("Parameter", gw.empty(0) if data is None else data)
+        source = _source("Parameter", empty(0) if data is None else data)
         return cast(Parameter, source._alias_as(cls, requires_grad))
-
-    def __init__(self, data: Tensor | None = None, requires_grad: bool = True) -> None:
-        """Do nothing: `__new__` has returned a complete alias, which must not be set up again."""
 
     def __repr__(self) -> str:
         return f"Parameter containing:\n{super().__repr__()}"
@@ -51,26 +48,16 @@ class Buffer(Tensor):
 
     def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Buffer:
         """Return an alias of `data`."""
-        source = _source("Buffer", gw.empty(0) if data is None else data)
+        source = _source("Buffer", empty(0) if data is None else data)
         buffer = cast(Buffer, source._alias_as(cls, source.requires_grad))
         buffer.persistent = persistent
         return buffer
-
-    def __init__(self, data: Tensor | None = None, *, persistent: bool = True) -> None:
-        """Do nothing: `__new__` has returned a complete alias, which must not be set up again."""
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Buffer:
-        """Copy the values; the copy is persistent if this one is."""
-        if id(self) not in memo:
-            memo[id(self)] = type(self)(self.detach().clone(), persistent=self.persistent)
-        return cast(Buffer, memo[id(self)])
 
 
 def _source(name: str, data: Any) -> Tensor:
     if not isinstance(data, Tensor):
         raise TypeError(
-            f"{name} needs data to be a Tensor; got {type(data).__name__};"
-            " make one of it with gradwire.tensor(...)"
+            f"{name} needs data to be a Tensor; got {type(data).__name__}; make one of it with gradwire.tensor(...)"
         )
     return data
 

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, ClassVar, NamedTuple
 
-import gradwire as gw
+from gradwire.autograd.grad_mode import no_grad
 from gradwire.nn.parameter import Parameter
 from gradwire.nn.tree import ModuleTree
 from gradwire.tensor import Tensor
@@ -30,12 +30,7 @@ class _IncompatibleKeys(NamedTuple):
     def __repr__(self) -> str:
         if not self.missing_keys and not self.unexpected_keys:
             return "<All keys matched successfully>"
-        return (
-            f"_IncompatibleKeys(missing_keys={self.missing_keys},"
-            f" unexpected_keys={self.unexpected_keys})"
-        )
-
-    __str__ = __repr__
+        return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
 class ModuleState(ModuleTree):
@@ -51,14 +46,11 @@ class ModuleState(ModuleTree):
     def set_extra_state(self, state: Any) -> None:
         """Take back what `get_extra_state` returned; override together with the getter."""
         raise RuntimeError(
-            f"loading an extra state needs {self._get_name()}.set_extra_state; define it beside"
-            " get_extra_state"
+            f"loading an extra state needs {self._get_name()}.set_extra_state; define it beside get_extra_state"
         )
 
     # ------------------------------------------------------------ out
-    def state_dict(
-        self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False
-    ) -> Any:
+    def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
         """Return an OrderedDict of all parameters and persistent buffers by dotted name.
 
         The tensors are detached and share storage with the module's; `keep_vars=True` gives the
@@ -72,14 +64,10 @@ class ModuleState(ModuleTree):
         self._save_to_state_dict(destination, prefix, keep_vars)
         for name, child in self._modules.items():
             if child is not None:
-                child.state_dict(
-                    destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars
-                )
+                child.state_dict(destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
         return destination
 
-    def _save_to_state_dict(
-        self, destination: MutableMapping[str, Any], prefix: str, keep_vars: bool
-    ) -> None:
+    def _save_to_state_dict(self, destination: MutableMapping[str, Any], prefix: str, keep_vars: bool) -> None:
         """Write what this module alone holds; a module of an unusual layout overrides it."""
         for name, tensor in self._saved():
             destination[prefix + name] = tensor if keep_vars else tensor.detach()
@@ -113,9 +101,7 @@ class ModuleState(ModuleTree):
             report.add_key_errors()
         if report.errors:
             listed = "\n\t".join(report.errors)
-            raise RuntimeError(
-                f"Error(s) in loading state_dict for {self._get_name()}:\n\t{listed}"
-            )
+            raise RuntimeError(f"Error(s) in loading state_dict for {self._get_name()}:\n\t{listed}")
         return _IncompatibleKeys(report.missing, report.unexpected)
 
     def _load_from_state_dict(
@@ -147,9 +133,7 @@ class ModuleState(ModuleTree):
         wanted = _defines(self, "get_extra_state") or _defines(self, "set_extra_state")
         return (_EXTRA_STATE,) if wanted else ()
 
-    def _load_extra_state(
-        self, state_dict: Mapping[str, Any], key: str, strict: bool, missing_keys: list[str]
-    ) -> None:
+    def _load_extra_state(self, state_dict: Mapping[str, Any], key: str, strict: bool, missing_keys: list[str]) -> None:
         if not self._expected_extra():
             return
         if key in state_dict:
@@ -182,9 +166,7 @@ class _Report:
                 self.errors.insert(0, f"{kind} key(s) in state_dict: {listed}. ")
 
 
-def _load_tree(
-    module: ModuleState, state_dict: MutableMapping[str, Any], prefix: str, report: _Report
-) -> None:
+def _load_tree(module: ModuleState, state_dict: MutableMapping[str, Any], prefix: str, report: _Report) -> None:
     # Always strict here, so that a lenient load returns the keys that it forgives.
     module._load_from_state_dict(
         state_dict,
@@ -202,9 +184,7 @@ def _load_tree(
             _load_tree(child, part, below, report)
 
 
-def _load_one(
-    module: ModuleState, name: str, key: str, own: Tensor, given: Any, assign: bool
-) -> list[str]:
+def _load_one(module: ModuleState, name: str, key: str, own: Tensor, given: Any, assign: bool) -> list[str]:
     """Load one tensor; return the error as a list of none or one."""
     if not isinstance(given, Tensor):
         return [
@@ -222,7 +202,7 @@ def _load_one(
         if assign:
             _take_over(module, name, own, given)
         else:
-            with gw.no_grad():
+            with no_grad():
                 own.copy_(given)
     except Exception as error:
         return [
@@ -241,9 +221,7 @@ def _take_over(module: ModuleState, name: str, own: Tensor, given: Tensor) -> No
     setattr(module, name, given)
 
 
-def _unknown(
-    keys: Iterable[str], prefix: str, own: set[str], children: Mapping[str, Any]
-) -> Iterator[str]:
+def _unknown(keys: Iterable[str], prefix: str, own: set[str], children: Mapping[str, Any]) -> Iterator[str]:
     """Find the keys below `prefix` that are neither a tensor of the module nor below a child."""
     for key in keys:
         name, dot, _ = key.removeprefix(prefix).partition(".")

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import gradwire as gw
+from gradwire.autograd.grad_mode import no_grad
+from gradwire.creation import zeros_like
 from gradwire.dispatch import fused_update
 from gradwire.optim.optimizer import Closure, Optimizer, ParamsT
-from gradwire.optim.step import batches, check_not_negative, run_closure
+from gradwire.optim.step import batches, check_not_negative, gradients, run_closure
 from gradwire.tensor import Tensor
 
 __all__ = ["Adam", "AdamW"]
@@ -64,7 +65,7 @@ class Adam(Optimizer):
         Does not wait for the worker.
         """
         loss = run_closure(closure)
-        with gw.no_grad():
+        with no_grad():
             for group in self.param_groups:
                 for batch in batches(group, self._steps_made):
                     self._update(batch, group, self._steps_made(batch[0]) + 1)
@@ -78,10 +79,10 @@ class Adam(Optimizer):
         beta1, beta2 = group["betas"]
         kept = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])]
         averages = [[self._average(parameter, name) for parameter in batch] for name in kept]
+        averages += [] if group["amsgrad"] else [[]]
         fused_update(
             "_fused_adamw_" if group["decoupled_weight_decay"] else "_fused_adam_",
-            [batch, [parameter.grad for parameter in batch], *averages]
-            + ([] if group["amsgrad"] else [[]]),
+            [batch, gradients(batch), *averages],
             step=step,
             lr=float(group["lr"]),
             beta1=float(beta1),
@@ -98,7 +99,7 @@ class Adam(Optimizer):
         state = self.state[parameter]
         state.setdefault("step", 0)  # first, so that the state lists as PyTorch's does
         if name not in state:
-            state[name] = gw.zeros_like(parameter)
+            state[name] = zeros_like(parameter)
         average: Tensor = state[name]
         return average
 

@@ -119,10 +119,7 @@ class Optimizer:
             _check_parameter(parameter)
         for name, default in self.defaults.items():
             if default is required and name not in param_group:
-                raise ValueError(
-                    "parameter group didn't specify a value of required optimization parameter"
-                    f" {name}"
-                )
+                raise ValueError(f"parameter group didn't specify a value of required optimization parameter {name}")
             param_group.setdefault(name, default)
         self._check_unique(param_group["params"])
         self.param_groups.append(param_group)
@@ -131,9 +128,7 @@ class Optimizer:
         """Turn (name, tensor) pairs into tensors and the group's `param_names`: all or none."""
         named = [isinstance(entry, tuple) for entry in group["params"]]
         if any(named) and not all(named):
-            raise ValueError(
-                "all optimizer params should be with/without names. Some param names are missing"
-            )
+            raise ValueError("all optimizer params should be with/without names. Some param names are missing")
         if named and named[0]:
             group["param_names"] = [name for name, _ in group["params"]]
             group["params"] = [parameter for _, parameter in group["params"]]
@@ -173,10 +168,7 @@ class Optimizer:
             }
             for group in self.param_groups
         ]
-        state = {
-            numbers[id(key)] if isinstance(key, Tensor) else key: kept
-            for key, kept in self.state.items()
-        }
+        state = {numbers[id(key)] if isinstance(key, Tensor) else key: kept for key, kept in self.state.items()}
         return {"state": state, "param_groups": groups}
 
     def _numbers(self) -> dict[int, int]:
@@ -212,8 +204,7 @@ class Optimizer:
         pairs = zip(self.param_groups, saved, strict=True)
         if any(len(own["params"]) != len(new["params"]) for own, new in pairs):
             raise ValueError(
-                "loaded state dict contains a parameter group that doesn't match the size of"
-                " optimizer's group"
+                "loaded state dict contains a parameter group that doesn't match the size of optimizer's group"
             )
 
     def __repr__(self) -> str:
@@ -250,9 +241,7 @@ def _replaced(
     if result is None:
         return args, kwargs
     if not isinstance(result, tuple) or len(result) != 2:
-        raise RuntimeError(
-            f"{step} must return None or a tuple of (new_args, new_kwargs), but got {result}."
-        )
+        raise RuntimeError(f"{step} must return None or a tuple of (new_args, new_kwargs), but got {result}.")
     return result
 
 
@@ -269,10 +258,7 @@ def _listed(params: Any) -> list[Any]:
 
 def _check_parameter(parameter: object) -> None:
     if not isinstance(parameter, Tensor):
-        raise TypeError(
-            "optimizer can only optimize Tensors, but one of the params is"
-            f" {type(parameter).__name__}"
-        )
+        raise TypeError(f"optimizer can only optimize Tensors, but one of the params is {type(parameter).__name__}")
     if not (parameter.is_leaf or parameter.retains_grad):
         raise ValueError("can't optimize a non-leaf Tensor")
 
@@ -287,10 +273,7 @@ def _regrouped(own: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 def _fitted(parameter: Tensor, kept: dict[str, Any]) -> dict[str, Any]:
     """Return what was kept for a parameter, with its tensors in the parameter's dtype and place."""
-    return {
-        name: _step_count(value) if name == "step" else _moved(parameter, value)
-        for name, value in kept.items()
-    }
+    return {name: _step_count(value) if name == "step" else _moved(parameter, value) for name, value in kept.items()}
 
 
 def _step_count(value: Any) -> int:

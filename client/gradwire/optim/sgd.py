@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import gradwire as gw
+from gradwire.autograd.grad_mode import no_grad
+from gradwire.creation import zeros_like
 from gradwire.dispatch import fused_update
 from gradwire.optim.optimizer import Closure, Optimizer, ParamsT
-from gradwire.optim.step import batches, check_not_negative, run_closure
+from gradwire.optim.step import batches, check_not_negative, gradients, run_closure
 from gradwire.tensor import Tensor
 
 __all__ = ["SGD"]
@@ -57,7 +58,7 @@ class SGD(Optimizer):
         Does not wait for the worker.
         """
         loss = run_closure(closure)
-        with gw.no_grad():
+        with no_grad():
             for group in self.param_groups:
                 for batch in batches(group, self._is_first):
                     self._update(batch, group, self._is_first(batch[0]))
@@ -70,7 +71,7 @@ class SGD(Optimizer):
     def _update(self, batch: list[Tensor], group: dict[str, Any], is_first_step: bool) -> None:
         fused_update(
             "_fused_sgd_",
-            [batch, [parameter.grad for parameter in batch], self._buffers(batch, group)],
+            [batch, gradients(batch), self._buffers(batch, group)],
             weight_decay=float(group["weight_decay"]),
             momentum=float(group["momentum"]),
             lr=float(group["lr"]),
@@ -87,5 +88,5 @@ class SGD(Optimizer):
             if self._is_first(parameter):
                 # Zeros, although the first step overwrites them: should that call fail and change
                 # nothing, the next step still starts from a defined value.
-                self.state[parameter][_BUFFER] = gw.zeros_like(parameter)
+                self.state[parameter][_BUFFER] = zeros_like(parameter)
         return [self.state[parameter][_BUFFER] for parameter in batch]

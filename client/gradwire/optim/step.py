@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from typing import Any
 
-import gradwire as gw
+from gradwire.autograd.grad_mode import enable_grad
 from gradwire.optim.optimizer import Closure
 from gradwire.tensor import Tensor
 
-__all__ = ["batches", "check_not_negative", "run_closure"]
+__all__ = ["batches", "check_not_negative", "gradients", "run_closure"]
 
 
 def check_not_negative(name: str, value: Any) -> None:
@@ -28,7 +28,7 @@ def run_closure(closure: Closure | None) -> Any:
     """Run the closure of a step, which computes the loss and its gradients, with recording on."""
     if closure is None:
         return None
-    with gw.enable_grad():
+    with enable_grad():
         return closure()
 
 
@@ -42,3 +42,8 @@ def batches(group: dict[str, Any], key: Callable[[Tensor], Hashable]) -> list[li
         if parameter.grad is not None:
             found.setdefault((str(parameter.device), key(parameter)), []).append(parameter)
     return list(found.values())
+
+
+def gradients(batch: list[Tensor]) -> list[Tensor]:
+    """Return the gradients of a batch, in its order."""
+    return [parameter.grad for parameter in batch if parameter.grad is not None]

@@ -2,12 +2,197 @@
 
 from __future__ import annotations
 
-from gradwire_protocol.composites.base import Callable_
+import math
+from collections.abc import Sequence
+from typing import Any, Self
+
+import gradwire_protocol.ops  # noqa: F401  (fills OPS)
+from gradwire_protocol.composites.base import Callable_, ints, sizes
+from gradwire_protocol.infer import normalize_dim
+from gradwire_protocol.ops.shape import infer_size, view_strides
+from gradwire_protocol.registry import OPS
 
 __all__ = ["ShapeComposites"]
+
+_AS_STRIDED, _CLONE_VIEW, _VIEW = OPS["as_strided"], OPS["_unsafe_view"], OPS["view"]
+_PERMUTE, _TRANSPOSE, _EXPAND = OPS["permute"], OPS["transpose.int"], OPS["expand"]
+_SQUEEZE, _SQUEEZE_DIM, _SQUEEZE_DIMS = OPS["squeeze"], OPS["squeeze.dim"], OPS["squeeze.dims"]
+_SLICE, _SPLIT, _SPLIT_SIZES = OPS["slice.Tensor"], OPS["split.Tensor"], OPS["split_with_sizes"]
+_FLIP, _REPEAT = OPS["flip"], OPS["repeat"]
 
 
 class ShapeComposites(Callable_):
     """Methods of the shape family that are written by hand."""
 
     __slots__ = ()
+
+    # -- views of the same elements in another shape
+    def view(self, *shape: Any) -> Self:
+        """Return the same memory in another shape, of which one size may be -1."""
+        return self._call(_VIEW, (self,), (sizes(shape),))  # type: ignore[no-any-return]
+
+    def view_as(self, other: Callable_) -> Self:
+        """Return `self.view(other.shape)`."""
+        return self.view(other.meta.shape)
+
+    def reshape(self, *shape: Any) -> Self:
+        """Return a view in another shape where strides allow it, else a copy in that shape."""
+        size = infer_size(sizes(shape), self.meta.numel)
+        if view_strides(self.meta, size) is not None:
+            return self._call(_VIEW, (self,), (size,))  # type: ignore[no-any-return]
+        return self._call(_CLONE_VIEW, (self._clone(),), (size,))  # type: ignore[no-any-return]
+
+    def reshape_as(self, other: Callable_) -> Self:
+        """Return `self.reshape(other.shape)`."""
+        return self.reshape(other.meta.shape)
+
+    def _clone(self) -> Self:
+        return self._call(OPS["clone"], (self,))  # type: ignore[no-any-return]
+
+    def contiguous(self) -> Self:
+        """Return self if its elements lie in C order, else a copy that does."""
+        return self if self.meta.is_contiguous else self._clone()
+
+    def ravel(self) -> Self:
+        """Return the elements as a vector, without a copy where they lie in C order."""
+        return self.contiguous().view(-1)
+
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> Self:
+        """Return the axes `start_dim` to `end_dim` as one."""
+        shape = self.meta.shape
+        start, end = normalize_dim(start_dim, len(shape)), normalize_dim(end_dim, len(shape))
+        if start > end:
+            raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+        if not shape:
+            return self.reshape(1)
+        if start == end:
+            return self
+        return self.reshape(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
+
+    def unflatten(self, dim: int, sizes: Sequence[int]) -> Self:
+        """Return axis `dim` as several axes, one of whose sizes may be -1."""
+        shape, wanted = self.meta.shape, list(sizes)
+        axis = normalize_dim(dim, len(shape))
+        if not wanted:
+            raise RuntimeError("unflatten: sizes must be non-empty")
+        try:
+            divided = infer_size(tuple(wanted), shape[axis])
+        except RuntimeError as error:
+            if "is invalid for input" not in str(error):
+                raise
+            raise RuntimeError(
+                f"unflatten: Provided sizes {wanted} don't multiply up to the size of dim {axis} ({shape[axis]}) in the "
+                "input tensor"
+            ) from None
+        return self.view(*shape[:axis], *divided, *shape[axis + 1 :])
+
+    def squeeze(self, dim: int | Sequence[int] | None = None) -> Self:
+        """Drop axes of size 1: all of them, or those of `dim`."""
+        if dim is None:
+            return self._call(_SQUEEZE, (self,))  # type: ignore[no-any-return]
+        if isinstance(dim, int):
+            return self._call(_SQUEEZE_DIM, (self,), (dim,))  # type: ignore[no-any-return]
+        return self._call(_SQUEEZE_DIMS, (self,), (tuple(dim),))  # type: ignore[no-any-return]
+
+    def as_strided(
+        self, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
+    ) -> Self:
+        """Return a view of self's storage; `storage_offset` counts from the storage's start, by default self's own."""
+        viewed: Any = self
+        offset = viewed.offset if storage_offset is None else storage_offset
+        if viewed.base is not None:
+            # Only the base reaches all of the storage.
+            viewed = viewed.base
+        statics = (tuple(size), tuple(stride), offset - viewed.offset)
+        return viewed._call(_AS_STRIDED, (viewed,), statics)  # type: ignore[no-any-return]
+
+    # -- views with the axes in another order
+    def permute(self, *dims: Any) -> Self:
+        """Return the axes in the order `dims`."""
+        return self._call(_PERMUTE, (self,), (sizes(dims),))  # type: ignore[no-any-return]
+
+    def numpy_T(self) -> Self:  # noqa: N802  (ATen's name of what users write as .T)
+        """Return the axes in reversed order."""
+        return self._call(_PERMUTE, (self,), (tuple(range(self.meta.ndim))[::-1],))  # type: ignore[no-any-return]
+
+    def swapaxes(self, axis0: int, axis1: int) -> Self:
+        """Return `self.transpose(axis0, axis1)`."""
+        return self._call(_TRANSPOSE, (self,), (axis0, axis1))  # type: ignore[no-any-return]
+
+    def swapdims(self, dim0: int, dim1: int) -> Self:
+        """Return `self.transpose(dim0, dim1)`."""
+        return self._call(_TRANSPOSE, (self,), (dim0, dim1))  # type: ignore[no-any-return]
+
+    def movedim(self, source: int | Sequence[int], destination: int | Sequence[int]) -> Self:
+        """Move the axes `source` to the places `destination`; the others keep their order."""
+        from_, to = ints(source) or (), ints(destination) or ()
+        if len(from_) != len(to):
+            raise RuntimeError(
+                f"movedim: Invalid source or destination dims: source ({list(from_)} dims) should contain the same "
+                f"number of dims as destination ({list(to)} dims)"
+            )
+        order = dict(zip(self._places("destination", to), self._places("source", from_), strict=True))
+        rest = iter([axis for axis in range(self.meta.ndim) if axis not in order.values()])
+        dims = [order[axis] if axis in order else next(rest) for axis in range(self.meta.ndim)]
+        return self.permute(dims) if dims else self._call(OPS["alias"], (self,))
+
+    def _places(self, name: str, dims: Sequence[int]) -> list[int]:
+        axes = [normalize_dim(dim, self.meta.ndim) for dim in dims]
+        if len(set(axes)) < len(axes):
+            raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(dims)})")
+        return axes if self.meta.ndim else []
+
+    moveaxis = movedim
+
+    # -- views of more, or fewer, elements
+    def expand(self, *sizes_: Any) -> Self:
+        """Return a view with axes of size 1 repeated, and new axes in front; -1 keeps a size."""
+        return self._call(_EXPAND, (self,), (sizes(sizes_),))  # type: ignore[no-any-return]
+
+    def expand_as(self, other: Callable_) -> Self:
+        """Return `self.expand(other.shape)`."""
+        return self._call(_EXPAND, (self,), (other.meta.shape,))  # type: ignore[no-any-return]
+
+    def broadcast_to(self, size: Sequence[int]) -> Self:
+        """Return `self.expand(size)`."""
+        return self._call(_EXPAND, (self,), (tuple(size),))  # type: ignore[no-any-return]
+
+    def narrow(self, dim: int, start: int, length: int) -> Self:
+        """Return `length` places of axis `dim` from `start` on, which may count from the end."""
+        if not self.meta.ndim:
+            raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
+        if length < 0:
+            raise RuntimeError("narrow(): length must be non-negative.")
+        size = self.meta.shape[normalize_dim(dim, self.meta.ndim)]
+        if not -size <= start <= size:
+            raise IndexError(
+                f"start out of range (expected to be in range of [{-size}, {size}], but got {start})"
+            )
+        first = start + size if start < 0 else start
+        if first + length > size:
+            raise RuntimeError(f"start ({first}) + length ({length}) exceeds dimension size ({size}).")
+        return self._call(_SLICE, (self,), (dim, first, first + length, 1))  # type: ignore[no-any-return]
+
+    def split(self, split_size: int | Sequence[int], dim: int = 0) -> tuple[Self, ...]:
+        """Return views of pieces of axis `dim`: all `split_size` long but the last, or of the given lengths."""
+        if isinstance(split_size, int):
+            return self._call(_SPLIT, (self,), (split_size, dim))  # type: ignore[no-any-return]
+        return self._call(_SPLIT_SIZES, (self,), (tuple(split_size), dim))  # type: ignore[no-any-return]
+
+    def chunk(self, chunks: int, dim: int = 0) -> tuple[Self, ...]:
+        """Return at most `chunks` views of equal pieces of axis `dim`; the last may be shorter."""
+        if not self.meta.ndim:
+            raise RuntimeError("chunk expects at least a 1-dimensional tensor")
+        if chunks <= 0:
+            raise RuntimeError(f"chunk expects `chunks` to be greater than 0, got: {chunks}")
+        size = self.meta.shape[normalize_dim(dim, self.meta.ndim)]
+        return self.split(-(-size // chunks) if size else [0] * chunks, dim)
+
+    # -- copies
+    def flip(self, *dims: Any) -> Self:
+        """Return a copy with the elements of the axes `dims` in reversed order."""
+        return self._call(_FLIP, (self,), (sizes(dims),))  # type: ignore[no-any-return]
+
+    def repeat(self, *repeats: Any) -> Self:
+        """Return copies of self side by side, `repeats` of them along each axis."""
+        return self._call(_REPEAT, (self,), (sizes(repeats),))  # type: ignore[no-any-return]

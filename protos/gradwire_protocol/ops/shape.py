@@ -13,7 +13,7 @@ from gradwire_protocol.infer import like, normalize_dim, normalize_dims, result_
 from gradwire_protocol.meta import Meta, View, contiguous_strides
 from gradwire_protocol.registry import op, torch_type_name
 
-__all__ = ["infer_size", "slice_bounds", "span", "view_strides"]
+__all__ = ["expand", "infer_size", "slice_bounds", "span", "view_strides"]
 
 Shape = tuple[int, ...]
 
@@ -195,7 +195,8 @@ def _unsqueeze(self: Meta, dim: int) -> View:
     return View(Meta.strided(shape, self.dtype, (*self.strides[:axis], step, *self.strides[axis:])))
 
 
-def _expand(self: Meta, size: Shape) -> View:
+def expand(self: Meta, size: Shape) -> View:
+    """Return `self` broadcast to `size`, -1 keeping a size; raise RuntimeError in PyTorch's words."""
     new = len(size) - self.ndim
     if new < 0:
         raise RuntimeError(
@@ -448,7 +449,7 @@ op("squeeze(Tensor(a) self) -> Tensor(a)", _squeeze, _SELF)
 op("squeeze.dim(Tensor(a) self, int dim) -> Tensor(a)", _squeeze, _SELF, node="SqueezeBackward1")
 op("squeeze.dims(Tensor(a) self, int[] dim) -> Tensor(a)", _squeeze, _SELF, node="SqueezeBackward2")
 op("unsqueeze(Tensor(a) self, int dim) -> Tensor(a)", _unsqueeze, _SELF)
-op("expand(Tensor(a) self, int[] size) -> Tensor(a)", _expand, _SELF)
+op("expand(Tensor(a) self, int[] size) -> Tensor(a)", expand, _SELF)
 op("select.int(Tensor(a) self, int dim, int index) -> Tensor(a)", _select, _SELF)
 op("slice.Tensor(Tensor(a) self, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor(a)", _slice, _SELF)
 op("diagonal(Tensor(a) self, int offset=0, int dim1=0, int dim2=1) -> Tensor(a)", _diagonal, _SELF)

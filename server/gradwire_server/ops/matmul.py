@@ -1,3 +1,104 @@
 """Kernels and gradients of `gradwire_protocol.ops.matmul`."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from gradwire_server.rules import gradient, kernel
+
+Array = Any
+
+
+def _product(xp: Any, self: Array, other: Array) -> Array:
+    """Multiply; half precision is summed in single precision, as in PyTorch, and still is when it is returned."""
+    if self.dtype == xp.float16:
+        self, other = self.astype(xp.float32), other.astype(xp.float32)
+    return xp.matmul(self, other)
+
+
+def _combined(xp: Any, self: Array, product: Array, beta: Any, alpha: Any) -> Array:
+    """Compute beta * self + alpha * product in the product's memory; integer tensors take the numbers as integers."""
+    if product.dtype.kind in "iu":
+        beta, alpha = int(beta), int(alpha)
+    if alpha != 1:
+        product = xp.multiply(product, alpha, out=product)
+    if beta == 0:
+        return product
+    return xp.add(product, self if beta == 1 else xp.multiply(self, beta), out=product)
+
+
+@kernel("mm", "bmm", "mv", "dot")
+def mm(xp: Any, self: Array, other: Array) -> Array:
+    """Multiply (N, K) @ (K, M), batches of them, (N, K) @ (K) or (K) @ (K)."""
+    return _product(xp, self, other).astype(self.dtype, copy=False)
+
+
+@kernel("vdot")
+def vdot(xp: Any, self: Array, other: Array) -> Array:
+    """Sum conj(self) * other."""
+    return mm(xp, xp.conj(self), other)
+
+
+@kernel("addmm", "baddbmm")
+def addmm(xp: Any, self: Array, mat1: Array, mat2: Array, beta: Any, alpha: Any) -> Array:
+    """Compute beta * self + alpha * (mat1 @ mat2), of one matrix or of a batch."""
+    return _combined(xp, self, _product(xp, mat1, mat2), beta, alpha).astype(self.dtype, copy=False)
+
+
+@kernel("addmv")
+def addmv(xp: Any, self: Array, mat: Array, vec: Array, beta: Any, alpha: Any) -> Array:
+    """Compute beta * self + alpha * (mat @ vec)."""
+    return addmm(xp, self, mat, vec, beta, alpha)
+
+
+def _into_self(function: Callable[..., Array]) -> Callable[..., None]:
+    def write(xp: Any, self: Array, first: Array, second: Array, beta: Any, alpha: Any) -> None:
+        # The product is complete before the write, so self may be one of its factors.
+        self[...] = function(xp, self, first, second, beta, alpha)
+
+    return write
+
+
+kernel("addmm_", "baddbmm_")(_into_self(addmm))
+kernel("addmv_")(_into_self(addmv))
+
+
+def _conj(x: Any) -> Any:
+    return x.conj() if x.meta.dtype.is_complex else x
+
+
+def _times(x: Any, number: Any) -> Any:
+    """Multiply; the usual 1 costs nothing."""
+    if number == 1:
+        return x
+    return x * (number.conjugate() if isinstance(number, complex) else number)
+
+
+gradient("mm", self=lambda g, call: g.mm(_conj(call.mat2.t())), mat2=lambda g, call: _conj(call.self.t()).mm(g))
+gradient(
+    "bmm",
+    self=lambda g, call: g.bmm(_conj(call.mat2.transpose(1, 2))),
+    mat2=lambda g, call: _conj(call.self.transpose(1, 2)).bmm(g),
+)
+gradient("mv", self=lambda g, call: g.outer(_conj(call.vec)), vec=lambda g, call: _conj(call.self.t()).mv(g))
+gradient("dot", self=lambda g, call: g * _conj(call.tensor), tensor=lambda g, call: g * _conj(call.self))
+gradient("vdot", self=lambda g, call: _conj(g) * call.other, other=lambda g, call: g * call.self)
+gradient(
+    "addmm",
+    self=lambda g, call: _times(g, call.beta),
+    mat1=lambda g, call: _times(g.mm(_conj(call.mat2.t())), call.alpha),
+    mat2=lambda g, call: _times(_conj(call.mat1.t()).mm(g), call.alpha),
+)
+gradient(
+    "baddbmm",
+    self=lambda g, call: _times(g, call.beta),
+    batch1=lambda g, call: _times(g.bmm(_conj(call.batch2.transpose(1, 2))), call.alpha),
+    batch2=lambda g, call: _times(_conj(call.batch1.transpose(1, 2)).bmm(g), call.alpha),
+)
+gradient(
+    "addmv",
+    self=lambda g, call: _times(g, call.beta),
+    mat=lambda g, call: _times(g.outer(_conj(call.vec)), call.alpha),
+    vec=lambda g, call: _times(_conj(call.mat.t()).mv(g), call.alpha),
+)

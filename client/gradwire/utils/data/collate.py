@@ -41,8 +41,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     if isinstance(first, Sequence):
         if any(len(sample) != len(first) for sample in batch):
             raise RuntimeError(
-                f"each element in list of batch should be of equal size; "
-                f"got {[len(sample) for sample in batch]}"
+                f"each element in list of batch should be of equal size; got {[len(sample) for sample in batch]}"
             )
         members_of = zip(*batch, strict=True)
         return _sequence_like(first, [default_collate(members) for members in members_of])
@@ -54,7 +53,8 @@ def default_convert(data: Any) -> Any:
     if isinstance(data, str | bytes | namespace().Tensor):
         return data
     if isinstance(data, np.ndarray | np.generic):
-        return data if data.dtype.kind in "SUO" else namespace().tensor(data)
+        # As an array, because numpy.float64 is a Python float too and would become a float32.
+        return data if data.dtype.kind in "SUO" else namespace().tensor(np.asarray(data))
     if isinstance(data, Mapping):
         return _mapping_like(data, {key: default_convert(data[key]) for key in data})
     if isinstance(data, Sequence):

@@ -73,10 +73,7 @@ class DataLoader(Generic[T_co]):
         elif batch_size is not None:
             batch_sampler = BatchSampler(sampler, batch_size, drop_last)
         elif drop_last:
-            raise ValueError(
-                "batch_size=None option disables auto-batching and is mutually exclusive "
-                "with drop_last"
-            )
+            raise ValueError("batch_size=None option disables auto-batching and is mutually exclusive with drop_last")
         if collate_fn is None:
             is_single = batch_size is None and batch_sampler is None
             collate_fn = default_convert if is_single else default_collate
@@ -94,8 +91,7 @@ class DataLoader(Generic[T_co]):
     def __setattr__(self, name: str, value: Any) -> None:
         if name in _FIXED and getattr(self, "_initialized", False):
             raise ValueError(
-                f"{name} attribute should not be set after DataLoader is initialized; "
-                f"make a new DataLoader"
+                f"{name} attribute should not be set after DataLoader is initialized; make a new DataLoader"
             )
         super().__setattr__(name, value)
 
@@ -168,14 +164,9 @@ def _check_workers(num_workers: int) -> None:
         )
 
 
-def _check_batch_sampler_alone(
-    batch_size: int | None, shuffle: bool | None, sampler: object, drop_last: bool
-) -> None:
+def _check_batch_sampler_alone(batch_size: int | None, shuffle: bool | None, sampler: object, drop_last: bool) -> None:
     if batch_size != 1 or shuffle or sampler is not None or drop_last:
-        raise ValueError(
-            "batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, "
-            "and drop_last"
-        )
+        raise ValueError("batch_sampler option is mutually exclusive with batch_size, shuffle, sampler, and drop_last")
 
 
 def _check_stream(shuffle: bool | None, sampler: object, batch_sampler: object) -> None:
@@ -184,6 +175,5 @@ def _check_stream(shuffle: bool | None, sampler: object, batch_sampler: object) 
     for name, value in options.items():
         if value is not None:
             raise ValueError(
-                f"DataLoader with IterableDataset: expected unspecified {name} option, but got "
-                f"{name}={value!r}"
+                f"DataLoader with IterableDataset: expected unspecified {name} option, but got {name}={value!r}"
             )

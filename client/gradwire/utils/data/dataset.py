@@ -60,8 +60,7 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
         rows = [tensor.size(0) for tensor in tensors]
         if len(set(rows)) > 1:
             raise AssertionError(
-                f"Size mismatch between tensors: TensorDataset needs equal first dimensions; "
-                f"got {rows}"
+                f"Size mismatch between tensors: TensorDataset needs equal first dimensions; got {rows}"
             )
         self.tensors = tensors
 
@@ -114,13 +113,10 @@ class ConcatDataset(Dataset[T_co]):
     def __getitem__(self, index: int) -> T_co:
         if index < 0:
             if -index > len(self):
-                raise ValueError(
-                    f"absolute value of index should not exceed dataset length {len(self)}; "
-                    f"got {index}"
-                )
+                raise ValueError(f"absolute value of index should not exceed dataset length {len(self)}; got {index}")
             index += len(self)
         if index >= len(self):
-            raise IndexError(f"ConcatDataset of length {len(self)} has no sample {index}")
+            raise IndexError(f"index {index} is out of range for {len(self)} samples")
         which = bisect_right(self.cumulative_sizes, index)
         start = self.cumulative_sizes[which - 1] if which else 0
         return self.datasets[which][index - start]
@@ -151,9 +147,7 @@ def _length(dataset: Any) -> int:
     return len(dataset)
 
 
-def random_split(
-    dataset: Dataset[T_co], lengths: Sequence[float], generator: Any = None
-) -> list[Subset[T_co]]:
+def random_split(dataset: Dataset[T_co], lengths: Sequence[float], generator: Any = None) -> list[Subset[T_co]]:
     """Split a data set at random into disjoint subsets.
 
     lengths: counts that add up to the data set's length, or fractions that add up to 1; what
@@ -165,9 +159,7 @@ def random_split(
     counts = _counts(lengths, total)
     order: list[int] = namespace().randperm(total, generator=generator).tolist()
     ends = accumulate(counts)
-    return [
-        Subset(dataset, order[end - count : end]) for end, count in zip(ends, counts, strict=True)
-    ]
+    return [Subset(dataset, order[end - count : end]) for end, count in zip(ends, counts, strict=True)]
 
 
 def _counts(lengths: Sequence[float], total: int) -> list[int]:

@@ -59,13 +59,10 @@ class RandomSampler(Sampler[int]):
         self._num_samples = num_samples
         self.generator = generator
         if not isinstance(replacement, bool):
-            raise TypeError(
-                f"replacement should be a boolean value, but got replacement={replacement!r}"
-            )
+            raise TypeError(f"replacement should be a boolean value, but got replacement={replacement!r}")
         if not _is_positive_int(self.num_samples):
             raise ValueError(
-                f"num_samples should be a positive integer value, "
-                f"but got num_samples={self.num_samples!r}"
+                f"num_samples should be a positive integer value, but got num_samples={self.num_samples!r}"
             )
 
     @property
@@ -118,9 +115,7 @@ def _is_positive_int(value: object) -> bool:
 def check_batching(batch_size: object, drop_last: object) -> None:
     """Raise ValueError unless items can be batched so."""
     if not _is_positive_int(batch_size):
-        raise ValueError(
-            f"batch_size should be a positive integer value, but got batch_size={batch_size!r}"
-        )
+        raise ValueError(f"batch_size should be a positive integer value, but got batch_size={batch_size!r}")
     if not isinstance(drop_last, bool):
         raise ValueError(f"drop_last should be a boolean value, but got drop_last={drop_last!r}")
 
