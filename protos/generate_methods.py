@@ -165,10 +165,20 @@ OPERATORS = {
 }  # fmt: skip
 
 
+# Other names that PyTorch gives to the same methods.
+ALIASES = {
+    "negative": "neg", "absolute": "abs", "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div",
+    "greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne", "arccos": "acos",
+    "arcsin": "asin", "arctan": "atan", "arccosh": "acosh", "arcsinh": "asinh", "arctanh": "atanh", "arctan2": "atan2",
+    "fix": "trunc",
+}  # fmt: skip
+
+
 def operators(generated: set[str]) -> list[str]:
     """Return the operator aliases whose method exists; one written by hand is named through its class."""
     lines = []
-    for operator, name in OPERATORS.items():
+    inplace = {f"{alias}_": f"{name}_" for alias, name in ALIASES.items()}
+    for operator, name in {**OPERATORS, **ALIASES, **inplace}.items():
         if name in generated:
             lines.append(f"    {operator} = {name}")
         elif hasattr(Composites, name):

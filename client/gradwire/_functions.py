@@ -23,6 +23,14 @@ def _log_softmax_backward_data(input: Tensor, output: Any, dim: Any, input_dtype
     return expect_tensor("_log_softmax_backward_data", input)._log_softmax_backward_data(output, dim, input_dtype)
 
 
+def _mask_to_indices(input: Tensor, mask: Any) -> Any:
+    return expect_tensor("_mask_to_indices", input)._mask_to_indices(mask)
+
+
+def _number(input: Tensor, value: Any, dtype: Any) -> Any:
+    return expect_tensor("_number", input)._number(value, dtype)
+
+
 def _places(input: Tensor, name: Any, dims: Any) -> Any:
     return expect_tensor("_places", input)._places(name, dims)
 
@@ -35,12 +43,44 @@ def _softmax_backward_data(input: Tensor, output: Any, dim: Any, input_dtype: An
     return expect_tensor("_softmax_backward_data", input)._softmax_backward_data(output, dim, input_dtype)
 
 
+def _tensor_from(input: Tensor, data: Any) -> Any:
+    return expect_tensor("_tensor_from", input)._tensor_from(data)
+
+
+def _to_dtype(input: Tensor, dtype: Any) -> Any:
+    return expect_tensor("_to_dtype", input)._to_dtype(dtype)
+
+
 def _unsafe_view(input: Tensor, size: Any) -> Any:
     return expect_tensor("_unsafe_view", input)._unsafe_view(size)
 
 
+def abs(input: Tensor) -> Any:
+    return expect_tensor("abs", input).abs()
+
+
+def absolute(input: Tensor) -> Any:
+    return expect_tensor("absolute", input).absolute()
+
+
+def acos(input: Tensor) -> Any:
+    return expect_tensor("acos", input).acos()
+
+
+def acosh(input: Tensor) -> Any:
+    return expect_tensor("acosh", input).acosh()
+
+
 def add(input: Tensor, other: Any, alpha: Any = 1) -> Any:
     return expect_tensor("add", input).add(other, alpha)
+
+
+def addcdiv(input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+    return expect_tensor("addcdiv", input).addcdiv(tensor1, tensor2, value=value)
+
+
+def addcmul(input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
+    return expect_tensor("addcmul", input).addcmul(tensor1, tensor2, value=value)
 
 
 def addmm(input: Tensor, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
@@ -55,24 +95,60 @@ def alias(input: Tensor) -> Any:
     return expect_tensor("alias", input).alias()
 
 
-def amax(input: Tensor, dim: Any = (), keepdim: Any = False) -> Any:
-    return expect_tensor("amax", input).amax(dim, keepdim)
+def all(input: Tensor, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("all", input).all(dim, keepdim, axis=axis, keepdims=keepdims)
 
 
-def amin(input: Tensor, dim: Any = (), keepdim: Any = False) -> Any:
-    return expect_tensor("amin", input).amin(dim, keepdim)
+def amax(input: Tensor, dim: Any = (), keepdim: Any = False, *, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("amax", input).amax(dim, keepdim, axis=axis, keepdims=keepdims)
+
+
+def amin(input: Tensor, dim: Any = (), keepdim: Any = False, *, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("amin", input).amin(dim, keepdim, axis=axis, keepdims=keepdims)
 
 
 def aminmax(input: Tensor, *, dim: Any = None, keepdim: Any = False) -> Any:
     return expect_tensor("aminmax", input).aminmax(dim=dim, keepdim=keepdim)
 
 
-def argmax(input: Tensor, dim: Any = None, keepdim: Any = False) -> Any:
-    return expect_tensor("argmax", input).argmax(dim, keepdim)
+def any(input: Tensor, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("any", input).any(dim, keepdim, axis=axis, keepdims=keepdims)
 
 
-def argmin(input: Tensor, dim: Any = None, keepdim: Any = False) -> Any:
-    return expect_tensor("argmin", input).argmin(dim, keepdim)
+def arccos(input: Tensor) -> Any:
+    return expect_tensor("arccos", input).arccos()
+
+
+def arccosh(input: Tensor) -> Any:
+    return expect_tensor("arccosh", input).arccosh()
+
+
+def arcsin(input: Tensor) -> Any:
+    return expect_tensor("arcsin", input).arcsin()
+
+
+def arcsinh(input: Tensor) -> Any:
+    return expect_tensor("arcsinh", input).arcsinh()
+
+
+def arctan(input: Tensor) -> Any:
+    return expect_tensor("arctan", input).arctan()
+
+
+def arctan2(input: Tensor, other: Any) -> Any:
+    return expect_tensor("arctan2", input).arctan2(other)
+
+
+def arctanh(input: Tensor) -> Any:
+    return expect_tensor("arctanh", input).arctanh()
+
+
+def argmax(input: Tensor, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("argmax", input).argmax(dim, keepdim, axis=axis, keepdims=keepdims)
+
+
+def argmin(input: Tensor, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("argmin", input).argmin(dim, keepdim, axis=axis, keepdims=keepdims)
 
 
 def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: Any = None) -> Any:
@@ -85,6 +161,26 @@ def as_strided_backward(input: Tensor, input_size: Any, input_stride: Any, input
 
 def as_strided_scatter(input: Tensor, src: Any, size: Any, stride: Any, storage_offset: Any = 0) -> Any:
     return expect_tensor("as_strided_scatter", input).as_strided_scatter(src, size, stride, storage_offset)
+
+
+def asin(input: Tensor) -> Any:
+    return expect_tensor("asin", input).asin()
+
+
+def asinh(input: Tensor) -> Any:
+    return expect_tensor("asinh", input).asinh()
+
+
+def atan(input: Tensor) -> Any:
+    return expect_tensor("atan", input).atan()
+
+
+def atan2(input: Tensor, other: Any) -> Any:
+    return expect_tensor("atan2", input).atan2(other)
+
+
+def atanh(input: Tensor) -> Any:
+    return expect_tensor("atanh", input).atanh()
 
 
 def baddbmm(input: Tensor, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
@@ -103,16 +199,84 @@ def binary_cross_entropy_with_logits(input: Tensor, target: Any, weight: Any = N
     return expect_tensor("binary_cross_entropy_with_logits", input).binary_cross_entropy_with_logits(target, weight, pos_weight, reduction)
 
 
+def bitwise_and(input: Tensor, other: Any) -> Any:
+    return expect_tensor("bitwise_and", input).bitwise_and(other)
+
+
+def bitwise_left_shift(input: Tensor, other: Any) -> Any:
+    return expect_tensor("bitwise_left_shift", input).bitwise_left_shift(other)
+
+
+def bitwise_not(input: Tensor) -> Any:
+    return expect_tensor("bitwise_not", input).bitwise_not()
+
+
+def bitwise_or(input: Tensor, other: Any) -> Any:
+    return expect_tensor("bitwise_or", input).bitwise_or(other)
+
+
+def bitwise_right_shift(input: Tensor, other: Any) -> Any:
+    return expect_tensor("bitwise_right_shift", input).bitwise_right_shift(other)
+
+
+def bitwise_xor(input: Tensor, other: Any) -> Any:
+    return expect_tensor("bitwise_xor", input).bitwise_xor(other)
+
+
 def bmm(input: Tensor, mat2: Any) -> Any:
     return expect_tensor("bmm", input).bmm(mat2)
+
+
+def bool(input: Tensor) -> Any:
+    return expect_tensor("bool", input).bool()
 
 
 def broadcast_to(input: Tensor, size: Any) -> Any:
     return expect_tensor("broadcast_to", input).broadcast_to(size)
 
 
+def byte(input: Tensor) -> Any:
+    return expect_tensor("byte", input).byte()
+
+
+def cdouble(input: Tensor) -> Any:
+    return expect_tensor("cdouble", input).cdouble()
+
+
+def ceil(input: Tensor) -> Any:
+    return expect_tensor("ceil", input).ceil()
+
+
+def cfloat(input: Tensor) -> Any:
+    return expect_tensor("cfloat", input).cfloat()
+
+
+def char(input: Tensor) -> Any:
+    return expect_tensor("char", input).char()
+
+
 def chunk(input: Tensor, chunks: Any, dim: Any = 0) -> Any:
     return expect_tensor("chunk", input).chunk(chunks, dim)
+
+
+def clamp(input: Tensor, min: Any = None, max: Any = None) -> Any:
+    return expect_tensor("clamp", input).clamp(min, max)
+
+
+def clamp_max(input: Tensor, max: Any) -> Any:
+    return expect_tensor("clamp_max", input).clamp_max(max)
+
+
+def clamp_min(input: Tensor, min: Any) -> Any:
+    return expect_tensor("clamp_min", input).clamp_min(min)
+
+
+def clip(input: Tensor, min: Any = None, max: Any = None) -> Any:
+    return expect_tensor("clip", input).clip(min, max)
+
+
+def clone(input: Tensor) -> Any:
+    return expect_tensor("clone", input).clone()
 
 
 def contiguous(input: Tensor) -> Any:
@@ -123,12 +287,24 @@ def cos(input: Tensor) -> Any:
     return expect_tensor("cos", input).cos()
 
 
-def cumprod(input: Tensor, dim: Any, *, dtype: Any = None) -> Any:
-    return expect_tensor("cumprod", input).cumprod(dim, dtype=dtype)
+def cosh(input: Tensor) -> Any:
+    return expect_tensor("cosh", input).cosh()
 
 
-def cumsum(input: Tensor, dim: Any, *, dtype: Any = None) -> Any:
-    return expect_tensor("cumsum", input).cumsum(dim, dtype=dtype)
+def count_nonzero(input: Tensor, dim: Any = None, *, axis: Any = None) -> Any:
+    return expect_tensor("count_nonzero", input).count_nonzero(dim, axis=axis)
+
+
+def cross_entropy_loss(input: Tensor, target: Any, weight: Any = None, reduction: Any = 1, ignore_index: Any = -100, label_smoothing: Any = 0.0) -> Any:
+    return expect_tensor("cross_entropy_loss", input).cross_entropy_loss(target, weight, reduction, ignore_index, label_smoothing)
+
+
+def cumprod(input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = None) -> Any:
+    return expect_tensor("cumprod", input).cumprod(dim, dtype=dtype, axis=axis)
+
+
+def cumsum(input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = None) -> Any:
+    return expect_tensor("cumsum", input).cumsum(dim, dtype=dtype, axis=axis)
 
 
 def detach(input: Tensor) -> Any:
@@ -143,16 +319,56 @@ def diagonal_backward(input: Tensor, input_sizes: Any, offset: Any, dim1: Any, d
     return expect_tensor("diagonal_backward", input).diagonal_backward(input_sizes, offset, dim1, dim2)
 
 
+def div(input: Tensor, other: Any, *, rounding_mode: Any = None) -> Any:
+    return expect_tensor("div", input).div(other, rounding_mode=rounding_mode)
+
+
+def divide(input: Tensor, other: Any, *, rounding_mode: Any = None) -> Any:
+    return expect_tensor("divide", input).divide(other, rounding_mode=rounding_mode)
+
+
 def dot(input: Tensor, tensor: Any) -> Any:
     return expect_tensor("dot", input).dot(tensor)
+
+
+def double(input: Tensor) -> Any:
+    return expect_tensor("double", input).double()
+
+
+def elu(input: Tensor, alpha: Any = 1, scale: Any = 1, input_scale: Any = 1) -> Any:
+    return expect_tensor("elu", input).elu(alpha, scale, input_scale)
+
+
+def embedding(input: Tensor, indices: Any, padding_idx: Any = -1) -> Any:
+    return expect_tensor("embedding", input).embedding(indices, padding_idx)
+
+
+def embedding_dense_backward(input: Tensor, indices: Any, num_weights: Any, padding_idx: Any) -> Any:
+    return expect_tensor("embedding_dense_backward", input).embedding_dense_backward(indices, num_weights, padding_idx)
 
 
 def empty_like(input: Tensor, *, dtype: Any = None) -> Any:
     return expect_tensor("empty_like", input).empty_like(dtype=dtype)
 
 
+def eq(input: Tensor, other: Any) -> Any:
+    return expect_tensor("eq", input).eq(other)
+
+
+def erf(input: Tensor) -> Any:
+    return expect_tensor("erf", input).erf()
+
+
+def erfc(input: Tensor) -> Any:
+    return expect_tensor("erfc", input).erfc()
+
+
 def exp(input: Tensor) -> Any:
     return expect_tensor("exp", input).exp()
+
+
+def exp2(input: Tensor) -> Any:
+    return expect_tensor("exp2", input).exp2()
 
 
 def expand(input: Tensor, *sizes_: Any) -> Any:
@@ -163,6 +379,14 @@ def expand_as(input: Tensor, other: Any) -> Any:
     return expect_tensor("expand_as", input).expand_as(other)
 
 
+def expm1(input: Tensor) -> Any:
+    return expect_tensor("expm1", input).expm1()
+
+
+def fix(input: Tensor) -> Any:
+    return expect_tensor("fix", input).fix()
+
+
 def flatten(input: Tensor, start_dim: Any = 0, end_dim: Any = -1) -> Any:
     return expect_tensor("flatten", input).flatten(start_dim, end_dim)
 
@@ -171,12 +395,68 @@ def flip(input: Tensor, *dims: Any) -> Any:
     return expect_tensor("flip", input).flip(*dims)
 
 
+def float(input: Tensor) -> Any:
+    return expect_tensor("float", input).float()
+
+
+def floor(input: Tensor) -> Any:
+    return expect_tensor("floor", input).floor()
+
+
+def floor_divide(input: Tensor, other: Any) -> Any:
+    return expect_tensor("floor_divide", input).floor_divide(other)
+
+
+def fmod(input: Tensor, other: Any) -> Any:
+    return expect_tensor("fmod", input).fmod(other)
+
+
+def frac(input: Tensor) -> Any:
+    return expect_tensor("frac", input).frac()
+
+
 def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None) -> Any:
     return expect_tensor("full_like", input).full_like(fill_value, dtype=dtype)
 
 
+def gather(input: Tensor, dim: Any, index: Any) -> Any:
+    return expect_tensor("gather", input).gather(dim, index)
+
+
+def ge(input: Tensor, other: Any) -> Any:
+    return expect_tensor("ge", input).ge(other)
+
+
+def gelu(input: Tensor, *, approximate: Any = 'none') -> Any:
+    return expect_tensor("gelu", input).gelu(approximate=approximate)
+
+
+def gelu_backward(input: Tensor, other_input: Any, *, approximate: Any = 'none') -> Any:
+    return expect_tensor("gelu_backward", input).gelu_backward(other_input, approximate=approximate)
+
+
 def ger(input: Tensor, vec2: Any) -> Any:
     return expect_tensor("ger", input).ger(vec2)
+
+
+def greater(input: Tensor, other: Any) -> Any:
+    return expect_tensor("greater", input).greater(other)
+
+
+def greater_equal(input: Tensor, other: Any) -> Any:
+    return expect_tensor("greater_equal", input).greater_equal(other)
+
+
+def gt(input: Tensor, other: Any) -> Any:
+    return expect_tensor("gt", input).gt(other)
+
+
+def half(input: Tensor) -> Any:
+    return expect_tensor("half", input).half()
+
+
+def hardtanh(input: Tensor, min_val: Any = -1, max_val: Any = 1) -> Any:
+    return expect_tensor("hardtanh", input).hardtanh(min_val, max_val)
 
 
 def huber_loss(input: Tensor, target: Any, reduction: Any = 1, delta: Any = 1.0) -> Any:
@@ -185,6 +465,70 @@ def huber_loss(input: Tensor, target: Any, reduction: Any = 1, delta: Any = 1.0)
 
 def huber_loss_backward(input: Tensor, other_input: Any, target: Any, reduction: Any, delta: Any) -> Any:
     return expect_tensor("huber_loss_backward", input).huber_loss_backward(other_input, target, reduction, delta)
+
+
+def index(input: Tensor, indices: Any) -> Any:
+    return expect_tensor("index", input).index(indices)
+
+
+def index_add(input: Tensor, dim: Any, index: Any, source: Any, *, alpha: Any = 1) -> Any:
+    return expect_tensor("index_add", input).index_add(dim, index, source, alpha=alpha)
+
+
+def index_fill(input: Tensor, dim: Any, index: Any, value: Any) -> Any:
+    return expect_tensor("index_fill", input).index_fill(dim, index, value)
+
+
+def index_put(input: Tensor, indices: Any, values: Any, accumulate: Any = False) -> Any:
+    return expect_tensor("index_put", input).index_put(indices, values, accumulate)
+
+
+def index_select(input: Tensor, dim: Any, index: Any) -> Any:
+    return expect_tensor("index_select", input).index_select(dim, index)
+
+
+def int(input: Tensor) -> Any:
+    return expect_tensor("int", input).int()
+
+
+def isfinite(input: Tensor) -> Any:
+    return expect_tensor("isfinite", input).isfinite()
+
+
+def isinf(input: Tensor) -> Any:
+    return expect_tensor("isinf", input).isinf()
+
+
+def isnan(input: Tensor) -> Any:
+    return expect_tensor("isnan", input).isnan()
+
+
+def l1_loss(input: Tensor, target: Any, reduction: Any = 1) -> Any:
+    return expect_tensor("l1_loss", input).l1_loss(target, reduction)
+
+
+def layer_norm(input: Tensor, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: Any = 1e-05) -> Any:
+    return expect_tensor("layer_norm", input).layer_norm(normalized_shape, weight, bias, eps)
+
+
+def le(input: Tensor, other: Any) -> Any:
+    return expect_tensor("le", input).le(other)
+
+
+def leaky_relu(input: Tensor, negative_slope: Any = 0.01) -> Any:
+    return expect_tensor("leaky_relu", input).leaky_relu(negative_slope)
+
+
+def lerp(input: Tensor, end: Any, weight: Any) -> Any:
+    return expect_tensor("lerp", input).lerp(end, weight)
+
+
+def less(input: Tensor, other: Any) -> Any:
+    return expect_tensor("less", input).less(other)
+
+
+def less_equal(input: Tensor, other: Any) -> Any:
+    return expect_tensor("less_equal", input).less_equal(other)
 
 
 def linalg_vector_norm(input: Tensor, ord: Any = 2, dim: Any = None, keepdim: Any = False, *, dtype: Any = None) -> Any:
@@ -199,12 +543,92 @@ def log(input: Tensor) -> Any:
     return expect_tensor("log", input).log()
 
 
-def logsumexp(input: Tensor, dim: Any, keepdim: Any = False) -> Any:
-    return expect_tensor("logsumexp", input).logsumexp(dim, keepdim)
+def log10(input: Tensor) -> Any:
+    return expect_tensor("log10", input).log10()
+
+
+def log1p(input: Tensor) -> Any:
+    return expect_tensor("log1p", input).log1p()
+
+
+def log2(input: Tensor) -> Any:
+    return expect_tensor("log2", input).log2()
+
+
+def log_softmax(input: Tensor, dim: Any = None, dtype: Any = None, *, axis: Any = None) -> Any:
+    return expect_tensor("log_softmax", input).log_softmax(dim, dtype, axis=axis)
+
+
+def logical_and(input: Tensor, other: Any) -> Any:
+    return expect_tensor("logical_and", input).logical_and(other)
+
+
+def logical_not(input: Tensor) -> Any:
+    return expect_tensor("logical_not", input).logical_not()
+
+
+def logical_or(input: Tensor, other: Any) -> Any:
+    return expect_tensor("logical_or", input).logical_or(other)
+
+
+def logical_xor(input: Tensor, other: Any) -> Any:
+    return expect_tensor("logical_xor", input).logical_xor(other)
+
+
+def logit(input: Tensor) -> Any:
+    return expect_tensor("logit", input).logit()
+
+
+def logsigmoid(input: Tensor) -> Any:
+    return expect_tensor("logsigmoid", input).logsigmoid()
+
+
+def logsumexp(input: Tensor, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("logsumexp", input).logsumexp(dim, keepdim, axis=axis, keepdims=keepdims)
+
+
+def long(input: Tensor) -> Any:
+    return expect_tensor("long", input).long()
+
+
+def lt(input: Tensor, other: Any) -> Any:
+    return expect_tensor("lt", input).lt(other)
+
+
+def masked_fill(input: Tensor, mask: Any, value: Any) -> Any:
+    return expect_tensor("masked_fill", input).masked_fill(mask, value)
+
+
+def masked_select(input: Tensor, mask: Any) -> Any:
+    return expect_tensor("masked_select", input).masked_select(mask)
 
 
 def matmul(input: Tensor, other: Any) -> Any:
     return expect_tensor("matmul", input).matmul(other)
+
+
+def max(input: Tensor, dim: Any = None, keepdim: Any = False, *, other: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("max", input).max(dim, keepdim, other=other, axis=axis, keepdims=keepdims)
+
+
+def maximum(input: Tensor, other: Any) -> Any:
+    return expect_tensor("maximum", input).maximum(other)
+
+
+def mean(input: Tensor, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("mean", input).mean(dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
+
+
+def median(input: Tensor, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("median", input).median(dim, keepdim, axis=axis, keepdims=keepdims)
+
+
+def min(input: Tensor, dim: Any = None, keepdim: Any = False, *, other: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("min", input).min(dim, keepdim, other=other, axis=axis, keepdims=keepdims)
+
+
+def minimum(input: Tensor, other: Any) -> Any:
+    return expect_tensor("minimum", input).minimum(other)
 
 
 def mm(input: Tensor, mat2: Any) -> Any:
@@ -231,12 +655,24 @@ def mul(input: Tensor, other: Any) -> Any:
     return expect_tensor("mul", input).mul(other)
 
 
+def multiply(input: Tensor, other: Any) -> Any:
+    return expect_tensor("multiply", input).multiply(other)
+
+
 def mv(input: Tensor, vec: Any) -> Any:
     return expect_tensor("mv", input).mv(vec)
 
 
-def nansum(input: Tensor, dim: Any = None, keepdim: Any = False, *, dtype: Any = None) -> Any:
-    return expect_tensor("nansum", input).nansum(dim, keepdim, dtype=dtype)
+def nan_to_num(input: Tensor, nan: Any = None, posinf: Any = None, neginf: Any = None) -> Any:
+    return expect_tensor("nan_to_num", input).nan_to_num(nan, posinf, neginf)
+
+
+def nanmean(input: Tensor, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("nanmean", input).nanmean(dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
+
+
+def nansum(input: Tensor, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("nansum", input).nansum(dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
 
 
 def narrow(input: Tensor, dim: Any, start: Any, length: Any) -> Any:
@@ -251,8 +687,16 @@ def native_layer_norm_backward(input: Tensor, other_input: Any, normalized_shape
     return expect_tensor("native_layer_norm_backward", input).native_layer_norm_backward(other_input, normalized_shape, mean, rstd, weight, output_mask)
 
 
+def ne(input: Tensor, other: Any) -> Any:
+    return expect_tensor("ne", input).ne(other)
+
+
 def neg(input: Tensor) -> Any:
     return expect_tensor("neg", input).neg()
+
+
+def negative(input: Tensor) -> Any:
+    return expect_tensor("negative", input).negative()
 
 
 def new_empty(input: Tensor, *size: Any, dtype: Any = None) -> Any:
@@ -271,6 +715,10 @@ def new_zeros(input: Tensor, *size: Any, dtype: Any = None) -> Any:
     return expect_tensor("new_zeros", input).new_zeros(*size, dtype=dtype)
 
 
+def nll_loss(input: Tensor, target: Any, weight: Any = None, reduction: Any = 1, ignore_index: Any = -100) -> Any:
+    return expect_tensor("nll_loss", input).nll_loss(target, weight, reduction, ignore_index)
+
+
 def nll_loss2d_backward(input: Tensor, other_input: Any, target: Any, weight: Any, reduction: Any, ignore_index: Any, total_weight: Any) -> Any:
     return expect_tensor("nll_loss2d_backward", input).nll_loss2d_backward(other_input, target, weight, reduction, ignore_index, total_weight)
 
@@ -287,8 +735,20 @@ def nll_loss_forward(input: Tensor, target: Any, weight: Any, reduction: Any, ig
     return expect_tensor("nll_loss_forward", input).nll_loss_forward(target, weight, reduction, ignore_index)
 
 
+def norm(input: Tensor, p: Any = 'fro', dim: Any = None, keepdim: Any = False, dtype: Any = None) -> Any:
+    return expect_tensor("norm", input).norm(p, dim, keepdim, dtype)
+
+
+def not_equal(input: Tensor, other: Any) -> Any:
+    return expect_tensor("not_equal", input).not_equal(other)
+
+
 def numpy_T(input: Tensor) -> Any:
     return expect_tensor("numpy_T", input).numpy_T()
+
+
+def one_hot(input: Tensor, num_classes: Any) -> Any:
+    return expect_tensor("one_hot", input).one_hot(num_classes)
 
 
 def ones_like(input: Tensor, *, dtype: Any = None) -> Any:
@@ -303,8 +763,40 @@ def permute(input: Tensor, *dims: Any) -> Any:
     return expect_tensor("permute", input).permute(*dims)
 
 
+def positive(input: Tensor) -> Any:
+    return expect_tensor("positive", input).positive()
+
+
+def pow(input: Tensor, exponent: Any) -> Any:
+    return expect_tensor("pow", input).pow(exponent)
+
+
+def prod(input: Tensor, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("prod", input).prod(dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
+
+
 def ravel(input: Tensor) -> Any:
     return expect_tensor("ravel", input).ravel()
+
+
+def real(input: Tensor) -> Any:
+    return expect_tensor("real", input).real()
+
+
+def reciprocal(input: Tensor) -> Any:
+    return expect_tensor("reciprocal", input).reciprocal()
+
+
+def relu(input: Tensor) -> Any:
+    return expect_tensor("relu", input).relu()
+
+
+def relu6(input: Tensor) -> Any:
+    return expect_tensor("relu6", input).relu6()
+
+
+def remainder(input: Tensor, other: Any) -> Any:
+    return expect_tensor("remainder", input).remainder(other)
 
 
 def repeat(input: Tensor, *repeats: Any) -> Any:
@@ -323,6 +815,26 @@ def roll(input: Tensor, shifts: Any, dims: Any = ()) -> Any:
     return expect_tensor("roll", input).roll(shifts, dims)
 
 
+def round(input: Tensor) -> Any:
+    return expect_tensor("round", input).round()
+
+
+def rsqrt(input: Tensor) -> Any:
+    return expect_tensor("rsqrt", input).rsqrt()
+
+
+def rsub(input: Tensor, other: Any, alpha: Any = 1) -> Any:
+    return expect_tensor("rsub", input).rsub(other, alpha)
+
+
+def scatter(input: Tensor, dim: Any, index: Any, src: Any = None, *, value: Any = None) -> Any:
+    return expect_tensor("scatter", input).scatter(dim, index, src, value=value)
+
+
+def scatter_add(input: Tensor, dim: Any, index: Any, src: Any) -> Any:
+    return expect_tensor("scatter_add", input).scatter_add(dim, index, src)
+
+
 def select(input: Tensor, dim: Any, index: Any) -> Any:
     return expect_tensor("select", input).select(dim, index)
 
@@ -331,12 +843,36 @@ def select_backward(input: Tensor, input_sizes: Any, dim: Any, index: Any) -> An
     return expect_tensor("select_backward", input).select_backward(input_sizes, dim, index)
 
 
+def short(input: Tensor) -> Any:
+    return expect_tensor("short", input).short()
+
+
 def sigmoid(input: Tensor) -> Any:
     return expect_tensor("sigmoid", input).sigmoid()
 
 
+def sigmoid_backward(input: Tensor, output: Any) -> Any:
+    return expect_tensor("sigmoid_backward", input).sigmoid_backward(output)
+
+
+def sign(input: Tensor) -> Any:
+    return expect_tensor("sign", input).sign()
+
+
+def silu(input: Tensor) -> Any:
+    return expect_tensor("silu", input).silu()
+
+
+def silu_backward(input: Tensor, other_input: Any) -> Any:
+    return expect_tensor("silu_backward", input).silu_backward(other_input)
+
+
 def sin(input: Tensor) -> Any:
     return expect_tensor("sin", input).sin()
+
+
+def sinh(input: Tensor) -> Any:
+    return expect_tensor("sinh", input).sinh()
 
 
 def slice(input: Tensor, dim: Any = 0, start: Any = None, end: Any = None, step: Any = 1) -> Any:
@@ -355,6 +891,14 @@ def smooth_l1_loss_backward(input: Tensor, other_input: Any, target: Any, reduct
     return expect_tensor("smooth_l1_loss_backward", input).smooth_l1_loss_backward(other_input, target, reduction, beta)
 
 
+def softmax(input: Tensor, dim: Any = None, dtype: Any = None, *, axis: Any = None) -> Any:
+    return expect_tensor("softmax", input).softmax(dim, dtype, axis=axis)
+
+
+def softplus(input: Tensor, beta: Any = 1, threshold: Any = 20) -> Any:
+    return expect_tensor("softplus", input).softplus(beta, threshold)
+
+
 def split(input: Tensor, split_size: Any, dim: Any = 0) -> Any:
     return expect_tensor("split", input).split(split_size, dim)
 
@@ -363,20 +907,40 @@ def split_with_sizes(input: Tensor, split_sizes: Any, dim: Any = 0) -> Any:
     return expect_tensor("split_with_sizes", input).split_with_sizes(split_sizes, dim)
 
 
+def sqrt(input: Tensor) -> Any:
+    return expect_tensor("sqrt", input).sqrt()
+
+
+def square(input: Tensor) -> Any:
+    return expect_tensor("square", input).square()
+
+
 def squeeze(input: Tensor, dim: Any = None) -> Any:
     return expect_tensor("squeeze", input).squeeze(dim)
 
 
-def std(input: Tensor, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
-    return expect_tensor("std", input).std(dim, correction=correction, keepdim=keepdim)
+def std(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: Any = False, *, correction: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("std", input).std(dim, unbiased, keepdim, correction=correction, axis=axis, keepdims=keepdims)
 
 
-def std_mean(input: Tensor, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
-    return expect_tensor("std_mean", input).std_mean(dim, correction=correction, keepdim=keepdim)
+def std_mean(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: Any = False, *, correction: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("std_mean", input).std_mean(dim, unbiased, keepdim, correction=correction, axis=axis, keepdims=keepdims)
 
 
 def sub(input: Tensor, other: Any, alpha: Any = 1) -> Any:
     return expect_tensor("sub", input).sub(other, alpha)
+
+
+def subtract(input: Tensor, other: Any, alpha: Any = 1) -> Any:
+    return expect_tensor("subtract", input).subtract(other, alpha)
+
+
+def sum(input: Tensor, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("sum", input).sum(dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
+
+
+def sum_to_size(input: Tensor, *size: Any) -> Any:
+    return expect_tensor("sum_to_size", input).sum_to_size(*size)
 
 
 def swapaxes(input: Tensor, axis0: Any, axis1: Any) -> Any:
@@ -391,8 +955,24 @@ def t(input: Tensor) -> Any:
     return expect_tensor("t", input).t()
 
 
+def take_along_dim(input: Tensor, indices: Any, dim: Any = None) -> Any:
+    return expect_tensor("take_along_dim", input).take_along_dim(indices, dim)
+
+
+def tan(input: Tensor) -> Any:
+    return expect_tensor("tan", input).tan()
+
+
 def tanh(input: Tensor) -> Any:
     return expect_tensor("tanh", input).tanh()
+
+
+def tanh_backward(input: Tensor, output: Any) -> Any:
+    return expect_tensor("tanh_backward", input).tanh_backward(output)
+
+
+def threshold_backward(input: Tensor, other_input: Any, threshold: Any) -> Any:
+    return expect_tensor("threshold_backward", input).threshold_backward(other_input, threshold)
 
 
 def transpose(input: Tensor, dim0: Any, dim1: Any) -> Any:
@@ -407,6 +987,18 @@ def triu(input: Tensor, diagonal: Any = 0) -> Any:
     return expect_tensor("triu", input).triu(diagonal)
 
 
+def true_divide(input: Tensor, other: Any, *, rounding_mode: Any = None) -> Any:
+    return expect_tensor("true_divide", input).true_divide(other, rounding_mode=rounding_mode)
+
+
+def trunc(input: Tensor) -> Any:
+    return expect_tensor("trunc", input).trunc()
+
+
+def type_as(input: Tensor, other: Any) -> Any:
+    return expect_tensor("type_as", input).type_as(other)
+
+
 def unbind(input: Tensor, dim: Any = 0) -> Any:
     return expect_tensor("unbind", input).unbind(dim)
 
@@ -419,12 +1011,12 @@ def unsqueeze(input: Tensor, dim: Any) -> Any:
     return expect_tensor("unsqueeze", input).unsqueeze(dim)
 
 
-def var(input: Tensor, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
-    return expect_tensor("var", input).var(dim, correction=correction, keepdim=keepdim)
+def var(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: Any = False, *, correction: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("var", input).var(dim, unbiased, keepdim, correction=correction, axis=axis, keepdims=keepdims)
 
 
-def var_mean(input: Tensor, dim: Any = None, *, correction: Any = None, keepdim: Any = False) -> Any:
-    return expect_tensor("var_mean", input).var_mean(dim, correction=correction, keepdim=keepdim)
+def var_mean(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: Any = False, *, correction: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("var_mean", input).var_mean(dim, unbiased, keepdim, correction=correction, axis=axis, keepdims=keepdims)
 
 
 def vdot(input: Tensor, other: Any) -> Any:
@@ -437,6 +1029,10 @@ def view(input: Tensor, *shape: Any) -> Any:
 
 def view_as(input: Tensor, other: Any) -> Any:
     return expect_tensor("view_as", input).view_as(other)
+
+
+def where(input: Tensor, other_input: Any, other: Any) -> Any:
+    return expect_tensor("where", input).where(other_input, other)
 
 
 def zeros_like(input: Tensor, *, dtype: Any = None) -> Any:

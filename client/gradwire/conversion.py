@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gradwire_protocol import codec, limits
-from gradwire_protocol.dtypes import DType
+from gradwire_protocol.dtypes import DType, from_numpy, int64
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.v1 import tensor_pb2
@@ -136,6 +136,17 @@ class ConversionMethods:
             copied._grad = self._grad.__deepcopy__(memo)
         copied.__dict__.update(self.__dict__)
         return copied
+
+    def _mask_to_indices(self: Any, mask: Any) -> tuple[Any, ...]:
+        """Wait for a mask and return the places where it is True: an int64 vector per axis."""
+        return tuple(from_array(places, int64, self.session) for places in np.nonzero(fetch(mask)))
+
+    def _tensor_from(self: Any, data: Any) -> Any:
+        """Return a list or array that stands in an index as a tensor beside this one."""
+        values = np.asarray(data)
+        if values.size == 0 and values.dtype != np.bool_:
+            values = values.astype(np.int64)
+        return from_array(values, from_numpy(values.dtype), self.session)
 
     def __reduce__(self: Any) -> Any:
         raise TypeError("tensors live on a worker and are not pickled; use gradwire.save, which writes safetensors")

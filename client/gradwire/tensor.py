@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gradwire_protocol.dtypes import DType, float32
+from gradwire_protocol.inplace import INFERENCE, MULTIPLE, NO_GRAD, check_inplace, check_overlap, requires_grad
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.methods import OpMethods
 from gradwire_protocol.registry import Op
-from gradwire_protocol.signature import Signature, resolve
+from gradwire_protocol.signature import Signature, resolve, tensor_span
 from gradwire_protocol.tape import (
     Storage,
     Variable,
     bind_view,
-    check_inplace,
     gradient_edge,
     raise_versions,
     record,
@@ -91,7 +91,7 @@ class Tensor(Variable, PropertyMethods, AutogradMethods, ConversionMethods, Rand
         made.output_nr = 0
         made.leaf_requires_grad = False
         made.base = None
-        made.base_node = None
+        made.base_version = 0
         made.view_kind = ""
         made._grad = None
         made._retains_grad = False
@@ -117,7 +117,7 @@ class Tensor(Variable, PropertyMethods, AutogradMethods, ConversionMethods, Rand
             metas = tuple([None if tensor is None else tensor.meta for tensor in tensors])
         except AttributeError:
             raise _not_a_tensor(op, tensors) from None
-        needs = _needs(tensors) if op.differentiable and grad_state.enabled else 0
+        needs = _needs(tensors) if op.differentiable and grad_state.recording else 0
         key = (op, metas, statics, tuple(map(type, scalars)), lengths, needs, _default_dtype)
         try:
             signature = session.signatures.get(key)
@@ -129,27 +129,31 @@ class Tensor(Variable, PropertyMethods, AutogradMethods, ConversionMethods, Rand
             signature = _intern(session, key, op, metas, statics, scalars, lengths, needs)
         handles = [0 if tensor is None else tensor.handle for tensor in tensors]
         if op.writes:
-            return _write(session, signature, tensors, handles, scalars, needs)
+            return _write(session, signature, tensors, handles, scalars)
+        if signature.kept:
+            _check_kept(signature, tensors)
         first = session.append(signature, handles, scalars)
         if op.is_view:
             return _views(session, signature, tensors, first, scalars)
         outputs = tuple([Tensor._make(session, first + i, meta) for i, meta in enumerate(signature.outputs)])
         if signature.needs:
             record(signature, tensors, outputs, scalars)
-            if grad_state.inference is False and _any_inference(tensors):
-                raise RuntimeError(_SAVED_INFERENCE)
         return outputs if len(outputs) != 1 or signature.returns_list else outputs[0]
 
 
-_SAVED_INFERENCE = (
-    "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation "
-    "tracked by autograd. To work around this, you can make a clone to get a normal tensor and use it in autograd, or use "
-    "`torch.no_grad()` instead of `torch.inference_mode()`."
-)
-
-
-def _any_inference(tensors: tuple[Any, ...]) -> bool:
-    return any(tensor is not None and type(tensor.storage) is InferenceStorage for tensor in tensors)
+def _check_kept(signature: Signature, tensors: tuple[Any, ...]) -> None:
+    """Refuse to keep for backward what may change unnoticed: an inference tensor counts no versions."""
+    for name in signature.kept:
+        if name in signature.op.positions:
+            first, count = tensor_span(signature.op, name, signature.lengths)
+            for tensor in tensors[first : first + count]:
+                if tensor is not None and type(tensor.storage) is InferenceStorage:
+                    raise RuntimeError(
+                        "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference "
+                        "mode in computation tracked by autograd. To work around this, you can make a clone to get a "
+                        "normal tensor and use it in autograd, or use `torch.no_grad()` instead of "
+                        "`torch.inference_mode()`."
+                    )
 
 
 def _needs(tensors: tuple[Any, ...]) -> int:
@@ -213,31 +217,46 @@ def _views(session: Session, signature: Signature, tensors: tuple[Any, ...], fir
     if signature.op.name != "detach":
         if signature.needs:
             record(signature, tensors, outputs, scalars)
-        multiple = signature.returns_list
+        kind = _view_kind(signature.returns_list)
         for view in outputs:
-            bind_view(view, viewed, multiple, grad_state.enabled)
+            bind_view(view, viewed, kind)
     return tuple(outputs) if signature.returns_list else outputs[0]
 
 
+def _view_kind(multiple: bool) -> str:
+    if grad_state.recording:
+        return MULTIPLE if multiple else ""
+    return INFERENCE if grad_state.inference else NO_GRAD
+
+
 def _write(
-    session: Session, signature: Signature, tensors: tuple[Any, ...], handles: list[int], scalars: tuple[Any, ...], needs: int
+    session: Session, signature: Signature, tensors: tuple[Any, ...], handles: list[int], scalars: tuple[Any, ...]
 ) -> Any:
     self = tensors[0] if tensors else None
-    if needs:
-        check_inplace(self, True)
-    for index in signature.written:
-        written = tensors[index]
-        if written is not None and type(written.storage) is InferenceStorage and not grad_state.inference:
-            raise RuntimeError(
-                "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
-                "normal tensor before doing inplace update."
-            )
+    _check_write(signature, tensors)
     session.append(signature, handles, scalars)
     if signature.needs:
         record_inplace(signature, tensors, None, scalars)
     else:
         raise_versions(signature, tensors)
     return self
+
+
+def _check_write(signature: Signature, tensors: tuple[Any, ...]) -> None:
+    """Refuse a write that autograd or shared memory forbids, before anything is sent."""
+    self = tensors[0] if tensors else None
+    if signature.needs or (signature.op.differentiable and grad_state.recording and requires_grad(self)):
+        check_inplace(self)
+        _check_kept(signature, tensors)
+    for index in signature.written:
+        written = tensors[index]
+        if written is not None and type(written.storage) is InferenceStorage and not grad_state.inference:
+            raise RuntimeError(
+                "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
+                "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
+            )
+    if signature.written == (0,) and len(tensors) > 1:
+        check_overlap(self, tensors[1:])
 
 
 def call(op: Op, *args: Any, session: Session | None = None, data: tensor_pb2.InlineTensor | None = None) -> Any:

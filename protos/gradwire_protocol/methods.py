@@ -17,6 +17,21 @@ from gradwire_protocol.registry import OPS
 _op_full = OPS["full"]
 _op_new_full = OPS["new_full"]
 _op_full_like = OPS["full_like"]
+_op_index__Tensor = OPS["index.Tensor"]
+_op_index_put = OPS["index_put"]
+_op_index_put_ = OPS["index_put_"]
+_op_gather = OPS["gather"]
+_op_scatter_add = OPS["scatter_add"]
+_op_scatter_add_ = OPS["scatter_add_"]
+_op_index_select = OPS["index_select"]
+_op_index_add = OPS["index_add"]
+_op_index_add_ = OPS["index_add_"]
+_op_index_fill__int_Scalar = OPS["index_fill.int_Scalar"]
+_op_index_fill___int_Scalar = OPS["index_fill_.int_Scalar"]
+_op_index_fill__int_Tensor = OPS["index_fill.int_Tensor"]
+_op_index_fill___int_Tensor = OPS["index_fill_.int_Tensor"]
+_op_embedding = OPS["embedding"]
+_op_embedding_dense_backward = OPS["embedding_dense_backward"]
 _op__softmax = OPS["_softmax"]
 _op__softmax_backward_data = OPS["_softmax_backward_data"]
 _op__log_softmax = OPS["_log_softmax"]
@@ -69,44 +84,199 @@ _op_addmv = OPS["addmv"]
 _op_addmv_ = OPS["addmv_"]
 _op_add__Tensor = OPS["add.Tensor"]
 _op_add___Tensor = OPS["add_.Tensor"]
-_op_add__Scalar = OPS["add.Scalar"]
-_op_add___Scalar = OPS["add_.Scalar"]
 _op_sub__Tensor = OPS["sub.Tensor"]
 _op_sub___Tensor = OPS["sub_.Tensor"]
+_op_rsub__Tensor = OPS["rsub.Tensor"]
+_op_add__Scalar = OPS["add.Scalar"]
+_op_add___Scalar = OPS["add_.Scalar"]
 _op_sub__Scalar = OPS["sub.Scalar"]
 _op_sub___Scalar = OPS["sub_.Scalar"]
+_op_rsub__Scalar = OPS["rsub.Scalar"]
 _op_mul__Tensor = OPS["mul.Tensor"]
 _op_mul___Tensor = OPS["mul_.Tensor"]
 _op_mul__Scalar = OPS["mul.Scalar"]
 _op_mul___Scalar = OPS["mul_.Scalar"]
-_op_exp = OPS["exp"]
-_op_exp_ = OPS["exp_"]
+_op_floor_divide = OPS["floor_divide"]
+_op_floor_divide_ = OPS["floor_divide_"]
+_op_floor_divide__Scalar = OPS["floor_divide.Scalar"]
+_op_floor_divide___Scalar = OPS["floor_divide_.Scalar"]
+_op_remainder__Tensor = OPS["remainder.Tensor"]
+_op_remainder___Tensor = OPS["remainder_.Tensor"]
+_op_remainder__Scalar = OPS["remainder.Scalar"]
+_op_remainder___Scalar = OPS["remainder_.Scalar"]
+_op_fmod__Tensor = OPS["fmod.Tensor"]
+_op_fmod___Tensor = OPS["fmod_.Tensor"]
+_op_fmod__Scalar = OPS["fmod.Scalar"]
+_op_fmod___Scalar = OPS["fmod_.Scalar"]
+_op_log = OPS["log"]
+_op_log_ = OPS["log_"]
+_op_log2 = OPS["log2"]
+_op_log2_ = OPS["log2_"]
+_op_log10 = OPS["log10"]
+_op_log10_ = OPS["log10_"]
+_op_log1p = OPS["log1p"]
+_op_log1p_ = OPS["log1p_"]
 _op_sin = OPS["sin"]
 _op_sin_ = OPS["sin_"]
 _op_cos = OPS["cos"]
 _op_cos_ = OPS["cos_"]
-_op_tanh = OPS["tanh"]
-_op_tanh_ = OPS["tanh_"]
+_op_asin = OPS["asin"]
+_op_asin_ = OPS["asin_"]
+_op_acos = OPS["acos"]
+_op_acos_ = OPS["acos_"]
+_op_atan = OPS["atan"]
+_op_atan_ = OPS["atan_"]
+_op_sinh = OPS["sinh"]
+_op_sinh_ = OPS["sinh_"]
+_op_cosh = OPS["cosh"]
+_op_cosh_ = OPS["cosh_"]
+_op_asinh = OPS["asinh"]
+_op_asinh_ = OPS["asinh_"]
+_op_acosh = OPS["acosh"]
+_op_acosh_ = OPS["acosh_"]
+_op_atanh = OPS["atanh"]
+_op_atanh_ = OPS["atanh_"]
+_op_erf = OPS["erf"]
+_op_erf_ = OPS["erf_"]
+_op_exp = OPS["exp"]
+_op_exp_ = OPS["exp_"]
+_op_exp2 = OPS["exp2"]
+_op_exp2_ = OPS["exp2_"]
+_op_expm1 = OPS["expm1"]
+_op_expm1_ = OPS["expm1_"]
+_op_sqrt = OPS["sqrt"]
+_op_sqrt_ = OPS["sqrt_"]
+_op_rsqrt = OPS["rsqrt"]
+_op_rsqrt_ = OPS["rsqrt_"]
+_op_reciprocal = OPS["reciprocal"]
+_op_reciprocal_ = OPS["reciprocal_"]
 _op_sigmoid = OPS["sigmoid"]
 _op_sigmoid_ = OPS["sigmoid_"]
-_op_log = OPS["log"]
-_op_log_ = OPS["log_"]
+_op_tanh = OPS["tanh"]
+_op_tanh_ = OPS["tanh_"]
+_op_tan = OPS["tan"]
+_op_tan_ = OPS["tan_"]
+_op_erfc = OPS["erfc"]
+_op_erfc_ = OPS["erfc_"]
 _op_neg = OPS["neg"]
 _op_neg_ = OPS["neg_"]
-_op_nansum = OPS["nansum"]
-_op_amax = OPS["amax"]
-_op_argmax = OPS["argmax"]
-_op_amin = OPS["amin"]
-_op_argmin = OPS["argmin"]
-_op_aminmax = OPS["aminmax"]
-_op_var__correction = OPS["var.correction"]
-_op_std__correction = OPS["std.correction"]
-_op_var_mean__correction = OPS["var_mean.correction"]
-_op_std_mean__correction = OPS["std_mean.correction"]
+_op_abs = OPS["abs"]
+_op_abs_ = OPS["abs_"]
+_op_square = OPS["square"]
+_op_square_ = OPS["square_"]
+_op_sign = OPS["sign"]
+_op_sign_ = OPS["sign_"]
+_op_floor = OPS["floor"]
+_op_floor_ = OPS["floor_"]
+_op_ceil = OPS["ceil"]
+_op_ceil_ = OPS["ceil_"]
+_op_round = OPS["round"]
+_op_round_ = OPS["round_"]
+_op_trunc = OPS["trunc"]
+_op_trunc_ = OPS["trunc_"]
+_op_frac = OPS["frac"]
+_op_frac_ = OPS["frac_"]
+_op_atan2 = OPS["atan2"]
+_op_atan2_ = OPS["atan2_"]
+_op_nan_to_num = OPS["nan_to_num"]
+_op_nan_to_num_ = OPS["nan_to_num_"]
+_op_relu = OPS["relu"]
+_op_relu_ = OPS["relu_"]
+_op_leaky_relu = OPS["leaky_relu"]
+_op_leaky_relu_ = OPS["leaky_relu_"]
+_op_elu = OPS["elu"]
+_op_elu_ = OPS["elu_"]
+_op_softplus = OPS["softplus"]
+_op_silu = OPS["silu"]
+_op_silu_ = OPS["silu_"]
+_op_hardtanh = OPS["hardtanh"]
+_op_hardtanh_ = OPS["hardtanh_"]
+_op_gelu = OPS["gelu"]
+_op_gelu_ = OPS["gelu_"]
+_op_sigmoid_backward = OPS["sigmoid_backward"]
+_op_tanh_backward = OPS["tanh_backward"]
+_op_threshold_backward = OPS["threshold_backward"]
+_op_gelu_backward = OPS["gelu_backward"]
+_op_silu_backward = OPS["silu_backward"]
+_op_maximum = OPS["maximum"]
+_op_minimum = OPS["minimum"]
+_op_lerp__Scalar = OPS["lerp.Scalar"]
+_op_lerp___Scalar = OPS["lerp_.Scalar"]
+_op_lerp__Tensor = OPS["lerp.Tensor"]
+_op_lerp___Tensor = OPS["lerp_.Tensor"]
+_op_addcmul = OPS["addcmul"]
+_op_addcmul_ = OPS["addcmul_"]
+_op_addcdiv = OPS["addcdiv"]
+_op_addcdiv_ = OPS["addcdiv_"]
+_op_eq__Tensor = OPS["eq.Tensor"]
+_op_eq___Tensor = OPS["eq_.Tensor"]
+_op_eq__Scalar = OPS["eq.Scalar"]
+_op_eq___Scalar = OPS["eq_.Scalar"]
+_op_ne__Tensor = OPS["ne.Tensor"]
+_op_ne___Tensor = OPS["ne_.Tensor"]
+_op_ne__Scalar = OPS["ne.Scalar"]
+_op_ne___Scalar = OPS["ne_.Scalar"]
+_op_lt__Tensor = OPS["lt.Tensor"]
+_op_lt___Tensor = OPS["lt_.Tensor"]
+_op_lt__Scalar = OPS["lt.Scalar"]
+_op_lt___Scalar = OPS["lt_.Scalar"]
+_op_le__Tensor = OPS["le.Tensor"]
+_op_le___Tensor = OPS["le_.Tensor"]
+_op_le__Scalar = OPS["le.Scalar"]
+_op_le___Scalar = OPS["le_.Scalar"]
+_op_gt__Tensor = OPS["gt.Tensor"]
+_op_gt___Tensor = OPS["gt_.Tensor"]
+_op_gt__Scalar = OPS["gt.Scalar"]
+_op_gt___Scalar = OPS["gt_.Scalar"]
+_op_ge__Tensor = OPS["ge.Tensor"]
+_op_ge___Tensor = OPS["ge_.Tensor"]
+_op_ge__Scalar = OPS["ge.Scalar"]
+_op_ge___Scalar = OPS["ge_.Scalar"]
+_op_logical_and = OPS["logical_and"]
+_op_logical_and_ = OPS["logical_and_"]
+_op_logical_or = OPS["logical_or"]
+_op_logical_or_ = OPS["logical_or_"]
+_op_logical_xor = OPS["logical_xor"]
+_op_logical_xor_ = OPS["logical_xor_"]
+_op_logical_not = OPS["logical_not"]
+_op_logical_not_ = OPS["logical_not_"]
+_op_isnan = OPS["isnan"]
+_op_isinf = OPS["isinf"]
+_op_isfinite = OPS["isfinite"]
+_op_bitwise_and__Tensor = OPS["bitwise_and.Tensor"]
+_op_bitwise_and___Tensor = OPS["bitwise_and_.Tensor"]
+_op_bitwise_and__Scalar = OPS["bitwise_and.Scalar"]
+_op_bitwise_and___Scalar = OPS["bitwise_and_.Scalar"]
+_op_bitwise_or__Tensor = OPS["bitwise_or.Tensor"]
+_op_bitwise_or___Tensor = OPS["bitwise_or_.Tensor"]
+_op_bitwise_or__Scalar = OPS["bitwise_or.Scalar"]
+_op_bitwise_or___Scalar = OPS["bitwise_or_.Scalar"]
+_op_bitwise_xor__Tensor = OPS["bitwise_xor.Tensor"]
+_op_bitwise_xor___Tensor = OPS["bitwise_xor_.Tensor"]
+_op_bitwise_xor__Scalar = OPS["bitwise_xor.Scalar"]
+_op_bitwise_xor___Scalar = OPS["bitwise_xor_.Scalar"]
+_op_bitwise_left_shift__Tensor = OPS["bitwise_left_shift.Tensor"]
+_op_bitwise_left_shift___Tensor = OPS["bitwise_left_shift_.Tensor"]
+_op_bitwise_left_shift__Tensor_Scalar = OPS["bitwise_left_shift.Tensor_Scalar"]
+_op_bitwise_left_shift___Tensor_Scalar = OPS["bitwise_left_shift_.Tensor_Scalar"]
+_op_bitwise_right_shift__Tensor = OPS["bitwise_right_shift.Tensor"]
+_op_bitwise_right_shift___Tensor = OPS["bitwise_right_shift_.Tensor"]
+_op_bitwise_right_shift__Tensor_Scalar = OPS["bitwise_right_shift.Tensor_Scalar"]
+_op_bitwise_right_shift___Tensor_Scalar = OPS["bitwise_right_shift_.Tensor_Scalar"]
+_op_bitwise_not = OPS["bitwise_not"]
+_op_bitwise_not_ = OPS["bitwise_not_"]
+_op_masked_fill__Scalar = OPS["masked_fill.Scalar"]
+_op_masked_fill___Scalar = OPS["masked_fill_.Scalar"]
+_op_masked_fill__Tensor = OPS["masked_fill.Tensor"]
+_op_masked_fill___Tensor = OPS["masked_fill_.Tensor"]
+_op_clone = OPS["clone"]
+_op__to_dtype = OPS["_to_dtype"]
+_op_real = OPS["real"]
+_op_copy_ = OPS["copy_"]
+_op_zero_ = OPS["zero_"]
+_op_max = OPS["max"]
+_op_min = OPS["min"]
 _op_linalg_vector_norm = OPS["linalg_vector_norm"]
-_op_cumsum = OPS["cumsum"]
-_op_cumprod = OPS["cumprod"]
-_op_logsumexp = OPS["logsumexp"]
 
 
 class OpMethods(Composites):
@@ -126,8 +296,29 @@ class OpMethods(Composites):
     def _softmax_backward_data(self, output: Self, dim: int, input_dtype: DType) -> Self:
         return self._call(_op__softmax_backward_data, (self, output), (dim, input_dtype))  # type: ignore[no-any-return]
 
+    def _to_dtype(self, dtype: DType) -> Self:
+        return self._call(_op__to_dtype, (self,), (dtype,))  # type: ignore[no-any-return]
+
     def _unsafe_view(self, size: Sequence[int] | int) -> Self:
         return self._call(_op__unsafe_view, (self,), (ints(size),))  # type: ignore[no-any-return]
+
+    def abs(self) -> Self:
+        return self._call(_op_abs, (self,))  # type: ignore[no-any-return]
+
+    def abs_(self) -> Self:
+        return self._call(_op_abs_, (self,))  # type: ignore[no-any-return]
+
+    def acos(self) -> Self:
+        return self._call(_op_acos, (self,))  # type: ignore[no-any-return]
+
+    def acos_(self) -> Self:
+        return self._call(_op_acos_, (self,))  # type: ignore[no-any-return]
+
+    def acosh(self) -> Self:
+        return self._call(_op_acosh, (self,))  # type: ignore[no-any-return]
+
+    def acosh_(self) -> Self:
+        return self._call(_op_acosh_, (self,))  # type: ignore[no-any-return]
 
     def add(self, other: Self | Number, alpha: Number = 1) -> Self:
         if isinstance(other, OpMethods):
@@ -138,6 +329,18 @@ class OpMethods(Composites):
         if isinstance(other, OpMethods):
             return self._call(_op_add___Tensor, (self, other), (), (alpha,))  # type: ignore[no-any-return]
         return self._call(_op_add___Scalar, (self,), (), (other, alpha))  # type: ignore[no-any-return]
+
+    def addcdiv(self, tensor1: Self, tensor2: Self, *, value: Number = 1) -> Self:
+        return self._call(_op_addcdiv, (self, tensor1, tensor2), (), (value,))  # type: ignore[no-any-return]
+
+    def addcdiv_(self, tensor1: Self, tensor2: Self, *, value: Number = 1) -> Self:
+        return self._call(_op_addcdiv_, (self, tensor1, tensor2), (), (value,))  # type: ignore[no-any-return]
+
+    def addcmul(self, tensor1: Self, tensor2: Self, *, value: Number = 1) -> Self:
+        return self._call(_op_addcmul, (self, tensor1, tensor2), (), (value,))  # type: ignore[no-any-return]
+
+    def addcmul_(self, tensor1: Self, tensor2: Self, *, value: Number = 1) -> Self:
+        return self._call(_op_addcmul_, (self, tensor1, tensor2), (), (value,))  # type: ignore[no-any-return]
 
     def addmm(self, mat1: Self, mat2: Self, *, beta: Number = 1, alpha: Number = 1) -> Self:
         return self._call(_op_addmm, (self, mat1, mat2), (), (beta, alpha))  # type: ignore[no-any-return]
@@ -154,26 +357,41 @@ class OpMethods(Composites):
     def alias(self) -> Self:
         return self._call(_op_alias, (self,))  # type: ignore[no-any-return]
 
-    def amax(self, dim: Sequence[int] | int = (), keepdim: bool = False) -> Self:
-        return self._call(_op_amax, (self,), (ints(dim), keepdim))  # type: ignore[no-any-return]
-
-    def amin(self, dim: Sequence[int] | int = (), keepdim: bool = False) -> Self:
-        return self._call(_op_amin, (self,), (ints(dim), keepdim))  # type: ignore[no-any-return]
-
-    def aminmax(self, *, dim: int | None = None, keepdim: bool = False) -> tuple[Self, ...]:
-        return self._call(_op_aminmax, (self,), (dim, keepdim))  # type: ignore[no-any-return]
-
-    def argmax(self, dim: int | None = None, keepdim: bool = False) -> Self:
-        return self._call(_op_argmax, (self,), (dim, keepdim))  # type: ignore[no-any-return]
-
-    def argmin(self, dim: int | None = None, keepdim: bool = False) -> Self:
-        return self._call(_op_argmin, (self,), (dim, keepdim))  # type: ignore[no-any-return]
-
     def as_strided_backward(self, input_size: Sequence[int] | int, input_stride: Sequence[int] | int, input_offset: int, size: Sequence[int] | int, stride: Sequence[int] | int, storage_offset: int) -> Self:
         return self._call(_op_as_strided_backward, (self,), (ints(input_size), ints(input_stride), input_offset, ints(size), ints(stride), storage_offset))  # type: ignore[no-any-return]
 
     def as_strided_scatter(self, src: Self, size: Sequence[int] | int, stride: Sequence[int] | int, storage_offset: int = 0) -> Self:
         return self._call(_op_as_strided_scatter, (self, src), (ints(size), ints(stride), storage_offset))  # type: ignore[no-any-return]
+
+    def asin(self) -> Self:
+        return self._call(_op_asin, (self,))  # type: ignore[no-any-return]
+
+    def asin_(self) -> Self:
+        return self._call(_op_asin_, (self,))  # type: ignore[no-any-return]
+
+    def asinh(self) -> Self:
+        return self._call(_op_asinh, (self,))  # type: ignore[no-any-return]
+
+    def asinh_(self) -> Self:
+        return self._call(_op_asinh_, (self,))  # type: ignore[no-any-return]
+
+    def atan(self) -> Self:
+        return self._call(_op_atan, (self,))  # type: ignore[no-any-return]
+
+    def atan2(self, other: Self) -> Self:
+        return self._call(_op_atan2, (self, other))  # type: ignore[no-any-return]
+
+    def atan2_(self, other: Self) -> Self:
+        return self._call(_op_atan2_, (self, other))  # type: ignore[no-any-return]
+
+    def atan_(self) -> Self:
+        return self._call(_op_atan_, (self,))  # type: ignore[no-any-return]
+
+    def atanh(self) -> Self:
+        return self._call(_op_atanh, (self,))  # type: ignore[no-any-return]
+
+    def atanh_(self) -> Self:
+        return self._call(_op_atanh_, (self,))  # type: ignore[no-any-return]
 
     def baddbmm(self, batch1: Self, batch2: Self, *, beta: Number = 1, alpha: Number = 1) -> Self:
         return self._call(_op_baddbmm, (self, batch1, batch2), (), (beta, alpha))  # type: ignore[no-any-return]
@@ -190,8 +408,76 @@ class OpMethods(Composites):
     def binary_cross_entropy_with_logits(self, target: Self, weight: Self | None = None, pos_weight: Self | None = None, reduction: int = 1) -> Self:
         return self._call(_op_binary_cross_entropy_with_logits, (self, target, weight, pos_weight), (reduction,))  # type: ignore[no-any-return]
 
+    def bitwise_and(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_bitwise_and__Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_bitwise_and__Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def bitwise_and_(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_bitwise_and___Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_bitwise_and___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def bitwise_left_shift(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_bitwise_left_shift__Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_bitwise_left_shift__Tensor_Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def bitwise_left_shift_(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_bitwise_left_shift___Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_bitwise_left_shift___Tensor_Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def bitwise_not(self) -> Self:
+        return self._call(_op_bitwise_not, (self,))  # type: ignore[no-any-return]
+
+    def bitwise_not_(self) -> Self:
+        return self._call(_op_bitwise_not_, (self,))  # type: ignore[no-any-return]
+
+    def bitwise_or(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_bitwise_or__Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_bitwise_or__Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def bitwise_or_(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_bitwise_or___Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_bitwise_or___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def bitwise_right_shift(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_bitwise_right_shift__Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_bitwise_right_shift__Tensor_Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def bitwise_right_shift_(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_bitwise_right_shift___Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_bitwise_right_shift___Tensor_Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def bitwise_xor(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_bitwise_xor__Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_bitwise_xor__Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def bitwise_xor_(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_bitwise_xor___Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_bitwise_xor___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
     def bmm(self, mat2: Self) -> Self:
         return self._call(_op_bmm, (self, mat2))  # type: ignore[no-any-return]
+
+    def ceil(self) -> Self:
+        return self._call(_op_ceil, (self,))  # type: ignore[no-any-return]
+
+    def ceil_(self) -> Self:
+        return self._call(_op_ceil_, (self,))  # type: ignore[no-any-return]
+
+    def clone(self) -> Self:
+        return self._call(_op_clone, (self,))  # type: ignore[no-any-return]
+
+    def copy_(self, src: Self) -> Self:
+        return self._call(_op_copy_, (self, src))  # type: ignore[no-any-return]
 
     def cos(self) -> Self:
         return self._call(_op_cos, (self,))  # type: ignore[no-any-return]
@@ -199,11 +485,11 @@ class OpMethods(Composites):
     def cos_(self) -> Self:
         return self._call(_op_cos_, (self,))  # type: ignore[no-any-return]
 
-    def cumprod(self, dim: int, *, dtype: DType | None = None) -> Self:
-        return self._call(_op_cumprod, (self,), (dim, dtype))  # type: ignore[no-any-return]
+    def cosh(self) -> Self:
+        return self._call(_op_cosh, (self,))  # type: ignore[no-any-return]
 
-    def cumsum(self, dim: int, *, dtype: DType | None = None) -> Self:
-        return self._call(_op_cumsum, (self,), (dim, dtype))  # type: ignore[no-any-return]
+    def cosh_(self) -> Self:
+        return self._call(_op_cosh_, (self,))  # type: ignore[no-any-return]
 
     def detach(self) -> Self:
         return self._call(_op_detach, (self,))  # type: ignore[no-any-return]
@@ -217,14 +503,130 @@ class OpMethods(Composites):
     def dot(self, tensor: Self) -> Self:
         return self._call(_op_dot, (self, tensor))  # type: ignore[no-any-return]
 
+    def elu(self, alpha: Number = 1, scale: Number = 1, input_scale: Number = 1) -> Self:
+        return self._call(_op_elu, (self,), (), (alpha, scale, input_scale))  # type: ignore[no-any-return]
+
+    def elu_(self, alpha: Number = 1, scale: Number = 1, input_scale: Number = 1) -> Self:
+        return self._call(_op_elu_, (self,), (), (alpha, scale, input_scale))  # type: ignore[no-any-return]
+
+    def embedding(self, indices: Self, padding_idx: int = -1) -> Self:
+        return self._call(_op_embedding, (self, indices), (padding_idx,))  # type: ignore[no-any-return]
+
+    def embedding_dense_backward(self, indices: Self, num_weights: int, padding_idx: int) -> Self:
+        return self._call(_op_embedding_dense_backward, (self, indices), (num_weights, padding_idx))  # type: ignore[no-any-return]
+
+    def eq(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_eq__Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_eq__Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def eq_(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_eq___Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_eq___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def erf(self) -> Self:
+        return self._call(_op_erf, (self,))  # type: ignore[no-any-return]
+
+    def erf_(self) -> Self:
+        return self._call(_op_erf_, (self,))  # type: ignore[no-any-return]
+
+    def erfc(self) -> Self:
+        return self._call(_op_erfc, (self,))  # type: ignore[no-any-return]
+
+    def erfc_(self) -> Self:
+        return self._call(_op_erfc_, (self,))  # type: ignore[no-any-return]
+
     def exp(self) -> Self:
         return self._call(_op_exp, (self,))  # type: ignore[no-any-return]
+
+    def exp2(self) -> Self:
+        return self._call(_op_exp2, (self,))  # type: ignore[no-any-return]
+
+    def exp2_(self) -> Self:
+        return self._call(_op_exp2_, (self,))  # type: ignore[no-any-return]
 
     def exp_(self) -> Self:
         return self._call(_op_exp_, (self,))  # type: ignore[no-any-return]
 
+    def expm1(self) -> Self:
+        return self._call(_op_expm1, (self,))  # type: ignore[no-any-return]
+
+    def expm1_(self) -> Self:
+        return self._call(_op_expm1_, (self,))  # type: ignore[no-any-return]
+
+    def floor(self) -> Self:
+        return self._call(_op_floor, (self,))  # type: ignore[no-any-return]
+
+    def floor_(self) -> Self:
+        return self._call(_op_floor_, (self,))  # type: ignore[no-any-return]
+
+    def floor_divide(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_floor_divide, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_floor_divide__Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def floor_divide_(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_floor_divide_, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_floor_divide___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def fmod(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_fmod__Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_fmod__Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def fmod_(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_fmod___Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_fmod___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def frac(self) -> Self:
+        return self._call(_op_frac, (self,))  # type: ignore[no-any-return]
+
+    def frac_(self) -> Self:
+        return self._call(_op_frac_, (self,))  # type: ignore[no-any-return]
+
     def full_like(self, fill_value: Number, *, dtype: DType | None = None) -> Self:
         return self._call(_op_full_like, (self,), (dtype,), (fill_value,))  # type: ignore[no-any-return]
+
+    def gather(self, dim: int, index: Self) -> Self:
+        return self._call(_op_gather, (self, index), (dim,))  # type: ignore[no-any-return]
+
+    def ge(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_ge__Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_ge__Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def ge_(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_ge___Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_ge___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def gelu(self, *, approximate: str = 'none') -> Self:
+        return self._call(_op_gelu, (self,), (approximate,))  # type: ignore[no-any-return]
+
+    def gelu_(self, *, approximate: str = 'none') -> Self:
+        return self._call(_op_gelu_, (self,), (approximate,))  # type: ignore[no-any-return]
+
+    def gelu_backward(self, input: Self, *, approximate: str = 'none') -> Self:
+        return self._call(_op_gelu_backward, (self, input), (approximate,))  # type: ignore[no-any-return]
+
+    def gt(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_gt__Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_gt__Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def gt_(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_gt___Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_gt___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def hardtanh(self, min_val: Number = -1, max_val: Number = 1) -> Self:
+        return self._call(_op_hardtanh, (self,), (), (min_val, max_val))  # type: ignore[no-any-return]
+
+    def hardtanh_(self, min_val: Number = -1, max_val: Number = 1) -> Self:
+        return self._call(_op_hardtanh_, (self,), (), (min_val, max_val))  # type: ignore[no-any-return]
 
     def huber_loss(self, target: Self, reduction: int = 1, delta: float = 1.0) -> Self:
         return self._call(_op_huber_loss, (self, target), (reduction,), (delta,))  # type: ignore[no-any-return]
@@ -232,17 +634,145 @@ class OpMethods(Composites):
     def huber_loss_backward(self, input: Self, target: Self, reduction: int, delta: float) -> Self:
         return self._call(_op_huber_loss_backward, (self, input, target), (reduction,), (delta,))  # type: ignore[no-any-return]
 
+    def index(self, indices: Sequence[Self | None]) -> Self:
+        return self._call(_op_index__Tensor, (self, *indices), (), (), (len(indices),))  # type: ignore[no-any-return]
+
+    def index_add(self, dim: int, index: Self, source: Self, *, alpha: Number = 1) -> Self:
+        return self._call(_op_index_add, (self, index, source), (dim,), (alpha,))  # type: ignore[no-any-return]
+
+    def index_add_(self, dim: int, index: Self, source: Self, *, alpha: Number = 1) -> Self:
+        return self._call(_op_index_add_, (self, index, source), (dim,), (alpha,))  # type: ignore[no-any-return]
+
+    def index_fill(self, dim: int, index: Self, value: Self | Number) -> Self:
+        if isinstance(value, OpMethods):
+            return self._call(_op_index_fill__int_Tensor, (self, index, value), (dim,))  # type: ignore[no-any-return]
+        return self._call(_op_index_fill__int_Scalar, (self, index), (dim,), (value,))  # type: ignore[no-any-return]
+
+    def index_fill_(self, dim: int, index: Self, value: Self | Number) -> Self:
+        if isinstance(value, OpMethods):
+            return self._call(_op_index_fill___int_Tensor, (self, index, value), (dim,))  # type: ignore[no-any-return]
+        return self._call(_op_index_fill___int_Scalar, (self, index), (dim,), (value,))  # type: ignore[no-any-return]
+
+    def index_put(self, indices: Sequence[Self | None], values: Self, accumulate: bool = False) -> Self:
+        return self._call(_op_index_put, (self, *indices, values), (accumulate,), (), (len(indices),))  # type: ignore[no-any-return]
+
+    def index_put_(self, indices: Sequence[Self | None], values: Self, accumulate: bool = False) -> Self:
+        return self._call(_op_index_put_, (self, *indices, values), (accumulate,), (), (len(indices),))  # type: ignore[no-any-return]
+
+    def index_select(self, dim: int, index: Self) -> Self:
+        return self._call(_op_index_select, (self, index), (dim,))  # type: ignore[no-any-return]
+
+    def isfinite(self) -> Self:
+        return self._call(_op_isfinite, (self,))  # type: ignore[no-any-return]
+
+    def isinf(self) -> Self:
+        return self._call(_op_isinf, (self,))  # type: ignore[no-any-return]
+
+    def isnan(self) -> Self:
+        return self._call(_op_isnan, (self,))  # type: ignore[no-any-return]
+
+    def le(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_le__Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_le__Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def le_(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_le___Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_le___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def leaky_relu(self, negative_slope: Number = 0.01) -> Self:
+        return self._call(_op_leaky_relu, (self,), (), (negative_slope,))  # type: ignore[no-any-return]
+
+    def leaky_relu_(self, negative_slope: Number = 0.01) -> Self:
+        return self._call(_op_leaky_relu_, (self,), (), (negative_slope,))  # type: ignore[no-any-return]
+
+    def lerp(self, end: Self, weight: Self | Number) -> Self:
+        if isinstance(weight, OpMethods):
+            return self._call(_op_lerp__Tensor, (self, end, weight))  # type: ignore[no-any-return]
+        return self._call(_op_lerp__Scalar, (self, end), (), (weight,))  # type: ignore[no-any-return]
+
+    def lerp_(self, end: Self, weight: Self | Number) -> Self:
+        if isinstance(weight, OpMethods):
+            return self._call(_op_lerp___Tensor, (self, end, weight))  # type: ignore[no-any-return]
+        return self._call(_op_lerp___Scalar, (self, end), (), (weight,))  # type: ignore[no-any-return]
+
     def linalg_vector_norm(self, ord: Number = 2, dim: Sequence[int] | int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Self:
         return self._call(_op_linalg_vector_norm, (self,), (ints(dim), keepdim, dtype), (ord,))  # type: ignore[no-any-return]
 
     def log(self) -> Self:
         return self._call(_op_log, (self,))  # type: ignore[no-any-return]
 
+    def log10(self) -> Self:
+        return self._call(_op_log10, (self,))  # type: ignore[no-any-return]
+
+    def log10_(self) -> Self:
+        return self._call(_op_log10_, (self,))  # type: ignore[no-any-return]
+
+    def log1p(self) -> Self:
+        return self._call(_op_log1p, (self,))  # type: ignore[no-any-return]
+
+    def log1p_(self) -> Self:
+        return self._call(_op_log1p_, (self,))  # type: ignore[no-any-return]
+
+    def log2(self) -> Self:
+        return self._call(_op_log2, (self,))  # type: ignore[no-any-return]
+
+    def log2_(self) -> Self:
+        return self._call(_op_log2_, (self,))  # type: ignore[no-any-return]
+
     def log_(self) -> Self:
         return self._call(_op_log_, (self,))  # type: ignore[no-any-return]
 
-    def logsumexp(self, dim: Sequence[int] | int, keepdim: bool = False) -> Self:
-        return self._call(_op_logsumexp, (self,), (ints(dim), keepdim))  # type: ignore[no-any-return]
+    def logical_and(self, other: Self) -> Self:
+        return self._call(_op_logical_and, (self, other))  # type: ignore[no-any-return]
+
+    def logical_and_(self, other: Self) -> Self:
+        return self._call(_op_logical_and_, (self, other))  # type: ignore[no-any-return]
+
+    def logical_not(self) -> Self:
+        return self._call(_op_logical_not, (self,))  # type: ignore[no-any-return]
+
+    def logical_not_(self) -> Self:
+        return self._call(_op_logical_not_, (self,))  # type: ignore[no-any-return]
+
+    def logical_or(self, other: Self) -> Self:
+        return self._call(_op_logical_or, (self, other))  # type: ignore[no-any-return]
+
+    def logical_or_(self, other: Self) -> Self:
+        return self._call(_op_logical_or_, (self, other))  # type: ignore[no-any-return]
+
+    def logical_xor(self, other: Self) -> Self:
+        return self._call(_op_logical_xor, (self, other))  # type: ignore[no-any-return]
+
+    def logical_xor_(self, other: Self) -> Self:
+        return self._call(_op_logical_xor_, (self, other))  # type: ignore[no-any-return]
+
+    def lt(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_lt__Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_lt__Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def lt_(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_lt___Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_lt___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def masked_fill(self, mask: Self, value: Self | Number) -> Self:
+        if isinstance(value, OpMethods):
+            return self._call(_op_masked_fill__Tensor, (self, mask, value))  # type: ignore[no-any-return]
+        return self._call(_op_masked_fill__Scalar, (self, mask), (), (value,))  # type: ignore[no-any-return]
+
+    def masked_fill_(self, mask: Self, value: Self | Number) -> Self:
+        if isinstance(value, OpMethods):
+            return self._call(_op_masked_fill___Tensor, (self, mask, value))  # type: ignore[no-any-return]
+        return self._call(_op_masked_fill___Scalar, (self, mask), (), (value,))  # type: ignore[no-any-return]
+
+    def maximum(self, other: Self) -> Self:
+        return self._call(_op_maximum, (self, other))  # type: ignore[no-any-return]
+
+    def minimum(self, other: Self) -> Self:
+        return self._call(_op_minimum, (self, other))  # type: ignore[no-any-return]
 
     def mm(self, mat2: Self) -> Self:
         return self._call(_op_mm, (self, mat2))  # type: ignore[no-any-return]
@@ -266,14 +796,27 @@ class OpMethods(Composites):
     def mv(self, vec: Self) -> Self:
         return self._call(_op_mv, (self, vec))  # type: ignore[no-any-return]
 
-    def nansum(self, dim: Sequence[int] | int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Self:
-        return self._call(_op_nansum, (self,), (ints(dim), keepdim, dtype))  # type: ignore[no-any-return]
+    def nan_to_num(self, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Self:
+        return self._call(_op_nan_to_num, (self,), (), (nan, posinf, neginf))  # type: ignore[no-any-return]
+
+    def nan_to_num_(self, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Self:
+        return self._call(_op_nan_to_num_, (self,), (), (nan, posinf, neginf))  # type: ignore[no-any-return]
 
     def native_layer_norm(self, normalized_shape: Sequence[int] | int, weight: Self | None, bias: Self | None, eps: float) -> tuple[Self, ...]:
         return self._call(_op_native_layer_norm, (self, weight, bias), (ints(normalized_shape),), (eps,))  # type: ignore[no-any-return]
 
     def native_layer_norm_backward(self, input: Self, normalized_shape: Sequence[int] | int, mean: Self, rstd: Self, weight: Self | None, output_mask: Sequence[bool]) -> tuple[Self, ...]:
         return self._call(_op_native_layer_norm_backward, (self, input, mean, rstd, weight), (ints(normalized_shape), output_mask))  # type: ignore[no-any-return]
+
+    def ne(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_ne__Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_ne__Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def ne_(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_ne___Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_ne___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
 
     def neg(self) -> Self:
         return self._call(_op_neg, (self,))  # type: ignore[no-any-return]
@@ -296,8 +839,56 @@ class OpMethods(Composites):
     def nll_loss_forward(self, target: Self, weight: Self | None, reduction: int, ignore_index: int) -> tuple[Self, ...]:
         return self._call(_op_nll_loss_forward, (self, target, weight), (reduction, ignore_index))  # type: ignore[no-any-return]
 
+    def real(self) -> Self:
+        return self._call(_op_real, (self,))  # type: ignore[no-any-return]
+
+    def reciprocal(self) -> Self:
+        return self._call(_op_reciprocal, (self,))  # type: ignore[no-any-return]
+
+    def reciprocal_(self) -> Self:
+        return self._call(_op_reciprocal_, (self,))  # type: ignore[no-any-return]
+
+    def relu(self) -> Self:
+        return self._call(_op_relu, (self,))  # type: ignore[no-any-return]
+
+    def relu_(self) -> Self:
+        return self._call(_op_relu_, (self,))  # type: ignore[no-any-return]
+
+    def remainder(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_remainder__Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_remainder__Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def remainder_(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_remainder___Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_remainder___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
     def roll(self, shifts: Sequence[int] | int, dims: Sequence[int] | int = ()) -> Self:
         return self._call(_op_roll, (self,), (ints(shifts), ints(dims)))  # type: ignore[no-any-return]
+
+    def round(self) -> Self:
+        return self._call(_op_round, (self,))  # type: ignore[no-any-return]
+
+    def round_(self) -> Self:
+        return self._call(_op_round_, (self,))  # type: ignore[no-any-return]
+
+    def rsqrt(self) -> Self:
+        return self._call(_op_rsqrt, (self,))  # type: ignore[no-any-return]
+
+    def rsqrt_(self) -> Self:
+        return self._call(_op_rsqrt_, (self,))  # type: ignore[no-any-return]
+
+    def rsub(self, other: Self | Number, alpha: Number = 1) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_rsub__Tensor, (self, other), (), (alpha,))  # type: ignore[no-any-return]
+        return self._call(_op_rsub__Scalar, (self,), (), (other, alpha))  # type: ignore[no-any-return]
+
+    def scatter_add(self, dim: int, index: Self, src: Self) -> Self:
+        return self._call(_op_scatter_add, (self, index, src), (dim,))  # type: ignore[no-any-return]
+
+    def scatter_add_(self, dim: int, index: Self, src: Self) -> Self:
+        return self._call(_op_scatter_add_, (self, index, src), (dim,))  # type: ignore[no-any-return]
 
     def select(self, dim: int, index: int) -> Self:
         return self._call(_op_select__int, (self,), (dim, index))  # type: ignore[no-any-return]
@@ -311,11 +902,35 @@ class OpMethods(Composites):
     def sigmoid_(self) -> Self:
         return self._call(_op_sigmoid_, (self,))  # type: ignore[no-any-return]
 
+    def sigmoid_backward(self, output: Self) -> Self:
+        return self._call(_op_sigmoid_backward, (self, output))  # type: ignore[no-any-return]
+
+    def sign(self) -> Self:
+        return self._call(_op_sign, (self,))  # type: ignore[no-any-return]
+
+    def sign_(self) -> Self:
+        return self._call(_op_sign_, (self,))  # type: ignore[no-any-return]
+
+    def silu(self) -> Self:
+        return self._call(_op_silu, (self,))  # type: ignore[no-any-return]
+
+    def silu_(self) -> Self:
+        return self._call(_op_silu_, (self,))  # type: ignore[no-any-return]
+
+    def silu_backward(self, input: Self) -> Self:
+        return self._call(_op_silu_backward, (self, input))  # type: ignore[no-any-return]
+
     def sin(self) -> Self:
         return self._call(_op_sin, (self,))  # type: ignore[no-any-return]
 
     def sin_(self) -> Self:
         return self._call(_op_sin_, (self,))  # type: ignore[no-any-return]
+
+    def sinh(self) -> Self:
+        return self._call(_op_sinh, (self,))  # type: ignore[no-any-return]
+
+    def sinh_(self) -> Self:
+        return self._call(_op_sinh_, (self,))  # type: ignore[no-any-return]
 
     def slice(self, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Self:
         return self._call(_op_slice__Tensor, (self,), (dim, start, end, step))  # type: ignore[no-any-return]
@@ -329,14 +944,23 @@ class OpMethods(Composites):
     def smooth_l1_loss_backward(self, input: Self, target: Self, reduction: int, beta: float) -> Self:
         return self._call(_op_smooth_l1_loss_backward, (self, input, target), (reduction,), (beta,))  # type: ignore[no-any-return]
 
+    def softplus(self, beta: Number = 1, threshold: Number = 20) -> Self:
+        return self._call(_op_softplus, (self,), (), (beta, threshold))  # type: ignore[no-any-return]
+
     def split_with_sizes(self, split_sizes: Sequence[int] | int, dim: int = 0) -> tuple[Self, ...]:
         return self._call(_op_split_with_sizes, (self,), (ints(split_sizes), dim))  # type: ignore[no-any-return]
 
-    def std(self, dim: Sequence[int] | int | None = None, *, correction: Number | None = None, keepdim: bool = False) -> Self:
-        return self._call(_op_std__correction, (self,), (ints(dim), keepdim), (correction,))  # type: ignore[no-any-return]
+    def sqrt(self) -> Self:
+        return self._call(_op_sqrt, (self,))  # type: ignore[no-any-return]
 
-    def std_mean(self, dim: Sequence[int] | int | None = None, *, correction: Number | None = None, keepdim: bool = False) -> tuple[Self, ...]:
-        return self._call(_op_std_mean__correction, (self,), (ints(dim), keepdim), (correction,))  # type: ignore[no-any-return]
+    def sqrt_(self) -> Self:
+        return self._call(_op_sqrt_, (self,))  # type: ignore[no-any-return]
+
+    def square(self) -> Self:
+        return self._call(_op_square, (self,))  # type: ignore[no-any-return]
+
+    def square_(self) -> Self:
+        return self._call(_op_square_, (self,))  # type: ignore[no-any-return]
 
     def sub(self, other: Self | Number, alpha: Number = 1) -> Self:
         if isinstance(other, OpMethods):
@@ -351,11 +975,23 @@ class OpMethods(Composites):
     def t(self) -> Self:
         return self._call(_op_t, (self,))  # type: ignore[no-any-return]
 
+    def tan(self) -> Self:
+        return self._call(_op_tan, (self,))  # type: ignore[no-any-return]
+
+    def tan_(self) -> Self:
+        return self._call(_op_tan_, (self,))  # type: ignore[no-any-return]
+
     def tanh(self) -> Self:
         return self._call(_op_tanh, (self,))  # type: ignore[no-any-return]
 
     def tanh_(self) -> Self:
         return self._call(_op_tanh_, (self,))  # type: ignore[no-any-return]
+
+    def tanh_backward(self, output: Self) -> Self:
+        return self._call(_op_tanh_backward, (self, output))  # type: ignore[no-any-return]
+
+    def threshold_backward(self, input: Self, threshold: Number) -> Self:
+        return self._call(_op_threshold_backward, (self, input), (), (threshold,))  # type: ignore[no-any-return]
 
     def transpose(self, dim0: int, dim1: int) -> Self:
         return self._call(_op_transpose__int, (self,), (dim0, dim1))  # type: ignore[no-any-return]
@@ -366,29 +1002,99 @@ class OpMethods(Composites):
     def triu(self, diagonal: int = 0) -> Self:
         return self._call(_op_triu, (self,), (diagonal,))  # type: ignore[no-any-return]
 
+    def trunc(self) -> Self:
+        return self._call(_op_trunc, (self,))  # type: ignore[no-any-return]
+
+    def trunc_(self) -> Self:
+        return self._call(_op_trunc_, (self,))  # type: ignore[no-any-return]
+
     def unbind(self, dim: int = 0) -> tuple[Self, ...]:
         return self._call(_op_unbind__int, (self,), (dim,))  # type: ignore[no-any-return]
 
     def unsqueeze(self, dim: int) -> Self:
         return self._call(_op_unsqueeze, (self,), (dim,))  # type: ignore[no-any-return]
 
-    def var(self, dim: Sequence[int] | int | None = None, *, correction: Number | None = None, keepdim: bool = False) -> Self:
-        return self._call(_op_var__correction, (self,), (ints(dim), keepdim), (correction,))  # type: ignore[no-any-return]
-
-    def var_mean(self, dim: Sequence[int] | int | None = None, *, correction: Number | None = None, keepdim: bool = False) -> tuple[Self, ...]:
-        return self._call(_op_var_mean__correction, (self,), (ints(dim), keepdim), (correction,))  # type: ignore[no-any-return]
-
     def vdot(self, other: Self) -> Self:
         return self._call(_op_vdot, (self, other))  # type: ignore[no-any-return]
+
+    def zero_(self) -> Self:
+        return self._call(_op_zero_, (self,))  # type: ignore[no-any-return]
 
     __add__ = add
     __radd__ = add
     __iadd__ = add_
     __sub__ = sub
+    __rsub__ = rsub
     __isub__ = sub_
     __mul__ = mul
     __rmul__ = mul
     __imul__ = mul_
+    __truediv__ = Composites.div
+    __itruediv__ = Composites.div_
+    __floordiv__ = floor_divide
+    __ifloordiv__ = floor_divide_
+    __mod__ = remainder
+    __imod__ = remainder_
+    __pow__ = Composites.pow
+    __ipow__ = Composites.pow_
     __neg__ = neg
+    __pos__ = Composites.positive
+    __abs__ = abs
     __matmul__ = Composites.matmul
+    __eq__ = eq
+    __ne__ = ne
+    __lt__ = lt
+    __le__ = le
+    __gt__ = gt
+    __ge__ = ge
+    __and__ = bitwise_and
+    __rand__ = bitwise_and
+    __or__ = bitwise_or
+    __ror__ = bitwise_or
+    __xor__ = bitwise_xor
+    __rxor__ = bitwise_xor
+    __invert__ = bitwise_not
+    __iand__ = bitwise_and_
+    __ior__ = bitwise_or_
+    __ixor__ = bitwise_xor_
+    __lshift__ = bitwise_left_shift
+    __rshift__ = bitwise_right_shift
+    negative = neg
+    absolute = abs
+    subtract = sub
+    multiply = mul
+    divide = Composites.div
+    true_divide = Composites.div
+    greater = gt
+    greater_equal = ge
+    less = lt
+    less_equal = le
+    not_equal = ne
+    arccos = acos
+    arcsin = asin
+    arctan = atan
+    arccosh = acosh
+    arcsinh = asinh
+    arctanh = atanh
+    arctan2 = atan2
+    fix = trunc
+    negative_ = neg_
+    absolute_ = abs_
+    subtract_ = sub_
+    multiply_ = mul_
+    divide_ = Composites.div_
+    true_divide_ = Composites.div_
+    greater_ = gt_
+    greater_equal_ = ge_
+    less_ = lt_
+    less_equal_ = le_
+    not_equal_ = ne_
+    arccos_ = acos_
+    arcsin_ = asin_
+    arctan_ = atan_
+    arccosh_ = acosh_
+    arcsinh_ = asinh_
+    arctanh_ = atanh_
+    arctan2_ = atan2_
+    fix_ = trunc_
     __hash__ = object.__hash__

@@ -7,9 +7,10 @@ to lie, by the worker too. Values live on the worker only. Semantics: pytorch/to
 
 from __future__ import annotations
 
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gradwire_protocol.inplace import forbidden_view, message_name
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import OPS, torch_type_name
 from gradwire_protocol.signature import Signature, resolve, tensor_span
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = [
-    "CopySlices", "Edge", "Kept", "Node", "Storage", "Variable", "bind_view", "check_inplace", "gradient_edge", "plan", "raise_versions", "reach",
+    "CopySlices", "Edge", "Kept", "Node", "Storage", "Variable", "bind_view", "gradient_edge", "plan", "raise_versions", "reach",
     "record", "record_inplace", "refresh",
 ]  # fmt: skip
 
@@ -39,7 +40,7 @@ class Variable:
     """What autograd knows of a tensor. `base` is the tensor that a differentiable view views; views never chain."""
 
     __slots__ = (
-        "__weakref__", "base", "base_node", "leaf_requires_grad", "meta", "node", "offset", "output_nr", "storage", "view_kind",
+        "__weakref__", "base", "base_version", "leaf_requires_grad", "meta", "node", "offset", "output_nr", "storage", "view_kind",
     )  # fmt: skip
 
     meta: Meta
@@ -49,8 +50,8 @@ class Variable:
     output_nr: int
     leaf_requires_grad: bool
     base: Variable | None
-    base_node: Node | None  # base.node when `node` was made: another one there means that `node` is out of date
-    view_kind: str  # "", or why PyTorch forbids in-place ops on this view: "multiple outputs", "no_grad"
+    base_version: int  # the storage's when `node` was made: another one there means that `node` is out of date
+    view_kind: str  # "", or why in-place ops on this view are forbidden: see `inplace`
 
     def kept_output(self) -> Any:
         """Return what a node may hold of its own output without holding itself; the worker: a detached alias."""
@@ -133,20 +134,25 @@ class Node:
             if kept.storage.version != kept.version:
                 raise RuntimeError(self._modified(kept))
 
+    @property
+    def result_name(self) -> str:
+        """Return the name of the node that PyTorch says a kept result comes from."""
+        return self.name
+
     def _modified(self, kept: Kept) -> str:
         value = kept.value
         meta = value.meta if value is not None else self.output_metas[max(kept.output, 0)]
         if kept.output >= 0:
-            origin = f", which is output {kept.output} of {self.name},"
+            origin = f", which is output {kept.output} of {message_name(self.result_name)},"
         elif value is not None and value.node is not None:
-            origin = f", which is output {value.output_nr} of {value.node.name},"
+            origin = f", which is output {value.output_nr} of {message_name(value.node.name)},"
         else:
             origin = ""
         return (
             "one of the variables needed for gradient computation has been modified by an inplace operation: "
             f"[torch.{torch_type_name(meta.dtype)}Tensor {list(meta.shape)}]{origin} is at version "
             f"{kept.storage.version}; expected version {kept.version} instead. Hint: enable anomaly detection to find "
-            "the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+            "the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
         )
 
 
@@ -169,6 +175,11 @@ class CopySlices(Node):
         """Return the meta of the viewed tensor."""
         return (self.signature.metas[0],)  # type: ignore[return-value]
 
+    @property
+    def result_name(self) -> str:
+        """Return the name of the node that the written view has now."""
+        return "AsStridedBackward0"
+
     def kept_values(self) -> Iterable[Kept]:
         """Return what the in-place op kept."""
         return self.function.kept_values()
@@ -186,14 +197,21 @@ def as_strided_signature(base: Meta, view: Meta, offset: int) -> Signature:
 
 
 def refresh(view: Variable) -> None:
-    """Give a view whose base was written to since a node that goes through the base's present one."""
+    """Give a view whose memory was written to since a node that goes through its base's present one.
+
+    Raises RuntimeError for a view that cannot have one, such as an output of `unbind`.
+    """
     base = view.base
-    if base is None or base.node is view.base_node:
+    if base is None or view.base_version == view.storage.version:
         return
-    view.base_node = base.node
+    if view.node is None and base.node is None and not base.leaf_requires_grad:
+        return
+    if view.view_kind:
+        raise RuntimeError(forbidden_view(view, "its base or another view of its base has been"))
     signature = as_strided_signature(base.meta, view.meta, view.offset - base.offset)
     view.node = Node(signature, (gradient_edge(base),))
     view.output_nr = 0
+    view.base_version = view.storage.version
 
 
 def gradient_edge(variable: Variable) -> Edge | None:
@@ -255,41 +273,11 @@ def record(
             output.output_nr = number
 
 
-def bind_view(view: Variable, viewed: Variable, multiple: bool, recording: bool) -> None:
+def bind_view(view: Variable, viewed: Variable, kind: str = "") -> None:
     """Make `view` a differentiable view of what `viewed` itself views, or of `viewed`."""
-    base = viewed.base if viewed.base is not None else viewed
-    view.base = base
-    view.base_node = base.node
-    view.view_kind = viewed.view_kind or ("multiple outputs" if multiple else "" if recording else "no_grad")
-
-
-def check_inplace(self: Variable, requires_grad: bool) -> None:
-    """Refuse an in-place op that autograd cannot express, in PyTorch's words. `requires_grad`: of any of its inputs."""
-    if not requires_grad:
-        return
-    if self.base is not None:
-        if self.view_kind:
-            raise RuntimeError(_forbidden_view(self))
-        if self.base.node is None and self.base.leaf_requires_grad:
-            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
-    elif self.node is None and self.leaf_requires_grad:
-        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
-
-
-def _forbidden_view(self: Variable) -> str:
-    if self.view_kind == "no_grad":
-        return (
-            "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that this use "
-            "case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the view and the "
-            "inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or both outside "
-            "(if you want the inplace to be tracked)."
-        )
-    name = self.node.name if self.node is not None else "UnbindBackward0"
-    return (
-        f"Output {self.output_nr} of {name} is a view and is being modified inplace. This view is the output of a function "
-        "that returns multiple views. Such functions do not allow the output views to be modified inplace. You should "
-        "replace the inplace operation by an out-of-place one."
-    )
+    view.base = viewed.base if viewed.base is not None else viewed
+    view.base_version = view.storage.version
+    view.view_kind = kind or viewed.view_kind
 
 
 def record_inplace(
@@ -328,20 +316,26 @@ def raise_versions(signature: Signature, inputs: Sequence[Variable | None]) -> N
             variable.storage.version += 1
 
 
-def plan(roots: Iterable[Edge | None], targets: Sequence[Edge] | None = None) -> list[Node]:
-    """Return the nodes that a backward from `roots` runs, in running order (latest recorded first, as PyTorch).
-
-    With `targets`, only nodes on a path to one of them; a target node itself runs only if another lies behind it.
-    """
-    stack = [edge.target for edge in roots if edge is not None and isinstance(edge.target, Node)]
+def _discover(roots: Iterable[Edge | None]) -> list[Node]:
+    """Return the nodes that `roots` lead to, in an order that follows from the graph's structure alone."""
+    stack = list(dict.fromkeys(edge.target for edge in roots if edge is not None and isinstance(edge.target, Node)))
     seen = set(stack)
-    nodes = list(seen)
+    nodes = list(stack)
     while stack:
         for edge in stack.pop().edges:
             if edge is not None and edge.target not in seen and isinstance(edge.target, Node):
                 seen.add(edge.target)
                 nodes.append(edge.target)
                 stack.append(edge.target)
+    return nodes
+
+
+def plan(roots: Iterable[Edge | None], targets: Sequence[Edge] | None = None) -> list[Node]:
+    """Return the nodes that a backward from `roots` runs, in running order (latest recorded first, as PyTorch).
+
+    With `targets`, only nodes on a path to one of them; a target node itself runs only if another lies behind it.
+    """
+    nodes = _discover(roots)
     nodes.sort(key=_order, reverse=True)
     return nodes if targets is None else _towards(nodes, targets)
 
@@ -362,16 +356,13 @@ def _towards(nodes: list[Node], targets: Sequence[Edge]) -> list[Node]:
 def reach(roots: Iterable[Edge | None]) -> tuple[list[Node], list[Variable]]:
     """Return the nodes and leaves that `roots` lead to, in an order that is the same on both sides.
 
-    By it a graph that one side made is described to the other: an old node or leaf is named by its index here.
+    By it a graph that one side made is described to the other: an old node or leaf is named by its index here. Not the
+    order of recording: each side gives a view its new node when it first looks, which may be earlier on the client.
     """
     edges = list(roots)
-    nodes = plan(edges)
+    nodes = _discover(edges)
     leaves: dict[int, Variable] = {}
-    for edge in edges:
+    for edge in chain(edges, *(node.edges for node in nodes)):
         if edge is not None and not isinstance(edge.target, Node):
             leaves.setdefault(id(edge.target), edge.target)
-    for node in nodes:
-        for edge in node.edges:
-            if edge is not None and not isinstance(edge.target, Node):
-                leaves.setdefault(id(edge.target), edge.target)
     return nodes, list(leaves.values())

@@ -128,6 +128,7 @@ class CpuBackend(Backend):
 
     def as_strided(self, array: Any, shape: Sequence[int], strides_bytes: Sequence[int], offset_bytes: int = 0) -> Any:
         """View memory; numpy itself checks the bounds."""
+        check_whole(array)
         return np.ndarray(shape, array.dtype, array, offset_bytes, strides_bytes)
 
     def synchronize(self) -> None:
@@ -144,51 +145,54 @@ class CpuBackend(Backend):
 
 @dataclass(frozen=True, slots=True)
 class CudaBackend(Backend):
-    """CuPy on one NVIDIA GPU. `cupy` is the package: `xp` without the pretence of being numpy."""
+    """CuPy, which is `xp`, on one NVIDIA GPU."""
 
     index: int
-    cupy: Any
 
     def from_host(self, host: HostArray) -> Any:
         """Copy and wait for it, so that the caller may reuse even pinned memory at once."""
         with self.active():
-            return self.cupy.array(checked_host(host), order="C", blocking=True)
+            return self.xp.array(checked_host(host), order="C", blocking=True)
 
     def to_host(self, array: Any) -> HostArray:
         """Copy from the device and wait for it."""
         with self.active():
-            host: HostArray = self.cupy.asnumpy(array, order="C")
+            host: HostArray = self.xp.asnumpy(array, order="C")
         return host
 
     def as_strided(self, array: Any, shape: Sequence[int], strides_bytes: Sequence[int], offset_bytes: int = 0) -> Any:
         """View memory, after the check that CuPy leaves out."""
         check_extent(array, shape, strides_bytes, offset_bytes)
         memory = array.data + offset_bytes
-        return self.cupy.ndarray(tuple(shape), array.dtype, memptr=memory, strides=tuple(strides_bytes))
+        return self.xp.ndarray(tuple(shape), array.dtype, memptr=memory, strides=tuple(strides_bytes))
 
     def synchronize(self) -> None:
         """Wait for all streams of the device."""
-        self.cupy.cuda.Device(self.index).synchronize()
+        self.xp.cuda.Device(self.index).synchronize()
 
     def active(self) -> AbstractContextManager[Any]:
         """Make this device the thread's current one."""
-        context: AbstractContextManager[Any] = self.cupy.cuda.Device(self.index)
+        context: AbstractContextManager[Any] = self.xp.cuda.Device(self.index)
         return context
 
     def empty(self, shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
         """Return unwritten memory of this device, whichever is current."""
         with self.active():
-            return self.cupy.empty(tuple(shape), dtype)
+            return self.xp.empty(tuple(shape), dtype)
 
     def fingerprint(self) -> str:
-        """Describe the GPU, its driver and the CUDA runtime, with which cuBLAS and NVRTC come."""
-        runtime = self.cupy.cuda.runtime
+        """Describe the GPU, its driver and the CUDA libraries."""
+        cuda, runtime = self.xp.cuda, self.xp.cuda.runtime
         properties = runtime.getDeviceProperties(self.index)
+        with self.active():  # a cuBLAS handle belongs to the current device
+            cublas = cuda.cublas.getVersion(cuda.device.get_cublas_handle())
         facts = {
-            "cupy": self.cupy.__version__,
+            "cupy": self.xp.__version__,
             "device": properties["name"].decode(),
             "capability": f"{properties['major']}.{properties['minor']}",
             "runtime": runtime.runtimeGetVersion(),
+            "cublas": cublas,
+            "nvrtc": ".".join(map(str, cuda.nvrtc.getVersion())),
             "driver": runtime.driverGetVersion(),
             "tf32": os.environ.get("CUPY_TF32", "0"),
             "accelerators": os.environ.get("CUPY_ACCELERATORS", "default"),
@@ -207,7 +211,7 @@ def _open_cuda(index: int) -> Backend:
             "the device cpu"
         ) from error
     _check_device(cupy, index)
-    return CudaBackend("cuda", f"cuda:{index}", cupy, cupy.ndarray, index, cupy)
+    return CudaBackend("cuda", f"cuda:{index}", cupy, cupy.ndarray, index)
 
 
 def _check_device(cupy: Any, index: int) -> None:
@@ -238,10 +242,15 @@ def checked_host(host: HostArray) -> HostArray:
     return host
 
 
-def check_extent(array: Any, shape: Sequence[int], strides_bytes: Sequence[int], offset_bytes: int) -> None:
-    """Raise ValueError unless a view lies inside the memory of a C-contiguous array."""
+def check_whole(array: Any) -> None:
+    """Raise ValueError unless an array covers its memory without gaps, in order."""
     if not array.flags.c_contiguous:
         raise ValueError(f"as_strided needs a C-contiguous array; got strides {tuple(array.strides)}; copy it first")
+
+
+def check_extent(array: Any, shape: Sequence[int], strides_bytes: Sequence[int], offset_bytes: int) -> None:
+    """Raise ValueError unless a view lies inside the memory of a C-contiguous array."""
+    check_whole(array)
     low = high = offset_bytes
     if 0 not in shape:
         spans = [(size - 1) * stride for size, stride in zip(shape, strides_bytes, strict=True)]

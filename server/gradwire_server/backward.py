@@ -1,7 +1,7 @@
 """The backward pass: walk the plan, run gradient rules, sum gradients back to their inputs' shapes.
 
-Iterative, so a chain of any length works. With `create_graph` the rules' own calls are recorded, since they are ordinary
-differentiable calls. Nothing outside is changed until the walk is complete.
+Iterative, so a chain of any length works. While the engine records (`create_graph`), so are the rules' own calls, which
+are ordinary differentiable calls. Nothing outside is changed until the walk is complete.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from typing import Any
 
 from gradwire_protocol.dtypes import Category
 from gradwire_protocol.meta import Meta
+from gradwire_protocol.ops.shape import span
 from gradwire_protocol.signature import tensor_span
 from gradwire_protocol.tape import CopySlices, Edge, Kept, Node, plan
 
-from gradwire_server.engine import Array, Engine
+from gradwire_server.engine import Array
 from gradwire_server.rules import gradient_for
 
-__all__ = ["Call", "gradients"]
+__all__ = ["Call", "gradients", "to_input"]
 
 Key = tuple[int, int]  # (id of a node or leaf, output number)
 
@@ -36,7 +37,7 @@ class Call:
         node = self._node
         kept = node.kept.get(name)
         if kept is not None:
-            return _unpack(node, kept) if type(kept) is Kept else tuple(_unpack(node, item) for item in kept)
+            return _unpack(node, name, kept)
         signature = node.signature
         op = signature.op
         position = op.positions.get(name)
@@ -65,16 +66,35 @@ class Call:
         return any(self._node.edges[first : first + count])
 
 
-def _unpack(node: Node, kept: Kept) -> Array:
-    value: Array = kept.value
-    if kept.output < 0:
+def _unpack(node: Node, name: str, kept: Kept | tuple[Kept, ...]) -> Any:
+    """Return kept values as a rule may differentiate them."""
+    if type(kept) is Kept and kept.output >= 0:
+        return _on_edge(kept.value, Edge(node, kept.output))
+    signature = node.signature
+    first, count = tensor_span(signature.op, name, signature.lengths)
+    edges = [node.edges[index] for index in range(first, first + count) if signature.metas[index] is not None]
+    if type(kept) is Kept:
+        return _on_edge(kept.value, edges[0])
+    return tuple(_on_edge(item.value, edge) for item, edge in zip(kept, edges, strict=True))
+
+
+def _on_edge(value: Array, edge: Edge | None) -> Array:
+    """Return a kept value whose gradient goes where the recorded call's does, whatever became of the tensor since.
+
+    So a backward with create_graph leads to no node or leaf that the client does not know of.
+    """
+    if not value.engine.recording:
         return value
-    output = value.alias()
-    output.node, output.output_nr = node, kept.output
-    return output
+    if edge is not None and edge.target is value:
+        value.leaf_requires_grad = True
+        return value
+    alias = value.alias()
+    if edge is not None and isinstance(edge.target, Node):
+        alias.node, alias.output_nr = edge.target, edge.output_nr
+    return alias
 
 
-def _to_input(gradient: Array, meta: Meta) -> Array:
+def to_input(gradient: Array, meta: Meta) -> Array:
     """Undo broadcasting and promotion: sum over broadcast axes, cast to the input's dtype."""
     if gradient.meta.shape != meta.shape:
         gradient = gradient.sum_to_size(meta.shape)
@@ -103,18 +123,30 @@ def _run_rules(node: Node, grads: Sequence[Array | None]) -> list[Array | None]:
         for index, value in enumerate(values, first):
             meta = signature.metas[index]
             if value is not None and meta is not None and node.edges[index] is not None:
-                results[index] = _to_input(value, meta)
+                results[index] = to_input(value, meta)
     return results
 
 
 def _run_slices(node: CopySlices, grads: Sequence[Array | None]) -> list[Array | None]:
     g = grads[0]
     assert g is not None
+    base = node.output_metas[0]
     geometry = (node.view.shape, node.view.strides, node.offset)
-    inner = _run_rules(node.function, [g.as_strided(*geometry).clone()])
+    memory = _laid_out(g, base)
+    inner = _run_rules(node.function, [memory.as_strided(*geometry).clone()])
+    if node.edges[0] is None:
+        return [None, *inner[1:]]
     into_view = inner[0] if inner[0] is not None else g.new_zeros(node.view.shape)
-    into_base = g.as_strided_scatter(into_view, *geometry) if node.edges[0] is not None else None
+    scattered = memory.as_strided_scatter(into_view, *geometry)
+    into_base = scattered if base.is_contiguous else scattered.as_strided(base.shape, base.strides, 0)
     return [into_base, *inner[1:]]
+
+
+def _laid_out(g: Array, base: Meta) -> Array:
+    """Return the gradient of a viewed tensor as memory in which its views have their own strides and offsets."""
+    if not base.is_contiguous:
+        return g.as_strided_backward((span(base.shape, base.strides),), (1,), 0, base.shape, base.strides, 0)
+    return g if g.base is None and g.meta.is_contiguous else g.clone()
 
 
 def run_node(node: Node, grads: Sequence[Array | None]) -> list[Array | None]:
@@ -144,13 +176,11 @@ class _Sums:
 
 
 def gradients(
-    engine: Engine,
-    roots: Sequence[Edge | None],
+    roots: Sequence[Edge],
     seeds: Sequence[Array],
     targets: Sequence[Edge],
     *,
     retain_graph: bool,
-    create_graph: bool,
 ) -> list[Array | None]:
     """Return the gradient that arrives at each target edge, None where none does.
 
@@ -158,17 +188,11 @@ def gradients(
     """
     nodes = plan(roots, targets)
     sums = _Sums()
-    previous = engine.recording
-    engine.recording = create_graph
-    try:
-        for edge, seed in zip(roots, seeds, strict=True):
-            if edge is not None:
-                sums.add(edge, seed)
-        wanted = {(id(edge.target), edge.output_nr) for edge in targets}
-        for node in nodes:
-            _step(node, sums, wanted)
-    finally:
-        engine.recording = previous
+    for edge, seed in zip(roots, seeds, strict=True):
+        sums.add(edge, seed)
+    wanted = {(id(edge.target), edge.output_nr) for edge in targets}
+    for node in nodes:
+        _step(node, sums, wanted)
     if not retain_graph:
         for node in nodes:
             node.release()

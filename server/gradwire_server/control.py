@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from gradwire_protocol import codec, limits
 from gradwire_protocol.dtypes import DType
-from gradwire_protocol.errors import BatchMalformed, HandleNotFound
+from gradwire_protocol.errors import BatchMalformed, HandleNotFound, KernelError
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.signature import Signature
-from gradwire_protocol.tape import Edge, Kept, Node, Storage, Variable, gradient_edge, reach
+from gradwire_protocol.tape import Edge, Kept, Node, Storage, Variable, gradient_edge, plan, reach
 from gradwire_protocol.v1 import call_pb2
 
-from gradwire_server.backward import gradients
-from gradwire_server.engine import Array
+from gradwire_server.backward import gradients, to_input
+from gradwire_server.engine import Array, Engine
 from gradwire_server.store import PinnedNode
 
 if TYPE_CHECKING:
@@ -134,65 +134,71 @@ def backward(
 ) -> Results:
     """Run a backward. Nothing is added to any `into` before every gradient is there."""
     engine = session.engine
-    filled = [seed if seed is not None else _ones(engine, tensor) for tensor, seed in zip(tensors, seeds, strict=True)]
-    roots = [gradient_edge(tensor) for tensor in tensors]
-    targets = [_leaf_edge(tensor) for tensor in inputs]
-    marker = run.outline_marker(roots, filled) if create_graph else None
-    found = gradients(engine, roots, filled, targets, retain_graph=retain_graph, create_graph=create_graph)
-    whole = [g if g is not None else _zeros(engine, tensor) for g, tensor in zip(found, inputs, strict=True)]
-    if create_graph:
-        assert marker is not None
-        run.answer(call_pb2.Value(outline=outline(marker, whole)))
-        return _separate_recorded(whole, filled)
-    return _accumulate(engine, whole, filled, into)
+    roots, targets = [_edge(tensor) for tensor in tensors], [_edge(tensor) for tensor in inputs]
+    marker = run.outline_marker(roots, seeds) if create_graph else None
+    with engine.recorded(create_graph):
+        filled = [_seed(engine, seed, tensor) for seed, tensor in zip(seeds, tensors, strict=True)]
+        found = gradients(roots, filled, targets, retain_graph=retain_graph)
+        whole = [g if g is not None else _full(engine, tensor, 0) for g, tensor in zip(found, inputs, strict=True)]
+        if marker is None:
+            return _accumulate(whole, filled, into)
+        made = _own_recorded(whole, filled)
+    run.answer(call_pb2.Value(outline=outline(marker, made)))
+    return made
 
 
-def _ones(engine: Any, tensor: Array) -> Array:
-    meta = Meta.of(tensor.meta.shape, tensor.meta.dtype)
-    return Array(engine, engine.backend.xp.ones(meta.shape, meta.dtype.numpy), meta)
-
-
-def _zeros(engine: Any, tensor: Array) -> Array:
-    meta = Meta.of(tensor.meta.shape, tensor.meta.dtype)
-    return Array(engine, engine.backend.xp.zeros(meta.shape, meta.dtype.numpy), meta)
-
-
-def _leaf_edge(tensor: Array) -> Edge:
-    """Return the edge of an input; a leaf that no recorded call has used yet is its own."""
+def _edge(tensor: Array) -> Edge:
+    """Return the edge of a root or an input; a leaf that no recorded call has used yet is its own."""
     return gradient_edge(tensor) or Edge(tensor, 0)
 
 
-def _separate_recorded(found: Sequence[Array], seeds: Sequence[Array]) -> list[Array]:
-    """Return arrays of which no two are one object: two handles must not name the same one."""
-    seen = {id(seed) for seed in seeds}
-    results = []
-    for array in found:
-        results.append(_same_graph(array) if id(array) in seen else array)
-        seen.add(id(array))
-    return results
+def _seed(engine: Engine, given: Array | None, tensor: Array) -> Array:
+    return _full(engine, tensor, 1) if given is None else to_input(given, tensor.meta)
 
 
-def _same_graph(array: Array) -> Array:
-    copy = Array(array.engine, array.data.copy(), Meta.of(array.meta.shape, array.meta.dtype))
-    copy.node, copy.output_nr, copy.leaf_requires_grad = array.node, array.output_nr, array.leaf_requires_grad
-    return copy
+def _full(engine: Engine, tensor: Array, value: int) -> Array:
+    meta = Meta.of(tensor.meta.shape, tensor.meta.dtype)
+    return Array(engine, engine.backend.xp.full(meta.shape, value, meta.dtype.numpy), meta)
 
 
-def _accumulate(engine: Any, found: Sequence[Array], seeds: Sequence[Array], into: Sequence[Array | None]) -> list[Array]:
-    """Add to the given targets in place; make the other gradients tensors that own their memory."""
-    xp = engine.backend.xp
+def _own_recorded(found: Sequence[Array], seeds: Sequence[Array]) -> list[Array]:
+    """Return arrays that share no memory, with a node that leads to what is differentiable in them.
+
+    The client knows results as contiguous tensors, no views, each with a handle of its own.
+    """
     shared = {id(seed.storage) for seed in seeds}
+    made = []
+    for array in found:
+        is_leaf = array.node is None and array.leaf_requires_grad
+        made.append(array.clone() if is_leaf or not _is_free(array, shared) else array)
+        shared.add(id(array.storage))
+    return made
+
+
+def _accumulate(found: Sequence[Array], seeds: Sequence[Array], into: Sequence[Array | None]) -> list[Array]:
+    """Add to the given targets in place; make the other gradients tensors that own their memory."""
+    written = {id(target.storage) for target in into if target is not None}
+    shared = {id(seed.storage) for seed in seeds}
+    # What an addition would change under another gradient is copied before the first one.
+    found = [_copy(array) if id(array.storage) in written else array for array in found]
     made = []
     for gradient, target in zip(found, into, strict=True):
         if target is not None:
-            xp.add(target.data, gradient.data, out=target.data)
+            target.engine.backend.xp.add(target.data, gradient.data, out=target.data)
             target.storage.version += 1
             continue
-        meta = Meta.of(gradient.meta.shape, gradient.meta.dtype)
-        mine = id(gradient.storage) not in shared and gradient.base is None and gradient.data.flags.c_contiguous
+        made.append(Array(gradient.engine, gradient.data, gradient.meta) if _is_free(gradient, shared) else _copy(gradient))
         shared.add(id(gradient.storage))
-        made.append(Array(engine, gradient.data if mine else xp.array(gradient.data, order="C"), meta))
     return made
+
+
+def _is_free(array: Array, shared: set[int]) -> bool:
+    """Return whether an array is a whole contiguous block of memory that is not shared."""
+    return id(array.storage) not in shared and array.base is None and array.meta.is_contiguous
+
+
+def _copy(array: Array) -> Array:
+    return Array(array.engine, array.data.copy(), Meta.of(array.meta.shape, array.meta.dtype))
 
 
 class OutlineMarker:
@@ -209,8 +215,7 @@ class OutlineMarker:
 def outline(marker: OutlineMarker, results: Sequence[Array]) -> call_pb2.Outline:
     """Describe the nodes made since `marker`, in recording order, and the edge of each result."""
     edges = [gradient_edge(array) for array in results]
-    nodes, _ = reach(edges)
-    new = [node for node in reversed(nodes) if id(node) not in marker.old]
+    new = [node for node in reversed(plan(edges)) if id(node) not in marker.old]
     numbers = {id(node): index for index, node in enumerate(new)}
     message = call_pb2.Outline()
     for node in new:
@@ -232,7 +237,7 @@ def _encode_edge(edge: Edge | None, marker: OutlineMarker, numbers: dict[int, in
     for kind, table in ((kinds.NEW, numbers), (kinds.OLD, marker.old), (kinds.LEAF, marker.leaves)):
         if key in table:
             return kinds(kind=kind, index=table[key], output=edge.output_nr)
-    return kinds()
+    raise KernelError(f"a gradient must lead to what the client knows; {edge.target!r} is not part of the graph; please report it")
 
 
 def check_arguments(signature: Signature, arrays: Sequence[Variable | PinnedNode | None]) -> None:

@@ -5,20 +5,22 @@ One engine per session and device. It owns no handles and knows no wire; `store`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from gradwire_protocol import infer
 from gradwire_protocol.dtypes import DType, float32
 from gradwire_protocol.errors import HandleNotFound, KernelError
+from gradwire_protocol.inplace import MULTIPLE
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.methods import OpMethods
 from gradwire_protocol.registry import OPS, Op
-from gradwire_protocol.signature import Signature, resolve, using_default
+from gradwire_protocol.signature import Signature, differentiable_mask, resolve, using_default
 from gradwire_protocol.tape import Storage, Variable, bind_view, gradient_edge, raise_versions, record, record_inplace
 
 from gradwire_server.backend import Backend
-from gradwire_server.rules import Kernel, kernel_for
+from gradwire_server.rules import KERNELS, Kernel, kernel_for
 
 __all__ = ["Array", "Engine"]
 
@@ -44,7 +46,7 @@ class Array(Variable, OpMethods):
         self.output_nr = 0
         self.leaf_requires_grad = False
         self.base = None
-        self.base_node = None
+        self.base_version = 0
         self.view_kind = ""
 
     @property
@@ -89,7 +91,7 @@ class Array(Variable, OpMethods):
 
 
 class Engine:
-    """Runs calls on one backend. `recording` is on while gradient rules run for `create_graph`."""
+    """Runs calls on one backend. `recording` is on while a backward with `create_graph` runs."""
 
     def __init__(self, backend: Backend, default: DType = float32) -> None:
         """Run on `backend`; `default` is the dtype of Python floats among integers."""
@@ -139,9 +141,18 @@ class Engine:
             return self._views(signature, inputs, results, scalars)
         outputs = tuple([self._wrap(data, meta) for data, meta in zip(results, signature.outputs, strict=True)])
         if signature.needs:
-            self._learn(signature.needs, inputs)
+            self._learn(signature, inputs)
             record(signature, inputs, outputs, scalars)
         return outputs
+
+    @contextmanager
+    def recorded(self, recording: bool) -> Iterator[None]:
+        """Record calls that start on the worker, or do not, until the end of the block."""
+        previous, self.recording = self.recording, recording
+        try:
+            yield
+        finally:
+            self.recording = previous
 
     def new(self, data: Any, meta: Meta) -> Array:
         """Wrap fresh data that no kernel made (an upload, a seed gradient)."""
@@ -156,11 +167,20 @@ class Engine:
             data = self.backend.xp.ascontiguousarray(data)
         return Array(self, data, meta)
 
-    def _learn(self, needs: int, inputs: Sequence[Array | None]) -> None:
-        """Mark leaves: the client decides what requires grad, and a signature says it."""
+    def _learn(self, signature: Signature, inputs: Sequence[Array | None]) -> None:
+        """Mark leaves: the client decides what requires grad, and the signature of a recorded call says it.
+
+        It says nothing of an argument that the op has no gradient for.
+        """
+        op, needs, lengths = signature.op, signature.needs, signature.lengths
         for index, array in enumerate(inputs):
-            if array is not None and array.node is None and array.base is None:
-                array.leaf_requires_grad = bool(needs >> index & 1)
+            if array is None:
+                continue
+            if needs >> index & 1:
+                # A view may be a leaf of its own; one with a node, or with a base that has one, is not.
+                array.leaf_requires_grad = array.leaf_requires_grad or gradient_edge(array) is None
+            elif array.leaf_requires_grad and differentiable_mask(op, lengths) >> index & 1:
+                array.leaf_requires_grad = False
 
     def _views(
         self, signature: Signature, inputs: Sequence[Array | None], results: Any, scalars: tuple[Any, ...]
@@ -177,10 +197,10 @@ class Engine:
         if signature.op.name == "detach":
             return tuple(outputs)
         if signature.needs:
-            self._learn(signature.needs, inputs)
+            self._learn(signature, inputs)
             record(signature, inputs, outputs, scalars)
         for view in outputs:
-            bind_view(view, viewed, len(outputs) > 1 or signature.returns_list, True)
+            bind_view(view, viewed, MULTIPLE if signature.returns_list else "")
         return tuple(outputs)
 
     def _write(
@@ -191,12 +211,9 @@ class Engine:
         if signature.needs and "self" in signature.kept:
             assert self_ is not None
             original = Array(self, self_.data.copy(), Meta.of(self_.meta.shape, self_.meta.dtype))
-            edge = gradient_edge(self_)
-            if edge is not None and not isinstance(edge.target, Variable):
-                original.node, original.output_nr = edge.target, edge.output_nr
         runner([None if array is None else array.data for array in inputs], scalars)
         if signature.needs:
-            self._learn(signature.needs, inputs)
+            self._learn(signature, inputs)
             record_inplace(signature, inputs, original, scalars)
             return
         raise_versions(signature, inputs)
@@ -226,7 +243,11 @@ def _plain_runner(signature: Signature, found: Kernel, xp: Any) -> Runner:
         results = function(xp, *op.arrange(data, statics, scalars, lengths), **extra)
         return (results,) if single else results
 
-    return run
+    def write_back(data: Sequence[Any], scalars: Sequence[Any]) -> None:
+        data[0][...] = function(xp, *op.arrange(data, statics, scalars, lengths), **extra)
+
+    # An in-place op without a kernel of its own runs its functional form and stores the result.
+    return write_back if op.functional is not None and found is KERNELS.get(op.functional.name) else run
 
 
 def _compute_dtype(signature: Signature, found: Kernel) -> tuple[DType, DType]:

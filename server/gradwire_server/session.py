@@ -72,9 +72,9 @@ class Run:
         """Return the next inline tensor's bytes."""
         return next(self.tensors).data
 
-    def outline_marker(self, roots: Sequence[Edge | None], seeds: Sequence[Array]) -> OutlineMarker:
+    def outline_marker(self, roots: Sequence[Edge], seeds: Sequence[Array | None]) -> OutlineMarker:
         """Number the graph that the client knows before a backward adds to it."""
-        return OutlineMarker([*roots, *(gradient_edge(seed) for seed in seeds)])
+        return OutlineMarker([*roots, *(gradient_edge(seed) for seed in seeds if seed is not None)])
 
     def numbers(self, kinds: tuple[type, ...]) -> tuple[Any, ...]:
         """Take the varying numbers of one call from the columns."""

@@ -265,3 +265,14 @@ def test_flatten_and_unflatten(t: Any) -> None:
         t.nn.Unflatten(1, 3)
     with pytest.raises(TypeError, match="found element of type str at pos 0"):
         t.nn.Unflatten(1, ("a",))
+
+
+# ---------------------------------------------------------------- indices
+def test_one_hot(t: Any) -> None:
+    one_hot, classes = t.nn.functional.one_hot, np.array([[1, 0], [2, 1]])
+    found = one_hot(t.tensor(classes))
+    assert found.dtype is t.int64
+    assert (found.numpy() == np.eye(3)[classes]).all()
+    assert (one_hot(t.tensor(classes), 5).numpy() == np.eye(5)[classes]).all()
+    with pytest.raises(RuntimeError, match="Can not infer total number of classes from empty"):
+        one_hot(t.zeros(0, dtype=t.int64))

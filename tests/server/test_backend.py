@@ -11,9 +11,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from gradwire_server.backend import Backend, CudaBackend, open_backend
 
-DTYPES = "float32 float64 float16 int8 int16 int32 int64 uint8 bool complex64 complex128".split()
+DTYPES = [
+    "float16",
+    "float32",
+    "float64",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "bool",
+    "complex64",
+    "complex128",
+]
 
 
 @pytest.fixture(params=["cpu", "strict"])
@@ -172,7 +185,7 @@ def test_as_strided_shares_memory(backend: Backend) -> None:
 def test_as_strided_never_leaves_the_memory(
     backend: Backend, shape: tuple[int, ...], strides: tuple[int, ...], offset: int
 ) -> None:
-    with pytest.raises(ValueError, match="buffer|inside of its 48 bytes"):
+    with pytest.raises(ValueError, match=r"buffer|inside of its 48 bytes"):
         backend.as_strided(backend.from_host(np.zeros(6)), shape, strides, offset)
 
 
@@ -268,7 +281,7 @@ def test_cupy_views_are_made_and_bounded() -> None:
     cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
     from tests.server.cupy_surface import array_without_gpu
 
-    backend = CudaBackend("cuda", "cuda:0", cupy, cupy.ndarray, 0, cupy)
+    backend = CudaBackend("cuda", "cuda:0", cupy, cupy.ndarray, 0)
     array = array_without_gpu(np.zeros(24))
     view = backend.as_strided(array, [3, 2], [8, 48], 16)
     assert (view.shape, view.strides, view.data.ptr - array.data.ptr) == ((3, 2), (8, 48), 16)

@@ -160,7 +160,9 @@ def test_a_handle_that_is_not_held_poisons_and_names_the_line(loopback: Loopback
     values.tolist()
     loopback.worker.store.entries.clear()
     product = values * values
-    with pytest.raises(gw.errors.HandleNotFound, match=r"mul\.Tensor\(float32\[2\], float32\[2\]\), called at .*test_session.py:\d+"):
+    with pytest.raises(
+        gw.errors.HandleNotFound, match=r"mul\.Tensor\(float32\[2\], float32\[2\]\), called at .*test_session.py:\d+"
+    ):
         product.tolist()
     # The session goes on.
     assert gw.tensor([3.0]).tolist() == [3.0]

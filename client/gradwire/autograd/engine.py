@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from gradwire_protocol import codec
 from gradwire_protocol.errors import GradwireError
+from gradwire_protocol.inplace import requires_grad
 from gradwire_protocol.ops import OPS
+from gradwire_protocol.registry import check_no_overlap
 from gradwire_protocol.tape import Edge, Node, Variable, gradient_edge, plan, reach
 from gradwire_protocol.v1 import call_pb2
 
+from gradwire.autograd.grad_mode import enable_grad
 from gradwire.autograd.graph import RemoteNode
 
 if TYPE_CHECKING:
@@ -22,10 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["backward", "grad", "retained"]
 
-# Non-leaf tensors that asked for their gradient. Weak: asking must not keep a tensor alive.
-retained: WeakSet[Any] = WeakSet()
+# Non-leaf tensors that asked for their gradient, by id, since == of tensors is elementwise. Weak: asking must not keep a
+# tensor alive.
+retained: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
-_BACKWARD = OPS["gw::backward"]
+_BACKWARD, _ALIAS = OPS["gw::backward"], OPS["alias"]
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -34,23 +38,22 @@ def _as_list(value: Any) -> list[Any]:
     return [value] if isinstance(value, Variable) else list(value)
 
 
-def _seeds(tensors: Sequence[Tensor], given: Sequence[Tensor | None]) -> list[Tensor | None]:
+def _seeds(tensors: Sequence[Tensor], given: Sequence[Tensor | None] | None) -> list[Tensor | None]:
     """Check the gradients given for the outputs; None stands for 1, which only a scalar may leave out."""
-    seeds: list[Tensor | None] = []
-    if len(given) > len(tensors):
-        raise RuntimeError(f"got {len(tensors)} tensors and {len(given)} gradients")
-    for index, tensor in enumerate(tensors):
-        seed = given[index] if index < len(given) else None
-        if seed is None and tensor.requires_grad and tensor.meta.numel != 1:
-            raise RuntimeError("grad can be implicitly created only for scalar outputs")
-        if seed is not None and not isinstance(seed, Variable):
+    seeds = [None] * len(tensors) if given is None else list(given)
+    if len(seeds) != len(tensors):
+        raise RuntimeError(f"got {len(tensors)} tensors and {len(seeds)} gradients")
+    for index, (tensor, seed) in enumerate(zip(tensors, seeds, strict=True)):
+        if seed is None:
+            if requires_grad(tensor) and tensor.meta.numel != 1:
+                raise RuntimeError("grad can be implicitly created only for scalar outputs")
+        elif not isinstance(seed, Variable):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(seed).__name__}")
-        if seed is not None and seed.meta.shape != tensor.meta.shape:
+        elif seed.meta.shape != tensor.meta.shape:
             raise RuntimeError(
                 f"Mismatch in shape: grad_output[{index}] has a shape of {seed.shape} and output[{index}] has a shape of "
                 f"{tensor.shape}."
             )
-        seeds.append(seed)
     return seeds
 
 
@@ -64,16 +67,28 @@ def _roots(tensors: Sequence[Tensor]) -> list[Edge]:
     return roots
 
 
+def _edges(inputs: Sequence[Tensor]) -> list[Edge]:
+    edges = [gradient_edge(tensor) for tensor in inputs]
+    found = [edge for edge in edges if edge is not None]
+    if len(found) < len(edges):
+        raise RuntimeError("One of the differentiated Tensors does not require grad")
+    return found
+
+
 def _check(nodes: Sequence[Node]) -> None:
     for node in nodes:
-        if node.kept or node.freed:
-            node.check()
+        node.check()
+
+
+def _key(edge: Edge) -> tuple[int, int]:
+    return id(edge.target), edge.output_nr
 
 
 def _reached(roots: Sequence[Edge], nodes: Sequence[Node]) -> set[tuple[int, int]]:
-    found = {(id(edge.target), edge.output_nr) for edge in roots}
+    """Return where gradients arrive when `nodes` run."""
+    found = {_key(edge) for edge in roots}
     for node in nodes:
-        found.update((id(edge.target), edge.output_nr) for edge in node.edges if edge is not None)
+        found.update(_key(edge) for edge in node.edges if edge is not None)
     return found
 
 
@@ -85,10 +100,7 @@ def _run(
     from gradwire.tensor import call
 
     session = tensors[0].session
-    graph = None
-    if create_graph:
-        edges = [*roots, *(gradient_edge(seed) if seed is not None else None for seed in seeds)]
-        graph = reach(edges)
+    graph = _known_graph(roots, seeds) if create_graph else None
     made: Any = call(_BACKWARD, tensors, seeds, inputs, into, retain_graph, create_graph, session=session)
     for target in into:
         if target is not None:
@@ -102,6 +114,16 @@ def _run(
         for node in nodes:
             node.release()
     return list(made)
+
+
+def _known_graph(roots: Sequence[Edge], seeds: Sequence[Tensor | None]) -> tuple[list[Node], list[Variable]]:
+    """Return the graph that the worker describes new nodes by."""
+    for seed in seeds:
+        if seed is not None and seed.leaf_requires_grad:
+            # The worker learns that a leaf requires grad from the first recorded call on it. This may be the first.
+            with enable_grad():
+                seed._call(_ALIAS, (seed,))
+    return reach([*roots, *(gradient_edge(seed) for seed in seeds if seed is not None)])
 
 
 def _bind_outline(outline: call_pb2.Outline, graph: tuple[list[Node], list[Variable]], made: Sequence[Any]) -> None:
@@ -119,26 +141,28 @@ def _bind_outline(outline: call_pb2.Outline, graph: tuple[list[Node], list[Varia
         new.append(RemoteNode(message.name, edges, outputs, message.keeps))  # type: ignore[arg-type]
     for tensor, result in zip(made, outline.results, strict=True):
         found = edge(result)
-        if found is None:
-            continue
-        if isinstance(found.target, Node):
-            tensor.node, tensor.output_nr = found.target, found.output_nr
-        else:
-            tensor.leaf_requires_grad = True
+        if found is not None:
+            tensor.node, tensor.output_nr = found
 
 
 def _captures(roots: Sequence[Edge], nodes: Sequence[Node], inputs: Sequence[Tensor] | None) -> list[Any]:
     """Return the tensors whose `grad` a backward fills: leaves, or the given inputs, and those that retain theirs."""
     if inputs is None:
-        _, captures = reach(roots)
-        leaves: list[Any] = list(captures)
-    else:
-        reached = _reached(roots, nodes)
-        leaves = [t for t in inputs if (edge := gradient_edge(t)) and (id(edge.target), edge.output_nr) in reached]
-    if retained:
-        running = {id(node) for node in nodes}
-        leaves += [t for t in retained if id(t.node) in running and all(t is not leaf for leaf in leaves)]
-    return leaves
+        _, leaves = reach(roots)
+        return [*leaves, *_retained(nodes)]
+    reached = _reached(roots, nodes)
+    # By id, since an input may be given twice, and may be one that retains its gradient.
+    found = {id(tensor): tensor for tensor in inputs if (edge := gradient_edge(tensor)) and _key(edge) in reached}
+    found.update((id(tensor), tensor) for tensor in _retained(nodes))
+    return list(found.values())
+
+
+def _retained(nodes: Sequence[Node]) -> list[Any]:
+    """Return the tensors that keep their gradient and are made by one of `nodes`."""
+    if not retained:
+        return []
+    running = {id(node) for node in nodes}
+    return [tensor for tensor in retained.values() if (edge := gradient_edge(tensor)) and id(edge.target) in running]
 
 
 def backward(
@@ -152,23 +176,27 @@ def backward(
     outputs = _as_list(tensors)
     wanted = None if inputs is None else _as_list(inputs)
     if wanted is not None and not wanted:
-        raise RuntimeError("'inputs' argument to backward cannot be empty.")
+        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
+    seeds = _seeds(outputs, None if grad_tensors is None else _as_list(grad_tensors))
     for tensor in wanted or ():
-        if not tensor.requires_grad:
-            raise RuntimeError("One of the differentiated Tensors does not require grad")
-    seeds = _seeds(outputs, _as_list(grad_tensors))
+        tensor.retain_grad()
     roots = _roots(outputs)
-    targets = None if wanted is None else [edge for t in wanted if (edge := gradient_edge(t)) is not None]
-    nodes = plan(roots, targets)
+    nodes = plan(roots, None if wanted is None else _edges(wanted))
     _check(nodes)
     captures = _captures(roots, nodes, wanted)
-    keep = create_graph if retain_graph is None else retain_graph
     into = [None if create_graph else leaf._grad for leaf in captures]
-    made = iter(_run(outputs, seeds, captures, into, keep, create_graph, nodes, roots))
-    for leaf, target in zip(captures, into, strict=True):
-        if target is None:
-            gradient = next(made)
-            leaf._grad = gradient if leaf._grad is None else leaf._grad + gradient
+    for target in into:
+        if target is not None:
+            check_no_overlap(target.meta)
+    keep = create_graph if retain_graph is None else retain_graph
+    _fill(captures, into, _run(outputs, seeds, captures, into, keep, create_graph, nodes, roots))
+
+
+def _fill(captures: Sequence[Any], into: Sequence[Any], made: Sequence[Any]) -> None:
+    """Set `grad` of the tensors that the worker did not add to in place."""
+    new = [tensor for tensor, target in zip(captures, into, strict=True) if target is None]
+    for tensor, gradient in zip(new, made, strict=True):
+        tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
 
 
 def grad(
@@ -185,29 +213,40 @@ def grad(
     Raises RuntimeError where PyTorch does, among others for an input that the graph does not use, unless `allow_unused`.
     Waits only with `create_graph`, for the outline of the new graph.
     """
-    from gradwire import creation
-
     if materialize_grads and allow_unused is False:
         raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
     tensors, wanted = _as_list(outputs), _as_list(inputs)
-    seeds = _seeds(tensors, _as_list(grad_outputs))
+    if not wanted:
+        raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
+    seeds = _seeds(tensors, None if grad_outputs is None else _as_list(grad_outputs))
     roots = _roots(tensors)
-    edges = [gradient_edge(tensor) for tensor in wanted]
-    if any(edge is None for edge in edges):
-        raise RuntimeError("One of the differentiated Tensors does not require grad")
-    nodes = plan(roots, [edge for edge in edges if edge is not None])
+    edges = _edges(wanted)
+    nodes = plan(roots, edges)
     _check(nodes)
     reached = _reached(roots, nodes)
-    used = [edge is not None and (id(edge.target), edge.output_nr) in reached for edge in edges]
+    used = [_key(edge) in reached for edge in edges]
     if not all(used) and not (allow_unused or materialize_grads):
         raise RuntimeError(
-            "One of the differentiated Tensors appears to not have been used in the graph. Set allow_unused=True if this "
-            "is the desired behavior."
+            f"The differentiated Tensor at index {used.index(False)} appears to not have been used in the graph. Set "
+            "allow_unused=True if this is the desired behavior."
         )
     present = [tensor for tensor, is_used in zip(wanted, used, strict=True) if is_used]
     keep = create_graph if retain_graph is None else retain_graph
-    made = iter(_run(tensors, seeds, present, [None] * len(present), keep, create_graph, nodes, roots)) if present else iter(())
+    made = iter(_run_with_retained(tensors, seeds, present, keep, create_graph, nodes, roots) if present else ())
     found = [next(made) if is_used else None for is_used in used]
     if materialize_grads:
-        return tuple(creation.zeros_like(t) if g is None else g for t, g in zip(wanted, found, strict=True))
+        return tuple(tensor.detach().zeros_like() if g is None else g for tensor, g in zip(wanted, found, strict=True))
     return tuple(found)
+
+
+def _run_with_retained(
+    tensors: Sequence[Tensor], seeds: Sequence[Tensor | None], inputs: Sequence[Tensor],
+    retain_graph: bool, create_graph: bool, nodes: Sequence[Node], roots: Sequence[Edge],
+) -> list[Any]:  # fmt: skip
+    """Send the call, fill `grad` of tensors that retain theirs, return the gradients of `inputs`."""
+    extra = _retained(nodes)
+    into = [None if create_graph else tensor._grad for tensor in extra]
+    targets = [*[None] * len(inputs), *into]
+    made = _run(tensors, seeds, [*inputs, *extra], targets, retain_graph, create_graph, nodes, roots)
+    _fill(extra, into, made[len(inputs) :])
+    return made[: len(inputs)]

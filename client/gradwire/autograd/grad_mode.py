@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -17,8 +17,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _State(threading.local):
+    """What the user asked for, and what follows: calls are recorded where grad is enabled outside inference mode."""
+
     enabled = True
     inference = False
+    recording = True
+
+    def set(self, enabled: bool, inference: bool) -> None:
+        """Enter a mode."""
+        self.enabled, self.inference, self.recording = enabled, inference, enabled and not inference
 
 
 state = _State()
@@ -43,13 +50,12 @@ class _GradMode:
 
     def __enter__(self) -> Self:
         self._previous.append((state.enabled, state.inference))
-        state.enabled = self._wanted[0]
-        if self._wanted[1] is not None:
-            state.inference = self._wanted[1]
+        enabled, inference = self._wanted
+        state.set(enabled, state.inference if inference is None else inference)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        state.enabled, state.inference = self._previous.pop()
+        state.set(*self._previous.pop())
 
     def clone(self) -> _GradMode:
         """Return a fresh context manager of the same mode: a decorated function may recurse."""
@@ -68,20 +74,34 @@ class _GradMode:
         return wrapper  # type: ignore[return-value]
 
 
-def _decorate_generator(mode: _GradMode, function: Callable[..., Any]) -> Callable[..., Iterator[Any]]:
+def _decorate_generator(mode: _GradMode, function: Callable[..., Any]) -> Callable[..., Generator[Any, Any, Any]]:
     @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Iterator[Any]:
+    def wrapper(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         generator = function(*args, **kwargs)
-        sent: Any = None
-        while True:
-            try:
+        resume: Callable[[], Any] = functools.partial(next, generator)
+        try:
+            while True:
                 with mode.clone():
-                    item = generator.send(sent)
-            except StopIteration as stop:
-                return stop.value
-            sent = yield item
+                    item = resume()
+                resume = yield from _suspended(generator, item)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            with mode.clone():
+                generator.close()
 
     return wrapper
+
+
+def _suspended(generator: Any, item: Any) -> Generator[Any, Any, Callable[[], Any]]:
+    """Yield `item` outside of the mode, and return how to go on: with the value sent, or the error thrown, meanwhile."""
+    try:
+        sent = yield item
+    except GeneratorExit:
+        raise
+    except BaseException as error:
+        return functools.partial(generator.throw, error)
+    return functools.partial(generator.send, sent)
 
 
 class no_grad(_GradMode):  # noqa: N801  (PyTorch's name)
@@ -122,8 +142,7 @@ class set_grad_enabled(_GradMode):  # noqa: N801
     def __init__(self, mode: bool) -> None:
         """Set the mode now."""
         super().__init__(bool(mode))
-        self._previous.append((state.enabled, state.inference))
-        state.enabled = bool(mode)
+        super().__enter__()
 
     def __enter__(self) -> Self:
         """Keep the mode that the constructor set."""
@@ -131,7 +150,7 @@ class set_grad_enabled(_GradMode):  # noqa: N801
 
     def __call__(self, function: F) -> F:
         """Decorate a function; the mode set by the constructor is undone first."""
-        state.enabled, state.inference = self._previous.pop()
+        state.set(*self._previous.pop())
         return super().__call__(function)
 
 

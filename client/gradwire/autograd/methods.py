@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Self
 
+from gradwire_protocol.inplace import requires_grad
 from gradwire_protocol.ops import OPS
-from gradwire_protocol.tape import Variable, gradient_edge
+from gradwire_protocol.tape import Variable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,6 +15,13 @@ if TYPE_CHECKING:
     from gradwire.tensor import Tensor
 
 __all__ = ["AutogradMethods"]
+
+_GRAD_OF_NON_LEAF = (
+    "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be populated "
+    "during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, use "
+    ".retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf "
+    "Tensor instead."
+)
 
 
 class AutogradMethods:
@@ -23,16 +32,18 @@ class AutogradMethods:
     @property
     def requires_grad(self: Any) -> bool:
         """Return whether a gradient goes through or into this tensor. May be set on a leaf."""
-        if self.base is None:
-            return self.node is not None or self.leaf_requires_grad
-        return gradient_edge(self) is not None
+        return requires_grad(self)
 
     @requires_grad.setter
     def requires_grad(self: Any, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise RuntimeError("requires_grad must be a bool")
+        if value and not self.is_leaf:
+            raise RuntimeError("you can only change requires_grad flags of leaf variables.")
         self.requires_grad_(value)
 
     def requires_grad_(self: Any, requires_grad: bool = True) -> Self:
-        """Set whether this leaf requires grad; raise RuntimeError for a non-leaf or an integer tensor."""
+        """Set whether this leaf requires grad; raise RuntimeError for a non-leaf (unless True) or an integer tensor."""
         if not self.is_leaf:
             if not requires_grad:
                 raise RuntimeError(
@@ -56,8 +67,7 @@ class AutogradMethods:
     @property
     def is_leaf(self: Any) -> bool:
         """Return whether no recorded call made this tensor."""
-        edge = gradient_edge(self)
-        return edge is None or edge.target is self
+        return self.node is None
 
     @property
     def grad_fn(self: Any) -> Any:
@@ -69,6 +79,8 @@ class AutogradMethods:
     @property
     def grad(self: Any) -> Tensor | None:
         """Return what backward passes accumulated here. May be set to a tensor of the same shape and dtype, or None."""
+        if self._grad is None and self.node is not None and not self._retains_grad:
+            warnings.warn(_GRAD_OF_NON_LEAF, stacklevel=2)
         return self._grad  # type: ignore[no-any-return]
 
     @grad.setter
@@ -82,11 +94,13 @@ class AutogradMethods:
             raise RuntimeError("can't assign Variable as its own grad")
         if value.meta.shape != self.meta.shape:
             raise RuntimeError(
-                f"assigned grad has data of a different size: expected {list(self.meta.shape)}, got {list(value.meta.shape)}"
+                f"attempting to assign a gradient of size '{list(value.meta.shape)}' to a tensor of size "
+                f"'{list(self.meta.shape)}'. Please ensure that the gradient and the tensor are the same size"
             )
         if value.meta.dtype is not self.meta.dtype:
             raise RuntimeError(
-                f"assigned grad has data of a different type: expected {self.meta.dtype}, got {value.meta.dtype}"
+                f"attempting to assign a gradient with dtype '{value.meta.dtype.name}' to a tensor with dtype "
+                f"'{self.meta.dtype.name}'. Please ensure that the gradient and the tensor have the same dtype"
             )
         self._grad = value
 
@@ -107,7 +121,7 @@ class AutogradMethods:
             from gradwire.autograd.engine import retained
 
             self._retains_grad = True
-            retained.add(self)
+            retained[id(self)] = self
 
     def backward(
         self: Any,
@@ -131,8 +145,13 @@ class AutogradMethods:
             raise RuntimeError(
                 "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
                 "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
-                "detach_() cannot be called on these gradients."
+                "detach_() cannot be called on these gradients. To fix this error, please refer to the "
+                "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
             )
+        if self.node is not None:
+            # The worker's array has a node too: this tensor goes on as another array on the same memory.
+            alias = self.detach()
+            self.handle, alias.handle = alias.handle, self.handle
         self.node, self.output_nr, self.leaf_requires_grad = None, 0, False
         return self  # type: ignore[no-any-return]
 
@@ -151,12 +170,16 @@ class AutogradMethods:
 
         if not isinstance(value, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        if self.requires_grad and not value.meta.dtype.is_differentiable:
+            raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
         call(OPS["gw::set_data"], self, value, session=self.session)
         self.meta, self.offset = value.meta, value.offset
 
     @property
     def _version(self: Any) -> int:
         """Return how often the memory was written to."""
+        if self.is_inference():
+            raise RuntimeError("Inference tensors do not track version counter.")
         return int(self.storage.version)
 
     @property

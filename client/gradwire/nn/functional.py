@@ -1,18 +1,16 @@
 """Layers and losses as functions, as in `torch.nn.functional`.
 
 Each is one call of an op, or a composite of ops in differentiable tensor methods. Nothing here
-waits for the worker.
+waits for the worker, but `one_hot` where it has to find out the number of classes.
 """
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import Any
 
 from gradwire import random
 from gradwire.tensor import Tensor
-from gradwire_protocol.infer import broadcast_shapes
 
 __all__ = [
     "binary_cross_entropy_with_logits",
@@ -24,6 +22,7 @@ __all__ = [
     "log_softmax",
     "mse_loss",
     "nll_loss",
+    "one_hot",
     "relu",
     "sigmoid",
     "silu",
@@ -35,15 +34,7 @@ __all__ = [
 # ---------------------------------------------------------------- layers
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return `input @ weight.T + bias`: (*, K), (N, K), (N,) -> (*, N)."""
-    if bias is None or input.dim() < 2 or weight.dim() < 2:
-        product = input.matmul(weight.t())
-        return product if bias is None else product + bias
-    rows = input
-    if input.dim() > 2:
-        # One product of two matrices, with the bias added by the same call.
-        rows = input.reshape(math.prod(input.shape[:-1]), input.shape[-1])
-    product = bias.addmm(rows, weight.t())
-    return product if input.dim() == 2 else product.view(*input.shape[:-1], weight.shape[0])
+    return input.linear(weight, bias)
 
 
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
@@ -131,11 +122,6 @@ def _reduction_number(reduction: str) -> int:
     return _REDUCTIONS[reduction]
 
 
-def _reduced(loss: Tensor, reduction: str) -> Tensor:
-    number = _reduction_number(reduction)
-    return loss if number == 0 else loss.mean() if number == 1 else loss.sum()
-
-
 def mse_loss(
     input: Tensor,
     target: Tensor,
@@ -145,7 +131,7 @@ def mse_loss(
 ) -> Tensor:
     """Return (input - target)^2, reduced."""
     reduction = resolve_reduction(size_average, reduce, reduction)
-    input, target = _broadcast(input, target)
+    _warn_of_broadcast(input, target)
     return input.mse_loss(target, _reduction_number(reduction))
 
 
@@ -158,21 +144,18 @@ def l1_loss(
 ) -> Tensor:
     """Return |input - target|, reduced."""
     reduction = resolve_reduction(size_average, reduce, reduction)
-    input, target = _broadcast(input, target)
-    return _reduced((input - target).abs(), reduction)
+    _warn_of_broadcast(input, target)
+    return input.l1_loss(target, _reduction_number(reduction))
 
 
-def _broadcast(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    if input.shape == target.shape:
-        return input, target
-    warnings.warn(
-        f"Using a target size ({target.shape}) that is different to the input size"
-        f" ({input.shape}). This will likely lead to incorrect results due to broadcasting."
-        " Please ensure they have the same size.",
-        stacklevel=3,
-    )
-    shape = broadcast_shapes(input.shape, target.shape)
-    return input.expand(shape), target.expand(shape)
+def _warn_of_broadcast(input: Tensor, target: Tensor) -> None:
+    if input.shape != target.shape:
+        warnings.warn(
+            f"Using a target size ({target.shape}) that is different to the input size"
+            f" ({input.shape}). This will likely lead to incorrect results due to broadcasting."
+            " Please ensure they have the same size.",
+            stacklevel=3,
+        )
 
 
 def binary_cross_entropy_with_logits(
@@ -210,25 +193,7 @@ def nll_loss(
     is over the weights of the targets; targets equal to `ignore_index` count for nothing.
     """
     reduction = resolve_reduction(size_average, reduce, reduction)
-    return _nll(input, target, weight, ignore_index, reduction)
-
-
-def _nll(input: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str) -> Tensor:
-    number = _reduction_number(reduction)
-    if input.dim() < 1:
-        raise ValueError(f"Expected 1 or more dimensions (got {input.dim()})")
-    if input.dim() != 1 and target.dim() > 0 and input.shape[0] != target.shape[0]:
-        raise ValueError(
-            f"Expected input batch_size ({input.shape[0]}) to match target batch_size ({target.shape[0]})."
-        )
-    if input.dim() <= 2:
-        return input.nll_loss(target, weight, number, ignore_index)
-    expected = (input.shape[0], *input.shape[2:])
-    if tuple(target.shape) != expected:
-        raise RuntimeError(f"Expected target size {list(expected)}, got {list(target.shape)}")
-    rows = input.permute(0, *range(2, input.dim()), 1).reshape(math.prod(expected), input.shape[1])
-    loss = rows.nll_loss(target.reshape(-1), weight, number, ignore_index)
-    return loss.view(expected) if reduction == "none" else loss
+    return input.nll_loss(target, weight, _reduction_number(reduction), ignore_index)
 
 
 def cross_entropy(
@@ -247,58 +212,18 @@ def cross_entropy(
     `label_smoothing` moves that share of each target evenly to all classes.
     """
     reduction = resolve_reduction(size_average, reduce, reduction)
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
-    if input.shape == target.shape:
-        _check_probabilities(target, ignore_index)
-        return _probability_entropy(input, target, weight, reduction, label_smoothing)
-    logs = input.log_softmax(_class_dim(input))
-    loss = _nll(logs, target, weight, ignore_index, reduction)
-    if label_smoothing == 0.0:
-        return loss
-    even = _even_entropy(logs, target, weight, ignore_index, reduction)
-    classes = input.shape[_class_dim(input)]
-    return loss * (1 - label_smoothing) + even * (label_smoothing / classes)
+    number = _reduction_number(reduction)
+    return input.cross_entropy_loss(target, weight, number, ignore_index, label_smoothing)
 
 
-def _class_dim(input: Tensor) -> int:
-    return 0 if input.dim() <= 1 else 1
+# ---------------------------------------------------------------- indices
+def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
+    """Return int64 (*, num_classes): a 1 at the class that each int64 element names, else 0.
 
-
-def _check_probabilities(target: Tensor, ignore_index: int) -> None:
-    if not target.is_floating_point():
-        raise RuntimeError(f"Expected floating point type for target with class probabilities, got {target.dtype}")
-    if ignore_index >= 0:
-        raise RuntimeError("ignore_index is not supported for floating point target")
-
-
-def _per_class(weight: Tensor, input: Tensor) -> Tensor:
-    """Shape `weight` so that it lies along the classes of `input`."""
-    return weight if input.dim() <= 1 else weight.view(-1, *(1,) * (input.dim() - 2))
-
-
-def _probability_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None, reduction: str, label_smoothing: float
-) -> Tensor:
-    dim = _class_dim(input)
-    classes = input.shape[dim]
-    if label_smoothing > 0.0:
-        target = target * (1 - label_smoothing) + label_smoothing / classes
-    logs = input.log_softmax(dim) * target
-    loss = -(logs if weight is None else logs * _per_class(weight, input)).sum(dim)
-    # Per sample: unlike with class indices, the mean does not divide by the weights.
-    return _reduced(loss, reduction)
-
-
-def _even_entropy(logs: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, reduction: str) -> Tensor:
-    """Return the sum over all classes of minus their log probability, reduced as `nll_loss` is."""
-    ignored = target.eq(ignore_index)
-    weighted = logs if weight is None else logs * _per_class(weight, logs)
-    loss = (-weighted.sum(_class_dim(logs))).masked_fill(ignored, 0.0)
-    if reduction != "mean":
-        return _reduced(loss, reduction)
-    counted = ignored.logical_not().to(logs.dtype)
-    if weight is not None:
-        # An ignored index may lie outside of the classes: look up class 0 and count it as nothing.
-        counted = counted * weight[target.masked_fill(ignored, 0)]
-    return loss.sum() / counted.sum()
+    Waits for the largest element where `num_classes` is -1, to learn the size of the result.
+    """
+    if num_classes == -1:
+        if tensor.numel() == 0:
+            raise RuntimeError("Can not infer total number of classes from empty tensor.")
+        num_classes = int(tensor.max().item()) + 1
+    return tensor.one_hot(num_classes)

@@ -6,7 +6,7 @@ from typing import Any
 
 from gradwire_protocol.composites.base import Callable_, sizes
 from gradwire_protocol.dtypes import DType
-from gradwire_protocol.registry import OPS
+from gradwire_protocol.ops import OPS
 
 __all__ = ["CreationComposites"]
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 import gradwire_protocol.ops  # noqa: F401  (fills OPS)
 from gradwire_protocol.composites.base import Callable_
 from gradwire_protocol.infer import broadcast_shapes
-from gradwire_protocol.registry import OPS
+from gradwire_protocol.ops import OPS
 
 __all__ = ["MatmulComposites"]
 
@@ -50,15 +50,13 @@ class MatmulComposites(Callable_):
     __slots__ = ()
 
     def matmul(self, other: Self) -> Self:
-        """Multiply as numpy's `@`: (..., N, K) @ (..., K, M), where a vector is a row on the left, a column on the right.
+        """Multiply as numpy's `@`: (..., N, K) @ (..., K, M) -> (..., N, M), where leading axes broadcast.
 
-        Leading axes broadcast. The sum is over the last axis of self and the last but one (or only) of other.
+        A vector is a row on the left and a column on the right, and the axis that it lacks is dropped again.
         """
         left, right = self.meta.ndim, other.meta.ndim
         if not left or not right:
-            raise RuntimeError(
-                f"both arguments to matmul need to be at least 1D, but they are {left}D and {right}D"
-            )
+            raise RuntimeError(f"both arguments to matmul need to be at least 1D, but they are {left}D and {right}D")
         if right > 2:
             return _batch_matmul(self, other)  # type: ignore[no-any-return]
         if left > 2:

@@ -10,7 +10,7 @@ import gradwire_protocol.ops  # noqa: F401  (fills OPS)
 from gradwire_protocol.composites.base import Callable_, ints, sizes
 from gradwire_protocol.infer import normalize_dim
 from gradwire_protocol.ops.shape import infer_size, view_strides
-from gradwire_protocol.registry import OPS
+from gradwire_protocol.ops import OPS
 
 __all__ = ["ShapeComposites"]
 
@@ -73,6 +73,10 @@ class ShapeComposites(Callable_):
         """Return axis `dim` as several axes, one of whose sizes may be -1."""
         shape, wanted = self.meta.shape, list(sizes)
         axis = normalize_dim(dim, len(shape))
+        if not shape:
+            raise RuntimeError(
+                "unflatten got an unexpected error:\nDimension specified as 0 but tensor has no dimensions"
+            )
         if not wanted:
             raise RuntimeError("unflatten: sizes must be non-empty")
         try:
@@ -81,8 +85,8 @@ class ShapeComposites(Callable_):
             if "is invalid for input" not in str(error):
                 raise
             raise RuntimeError(
-                f"unflatten: Provided sizes {wanted} don't multiply up to the size of dim {axis} ({shape[axis]}) in the "
-                "input tensor"
+                f"unflatten: Provided sizes {wanted} don't multiply up to the size of dim {axis} ({shape[axis]}) in "
+                "the input tensor"
             ) from None
         return self.view(*shape[:axis], *divided, *shape[axis + 1 :])
 
@@ -94,9 +98,7 @@ class ShapeComposites(Callable_):
             return self._call(_SQUEEZE_DIM, (self,), (dim,))  # type: ignore[no-any-return]
         return self._call(_SQUEEZE_DIMS, (self,), (tuple(dim),))  # type: ignore[no-any-return]
 
-    def as_strided(
-        self, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None
-    ) -> Self:
+    def as_strided(self, size: Sequence[int], stride: Sequence[int], storage_offset: int | None = None) -> Self:
         """Return a view of self's storage; `storage_offset` counts from the storage's start, by default self's own."""
         viewed: Any = self
         offset = viewed.offset if storage_offset is None else storage_offset
@@ -111,8 +113,8 @@ class ShapeComposites(Callable_):
         """Return the axes in the order `dims`."""
         return self._call(_PERMUTE, (self,), (sizes(dims),))  # type: ignore[no-any-return]
 
-    def numpy_T(self) -> Self:  # noqa: N802  (ATen's name of what users write as .T)
-        """Return the axes in reversed order."""
+    def numpy_T(self) -> Self:
+        """Return the axes in reversed order; ATen's name of what users write as `.T`."""
         return self._call(_PERMUTE, (self,), (tuple(range(self.meta.ndim))[::-1],))  # type: ignore[no-any-return]
 
     def swapaxes(self, axis0: int, axis1: int) -> Self:
@@ -165,9 +167,7 @@ class ShapeComposites(Callable_):
             raise RuntimeError("narrow(): length must be non-negative.")
         size = self.meta.shape[normalize_dim(dim, self.meta.ndim)]
         if not -size <= start <= size:
-            raise IndexError(
-                f"start out of range (expected to be in range of [{-size}, {size}], but got {start})"
-            )
+            raise IndexError(f"start out of range (expected to be in range of [{-size}, {size}], but got {start})")
         first = start + size if start < 0 else start
         if first + length > size:
             raise RuntimeError(f"start ({first}) + length ({length}) exceeds dimension size ({size}).")

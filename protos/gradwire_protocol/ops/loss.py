@@ -116,10 +116,11 @@ def _declare_difference(name: str, kernel: str, parameter: str, default: str) ->
         expect_real(kernel, found)
         return found
 
+    both = "grad_output self target"
     kept = {"self": "self target", "target": "self target"}
     op(f"{name}(Tensor self, Tensor target, int reduction=1{default}) -> Tensor", forward, kept)
     op(f"{name}_backward(Tensor grad_output, Tensor self, Tensor target, int reduction{parameter}) -> Tensor", backward,
-       {"grad_output": "self target", "self": "grad_output self target", "target": "grad_output self target"})  # fmt: skip
+       {"grad_output": "self target", "self": both, "target": both})  # fmt: skip
 
 
 _declare_difference("mse_loss", "mse_cpu", "", "")
@@ -165,7 +166,7 @@ op("binary_cross_entropy_with_logits(Tensor self, Tensor target, Tensor? weight=
    {"self": "self target weight pos_weight", "target": "self weight pos_weight"})  # fmt: skip
 op("binary_cross_entropy(Tensor self, Tensor target, Tensor? weight=None, int reduction=1) -> Tensor", _cross_entropy,
    {"self": "self target weight", "target": "self weight"})  # fmt: skip
-op("binary_cross_entropy_backward(Tensor grad_output, Tensor self, Tensor target, Tensor? weight=None, int reduction=1) "
-   "-> Tensor", _cross_entropy_backward,
+op("binary_cross_entropy_backward(Tensor grad_output, Tensor self, Tensor target, Tensor? weight=None, "
+   "int reduction=1) -> Tensor", _cross_entropy_backward,
    {"grad_output": "self target weight", "self": "grad_output self target weight",
     "target": "grad_output self weight"})  # fmt: skip

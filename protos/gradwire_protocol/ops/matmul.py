@@ -9,9 +9,9 @@ from gradwire_protocol.registry import op, torch_type_name
 
 # What C++ calls the dtypes; the product ops of PyTorch speak of them so.
 _C_NAMES = {
-    "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short int", "int32": "int", "int64": "long int",
-    "float16": "c10::Half", "float32": "float", "float64": "double", "complex64": "c10::complex<float>",
-    "complex128": "c10::complex<double>",
+    "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short int", "int32": "int",
+    "int64": "long int", "float16": "c10::Half", "float32": "float", "float64": "double",
+    "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
 }  # fmt: skip
 
 
@@ -42,9 +42,7 @@ def _mm(self: Meta, mat2: Meta) -> Meta:
             raise RuntimeError(f"{name} must be a matrix")
     _check_product(self, mat2)
     if self.dtype is not mat2.dtype:
-        raise RuntimeError(
-            f"expected m1 and m2 to have the same dtype, but got: {_c_name(self)} != {_c_name(mat2)}"
-        )
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {_c_name(self)} != {_c_name(mat2)}")
     _refuse_bool("addmm_impl_cpu_", self.dtype)
     return Meta.of((self.shape[0], mat2.shape[1]), self.dtype)
 
@@ -66,9 +64,7 @@ def _bmm(self: Meta, mat2: Meta) -> Meta:
             raise RuntimeError(f"{name} must be a 3D tensor")
     expected, got = [self.shape[0], self.shape[2]], list(mat2.shape[:2])
     if expected != got:
-        raise RuntimeError(
-            f"Expected size for first two dimensions of batch2 tensor to be: {expected} but got: {got}."
-        )
+        raise RuntimeError(f"Expected size for first two dimensions of batch2 tensor to be: {expected} but got: {got}.")
     if self.dtype is not mat2.dtype:
         raise RuntimeError(f"expected scalar type {_name(self)} but found {_name(mat2)}")
     _refuse_bool("bmm", self.dtype)
@@ -93,7 +89,7 @@ def _addmv(self: Meta, mat: Meta, vec: Meta, beta: type, alpha: type) -> Meta:
         raise RuntimeError(
             f"size mismatch, got input ({self.numel}), mat ({mat.shape[0]}x{mat.shape[1]}), vec ({vec.shape[0]})"
         )
-    if not self.dtype is mat.dtype is vec.dtype:
+    if self.dtype is not mat.dtype or mat.dtype is not vec.dtype:
         raise RuntimeError(
             f"addmv input tensors must have the same dtype, but got {_name(self)}, {_name(mat)}, and {_name(vec)}"
         )
@@ -116,8 +112,8 @@ def _dot(self: Meta, tensor: Meta) -> Meta:
         )
     if self.numel != tensor.numel:
         raise RuntimeError(
-            f"inconsistent tensor size, expected tensor [{self.numel}] and src [{tensor.numel}] to have the same number "
-            f"of elements, but got {self.numel} and {tensor.numel} elements respectively"
+            f"inconsistent tensor size, expected tensor [{self.numel}] and src [{tensor.numel}] to have the same "
+            f"number of elements, but got {self.numel} and {tensor.numel} elements respectively"
         )
     _refuse_bool("dot", self.dtype)
     return Meta.of((), self.dtype)

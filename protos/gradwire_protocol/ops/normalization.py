@@ -50,7 +50,7 @@ _declare_softmax("log_softmax")
 
 
 # ---------------------------------------------------------------- layer norm
-def _check_normalized(input: Meta, normalized_shape: Shape) -> None:  # noqa: A002
+def _check_normalized(input: Meta, normalized_shape: Shape) -> None:
     if not normalized_shape:
         raise RuntimeError(
             "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
@@ -64,7 +64,7 @@ def _check_normalized(input: Meta, normalized_shape: Shape) -> None:  # noqa: A0
         )
 
 
-def _check_parameter(name: str, parameter: Meta | None, input: Meta, normalized_shape: Shape) -> None:  # noqa: A002
+def _check_parameter(name: str, parameter: Meta | None, input: Meta, normalized_shape: Shape) -> None:
     if parameter is None:
         return
     if parameter.shape != normalized_shape:
@@ -79,7 +79,7 @@ def _check_parameter(name: str, parameter: Meta | None, input: Meta, normalized_
 
 
 def _layer_norm(
-    input: Meta, normalized_shape: Shape, weight: Meta | None, bias: Meta | None, eps: type  # noqa: A002
+    input: Meta, normalized_shape: Shape, weight: Meta | None, bias: Meta | None, eps: type
 ) -> tuple[Meta, Meta, Meta]:
     _check_normalized(input, normalized_shape)
     _check_parameter("weight", weight, input, normalized_shape)
@@ -91,7 +91,7 @@ def _layer_norm(
 
 
 def _layer_norm_backward(
-    grad_out: Meta, input: Meta, normalized_shape: Shape, mean: Meta, rstd: Meta, weight: Meta | None,  # noqa: A002
+    grad_out: Meta, input: Meta, normalized_shape: Shape, mean: Meta, rstd: Meta, weight: Meta | None,
     output_mask: tuple[bool, ...],
 ) -> tuple[Meta, ...]:  # fmt: skip
     _check_normalized(input, normalized_shape)

@@ -6,6 +6,8 @@ Shapes and refusals: pytorch/aten/src/ATen/native/ReduceOps.cpp and TensorCompar
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gradwire_protocol import infer
 from gradwire_protocol.dtypes import Category, DType, bool_, complex64, float32, float64, int64, promote_types, uint8
 from gradwire_protocol.meta import Meta
@@ -34,9 +36,7 @@ def _averaged_dtype(self: Meta, dtype: DType | None) -> DType:
     return result
 
 
-# --- sums and products ---------------------------------------------------------------------------------------------
-
-
+# ---------------------------------------------------------------- sums and products
 def _sum(self: Meta, dtype: DType | None) -> Meta:
     return Meta.of((), _summed_dtype(self, dtype))
 
@@ -64,15 +64,14 @@ op("sum(Tensor self, *, ScalarType? dtype=None) -> Tensor", _sum, {"self": ""})
 op(f"sum.dim_IntList(Tensor self, {_DIMS}) -> Tensor", _sum_dim, {"self": ""}, node="SumBackward1")
 op("mean(Tensor self, *, ScalarType? dtype=None) -> Tensor", _mean, {"self": ""})
 op(f"mean.dim(Tensor self, {_DIMS}) -> Tensor", _mean_dim, {"self": ""}, node="MeanBackward1")
-op("nansum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor", _nansum, {"self": "self"})
+op("nansum(Tensor self, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor", _nansum,
+   {"self": "self"})  # fmt: skip
 op("prod(Tensor self, *, ScalarType? dtype=None) -> Tensor", _sum, {"self": "self"})
 op("prod.dim_int(Tensor self, int dim, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor", _sum_dim,
    {"self": "self"}, node="ProdBackward1")  # fmt: skip
 
 
-# --- extremes ------------------------------------------------------------------------------------------------------
-
-
+# ---------------------------------------------------------------- extremes
 def _ordered(kernel: str, self: Meta) -> None:
     """Refuse complex numbers, which have no order."""
     if self.dtype.is_complex:
@@ -121,7 +120,8 @@ def _declare_extreme(name: str) -> None:
 
     # The gradient of `max.dim` goes to the place that `indices` names; that of `max` and `amax` to all equals alike.
     op(f"{name}(Tensor self) -> Tensor", full, {"self": "self result"}, node=f"{title}Backward1")
-    op(f"{name}.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", dim, {"self": "result1"})
+    op(f"{name}.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tensor indices)", dim,
+       {"self": "result1"})  # fmt: skip
     op(f"a{name}(Tensor self, int[1] dim=[], bool keepdim=False) -> Tensor", plain, {"self": "self result"})
     op(f"arg{name}(Tensor self, int? dim=None, bool keepdim=False) -> Tensor", where)
 
@@ -142,7 +142,7 @@ def _aminmax(self: Meta, dim: int | None, keepdim: bool) -> tuple[Meta, Meta]:
         axis = infer.normalize_dim(dim, self.ndim)
         raise IndexError(f"aminmax: Expected reduction dim {axis} to have non-zero size.")
     if dim is None and self.numel == 0:
-        raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity.")
+        raise RuntimeError("aminmax(): cannot compute aminmax over an empty dimension as the operation has no identity")
     result = _reduced(self, dim, keepdim, self.dtype)
     return result, result
 
@@ -173,8 +173,7 @@ op("median.dim(Tensor self, int dim, bool keepdim=False) -> (Tensor values, Tens
    {"self": "result1"}, node="MedianBackward1")  # fmt: skip
 
 
-# --- moments and norms ---------------------------------------------------------------------------------------------
-
+# ---------------------------------------------------------------- moments and norms
 _REAL = {complex64: float32}
 
 
@@ -182,17 +181,20 @@ def _real_dtype(dtype: DType) -> DType:
     return _REAL.get(dtype, float64) if dtype.is_complex else dtype
 
 
-def _variance(self: Meta, dim: Dims, correction: type | None, keepdim: bool) -> Meta:
+def _variance(self: Meta, dim: Dims, correction: type, keepdim: bool, name: str = "std and var") -> Meta:
     if self.dtype.category < Category.FLOAT:
-        raise RuntimeError("std and var only support floating point and complex dtypes")
+        raise RuntimeError(f"{name} only support floating point and complex dtypes")
     return _reduced(self, dim, keepdim, _real_dtype(self.dtype))
 
 
-def _moments(self: Meta, dim: Dims, correction: type | None, keepdim: bool) -> tuple[Meta, Meta]:
-    return _variance(self, dim, correction, keepdim), _reduced(self, dim, keepdim, self.dtype)
+def _moments(name: str) -> Callable[..., tuple[Meta, Meta]]:
+    def infer_both(self: Meta, dim: Dims, correction: type, keepdim: bool) -> tuple[Meta, Meta]:
+        return _variance(self, dim, correction, keepdim, name), _reduced(self, dim, keepdim, self.dtype)
+
+    return infer_both
 
 
-def _vector_norm(self: Meta, ord: type, dim: Dims, keepdim: bool, dtype: DType | None) -> Meta:  # noqa: A002
+def _vector_norm(self: Meta, ord: type, dim: Dims, keepdim: bool, dtype: DType | None) -> Meta:
     if self.dtype.category < Category.FLOAT:
         raise RuntimeError(
             "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
@@ -218,15 +220,13 @@ def _check_norm_dtype(given: DType, dtype: DType) -> None:
 _MOMENT = "(Tensor self, int[1]? dim=None, *, Scalar? correction=None, bool keepdim=False)"
 op(f"var.correction{_MOMENT} -> Tensor", _variance, {"self": "self"})
 op(f"std.correction{_MOMENT} -> Tensor", _variance, {"self": "self result"})
-op(f"var_mean.correction{_MOMENT} -> (Tensor, Tensor)", _moments, {"self": "self"})
-op(f"std_mean.correction{_MOMENT} -> (Tensor, Tensor)", _moments, {"self": "self result0"})
-op("linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, ScalarType? dtype=None) -> Tensor",
-   _vector_norm, {"self": "self result"})  # fmt: skip
+op(f"var_mean.correction{_MOMENT} -> (Tensor, Tensor)", _moments("var_mean"), {"self": "self"})
+op(f"std_mean.correction{_MOMENT} -> (Tensor, Tensor)", _moments("std_mean"), {"self": "self result0"})
+op("linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim=False, *, "
+   "ScalarType? dtype=None) -> Tensor", _vector_norm, {"self": "self result"})  # fmt: skip
 
 
-# --- truth and counts ----------------------------------------------------------------------------------------------
-
-
+# ---------------------------------------------------------------- truth and counts
 def _truth_dtype(self: Meta) -> DType:
     return uint8 if self.dtype is uint8 else bool_
 
@@ -253,9 +253,7 @@ op("count_nonzero(Tensor self, int? dim=None) -> Tensor", _count)
 op("count_nonzero.dim_IntList(Tensor self, int[] dim) -> Tensor", _count)
 
 
-# --- scans and logsumexp -------------------------------------------------------------------------------------------
-
-
+# ---------------------------------------------------------------- scans and logsumexp
 def _scan(self: Meta, dim: int, dtype: DType | None) -> Meta:
     infer.normalize_dim(dim, self.ndim)
     return Meta.of(self.shape, _summed_dtype(self, dtype))

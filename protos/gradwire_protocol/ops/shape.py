@@ -1,7 +1,7 @@
 """Views and copies that change a tensor's shape, order or place, not its elements.
 
-A view's strides and offset follow PyTorch's rules (aten/src/ATen/native/TensorShape.cpp), since users see them and since
-`view` depends on them. Offsets are relative to the viewed tensor's first element.
+A view's strides and offset follow PyTorch's rules (aten/src/ATen/native/TensorShape.cpp), since users see them and
+since `view` depends on them. Offsets are relative to the viewed tensor's first element.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def infer_size(size: Shape, numel: int) -> Shape:
 def view_strides(self: Meta, size: Shape) -> Shape | None:
     """Return the strides with which `self` can be seen as `size`, or None if its memory must be copied for that.
 
-    Runs of axes that lie in memory as one (each stride is the next one's times its size) may be divided anew; an axis of
-    `size` may not reach over two runs.
+    Runs of axes that lie in memory as one (each stride is the next one's times its size) may be divided anew; an axis
+    of `size` may not reach over two runs.
     """
     if self.numel == 0:
         return self.strides if size == self.shape else contiguous_strides(size)
@@ -102,15 +102,11 @@ def _check_strided(self: Meta, size: Shape, stride: Shape, storage_offset: int, 
     if len(size) != len(stride):
         raise RuntimeError("mismatch in length of strides and shape")
     if any(step < 0 for step in stride):
-        raise RuntimeError(
-            f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}"
-        )
+        raise RuntimeError(f"as_strided: Negative strides are not supported at the moment, got strides: {list(stride)}")
     if storage_offset < 0:
         raise RuntimeError(f"Tensor: invalid storage offset {storage_offset}")
     if any(length < 0 for length in size):
-        raise RuntimeError(
-            f"Storage size calculation overflowed with sizes={list(size)} and strides={list(stride)}"
-        )
+        raise RuntimeError(f"Storage size calculation overflowed with sizes={list(size)} and strides={list(stride)}")
     needed = span(size, stride)
     if needed and needed + storage_offset > storage:
         item = self.dtype.itemsize
@@ -200,8 +196,8 @@ def expand(self: Meta, size: Shape) -> View:
     new = len(size) - self.ndim
     if new < 0:
         raise RuntimeError(
-            f"expand(torch.{torch_type_name(self.dtype)}Tensor{{{list(self.shape)}}}, size={list(size)}): the number of "
-            f"sizes provided ({len(size)}) must be greater or equal to the number of dimensions in the tensor "
+            f"expand(torch.{torch_type_name(self.dtype)}Tensor{{{list(self.shape)}}}, size={list(size)}): the number "
+            f"of sizes provided ({len(size)}) must be greater or equal to the number of dimensions in the tensor "
             f"({self.ndim})"
         )
     shape, strides = list(size), [0] * len(size)
@@ -209,7 +205,7 @@ def expand(self: Meta, size: Shape) -> View:
         if axis >= new:
             held, step = self.shape[axis - new], self.strides[axis - new]
         else:
-            held, step = 1, shape[axis + 1] * strides[axis + 1] if axis + 1 < len(size) else 1
+            held, step = 1, shape[axis + 1] * strides[axis + 1] if axis + 1 < len(size) else 0
         shape[axis] = _expanded(self, size, axis, held, axis < new)
         strides[axis] = step if shape[axis] == held else 0
     return View(Meta.strided(tuple(shape), self.dtype, tuple(strides)))
@@ -242,7 +238,7 @@ def _select(self: Meta, dim: int, index: int) -> View:
     size = self.shape[axis]
     if not -size <= index < size:
         raise IndexError(
-            f"select(): index {index} out of range for tensor of size {list(self.shape)} at dimension {dim}"
+            f"select(): index {index} out of range for tensor of size {list(self.shape)} at dimension {axis}"
         )
     meta = Meta.strided(_replaced(self.shape, axis), self.dtype, _replaced(self.strides, axis))
     return View(meta, index % size * self.strides[axis])
@@ -275,9 +271,9 @@ def _pieces(self: Meta, axis: int, lengths: Sequence[int]) -> tuple[View, ...]:
 
 
 def _unbind(self: Meta, dim: int) -> tuple[View, ...]:
-    if not self.ndim:
-        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     axis = normalize_dim(dim, self.ndim)
+    if not self.ndim:
+        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
     meta = Meta.strided(_replaced(self.shape, axis), self.dtype, _replaced(self.strides, axis))
     return tuple(View(meta, index * self.strides[axis]) for index in range(self.shape[axis]))
 
@@ -290,9 +286,7 @@ def _split(self: Meta, split_size: int, dim: int) -> tuple[View, ...]:
     axis = normalize_dim(dim, self.ndim)
     size = self.shape[axis]
     if split_size == 0 and size:
-        raise RuntimeError(
-            f"split_size can only be 0 if dimension size is 0, but got dimension size of {size}"
-        )
+        raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {size}")
     # A piece of nothing is still a piece.
     count = max(-(-size // split_size), 1) if split_size else 1
     return _pieces(self, axis, [min(split_size, size - index * split_size) for index in range(count)])
@@ -371,8 +365,8 @@ def _stack(tensors: tuple[Meta, ...], dim: int) -> Meta:
     for position, meta in enumerate(tensors):
         if meta.shape != shape:
             raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and {list(meta.shape)} at "
-                f"entry {position}"
+                f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 and {list(meta.shape)} "
+                f"at entry {position}"
             )
     return Meta.of((*shape[:axis], len(tensors), *shape[axis:]), result_type(*tensors))
 
@@ -396,9 +390,7 @@ def _roll(self: Meta, shifts: Shape, dims: Shape) -> Meta:
 
 def _repeat(self: Meta, repeats: Shape) -> Meta:
     if len(repeats) < self.ndim:
-        raise RuntimeError(
-            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
-        )
+        raise RuntimeError("Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor")
     padded = (1,) * (len(repeats) - self.ndim) + self.shape
     shape = tuple(size * count for size, count in zip(padded, repeats, strict=True))
     if min(repeats, default=0) < 0:
@@ -477,7 +469,7 @@ op("slice_backward(Tensor grad_output, int[] input_sizes, int dim, int start, in
    _slice_backward, _GRAD)  # fmt: skip
 op("diagonal_backward(Tensor grad_output, int[] input_sizes, int offset, int dim1, int dim2) -> Tensor",
    _diagonal_backward, _GRAD)  # fmt: skip
-# Not ATen's, where it is C++ inside of autograd: sums the elements of a view where they overlap in the memory of its base,
-# then reads that memory by the base's strides. Its own gradient is itself with base and view changing places.
+# Not ATen's, where it is C++ inside of autograd: sums the elements of a view where they overlap in the memory of its
+# base, then reads that memory by the base's strides. Its own gradient is itself with base and view changing places.
 op("as_strided_backward(Tensor grad_output, int[] input_size, int[] input_stride, int input_offset, int[] size, "
    "int[] stride, int storage_offset) -> Tensor", _as_strided_backward, _GRAD)  # fmt: skip

@@ -1,3 +1,188 @@
-"""Kernels and gradients of `gradwire_protocol.ops.normalization`."""
+"""Kernels and gradients of `gradwire_protocol.ops.normalization`. float16 is computed in float32."""
 
 from __future__ import annotations
+
+from typing import Any
+
+from gradwire_protocol.dtypes import DType
+from gradwire_protocol.meta import Meta
+from gradwire_server.ops.reduction import in_dtype, widened
+from gradwire_server.rules import gradient, joint_gradient, kernel
+
+Array = Any
+Shape = tuple[int, ...]
+
+
+# ---------------------------------------------------------------- softmax
+def _rows(array: Array) -> Array:
+    """Give an array without axes one, so that `dim` names it and results can be written in place."""
+    return array if array.ndim else array.reshape(1)
+
+
+@kernel("_softmax")
+def softmax(xp: Any, self: Array, dim: int, half_to_float: bool, result: Meta) -> Array:
+    """Compute exp(self - m) / sum(exp(self - m)), with m the maximum along `dim`."""
+    if self.size == 0:
+        return xp.zeros(result.shape, result.dtype.numpy)
+    rows = widened(_rows(self))
+    values = xp.subtract(rows, rows.max(axis=dim, keepdims=True))
+    xp.exp(values, out=values)
+    xp.divide(values, values.sum(axis=dim, keepdims=True), out=values)
+    return in_dtype(values.reshape(result.shape), result)
+
+
+@kernel("_log_softmax")
+def log_softmax(xp: Any, self: Array, dim: int, half_to_float: bool, result: Meta) -> Array:
+    """Compute self - m - log(sum(exp(self - m))), with m the maximum along `dim`."""
+    if self.size == 0:
+        return xp.zeros(result.shape, result.dtype.numpy)
+    rows = widened(_rows(self))
+    values = xp.subtract(rows, rows.max(axis=dim, keepdims=True))
+    xp.subtract(values, xp.log(xp.exp(values).sum(axis=dim, keepdims=True)), out=values)
+    return in_dtype(values.reshape(result.shape), result)
+
+
+@kernel("_softmax_backward_data")
+def softmax_backward(
+    xp: Any, grad_output: Array, output: Array, dim: int, input_dtype: DType, result: Meta
+) -> Array:
+    """Compute output * (g - sum(g * output))."""
+    g, y = widened(_rows(grad_output)), widened(_rows(output))
+    product = xp.multiply(g, y)
+    weighted = xp.multiply(y, product.sum(axis=dim, keepdims=True))
+    return in_dtype(xp.subtract(product, weighted, out=product).reshape(result.shape), result)
+
+
+@kernel("_log_softmax_backward_data")
+def log_softmax_backward(
+    xp: Any, grad_output: Array, output: Array, dim: int, input_dtype: DType, result: Meta
+) -> Array:
+    """Compute g - exp(output) * sum(g)."""
+    g, values = widened(_rows(grad_output)), xp.exp(widened(_rows(output)))
+    xp.multiply(values, g.sum(axis=dim, keepdims=True), out=values)
+    return in_dtype(xp.subtract(g, values, out=values).reshape(result.shape), result)
+
+
+gradient("_softmax", self=lambda g, call: g._softmax_backward_data(call.result, call.dim, call.meta("self").dtype))
+gradient("_log_softmax", self=lambda g, call: g._log_softmax_backward_data(call.result, call.dim, call.meta("self").dtype))
+
+
+def _softmax_twice(g: Array, call: Any) -> Array:
+    """Differentiate y * (g' - sum(g' y)) by y: g g' - g sum(g' y) - g' sum(g y)."""
+    y, g_output, dim = call.output, call.grad_output, call.dim
+    return g * (g_output - (g_output * y).sum(dim, True)) - g_output * (g * y).sum(dim, True)
+
+
+gradient(
+    "_softmax_backward_data",
+    grad_output=lambda g, call: g._softmax_backward_data(call.output, call.dim, call.meta("grad_output").dtype),
+    output=_softmax_twice,
+)
+gradient(
+    "_log_softmax_backward_data",
+    grad_output=lambda g, call: g - (g * call.output.exp()).sum(call.dim, True),
+    output=lambda g, call: -(call.grad_output.sum(call.dim, True) * call.output.exp() * g),
+)
+
+
+# ---------------------------------------------------------------- layer norm
+def _inner_axes(ndim: int, normalized_shape: Shape) -> Shape:
+    return tuple(range(ndim - len(normalized_shape), ndim))
+
+
+@kernel("native_layer_norm")
+def layer_norm(
+    xp: Any, input: Array, normalized_shape: Shape, weight: Array | None, bias: Array | None, eps: float,
+    result: tuple[Meta, ...],
+) -> tuple[Array, ...]:  # fmt: skip
+    """Compute x' * weight + bias with x' = (x - mean) / sqrt(variance + eps), and return (that, mean, 1 / sqrt(...))."""
+    axes, x = _inner_axes(input.ndim, normalized_shape), widened(input)
+    mean = x.mean(axis=axes, keepdims=True)
+    values = xp.subtract(x, mean)
+    rstd = 1 / xp.sqrt(xp.square(values).mean(axis=axes, keepdims=True) + x.dtype.type(eps))
+    xp.multiply(values, rstd, out=values)
+    if weight is not None:
+        xp.multiply(values, weight, out=values)
+    if bias is not None:
+        xp.add(values, bias, out=values)
+    return tuple(in_dtype(array, meta) for array, meta in zip((values, mean, rstd), result, strict=True))
+
+
+@kernel("native_layer_norm_backward")
+def layer_norm_backward(
+    xp: Any, grad_out: Array, input: Array, normalized_shape: Shape, mean: Array, rstd: Array,
+    weight: Array | None, output_mask: tuple[bool, ...], result: tuple[Meta, ...],
+) -> tuple[Array, ...]:  # fmt: skip
+    """Compute rstd * (h - mean(h) - x' mean(h x')) with h = g weight; sum(g x'); sum(g)."""
+    axes = _inner_axes(input.ndim, normalized_shape)
+    outer = tuple(range(input.ndim - len(normalized_shape)))
+    g, scale = widened(grad_out), widened(rstd)
+    normal = (widened(input) - widened(mean)) * scale
+    h = g if weight is None else g * widened(weight)
+    made = [xp.zeros((0,), meta.dtype.numpy) for meta in result]
+    if output_mask[0]:
+        averages = h.mean(axis=axes, keepdims=True) + normal * (h * normal).mean(axis=axes, keepdims=True)
+        made[0] = in_dtype(scale * (h - averages), result[0])
+    if output_mask[1]:
+        made[1] = in_dtype((g * normal).sum(axis=outer), result[1])
+    if output_mask[2]:
+        made[2] = in_dtype(g.sum(axis=outer), result[2])
+    return tuple(made)
+
+
+@joint_gradient("native_layer_norm")
+def layer_norm_gradient(g: Array, call: Any) -> dict[str, Array | None]:
+    """See the kernel of `native_layer_norm_backward`; mean and rstd are not differentiable outputs, as in PyTorch."""
+    mask = (call.needs("input"), call.needs("weight"), call.needs("bias"))
+    found = g.native_layer_norm_backward(call.input, call.normalized_shape, call.result1, call.result2, call.weight, mask)
+    return {name: found[i] if mask[i] else None for i, name in enumerate(("input", "weight", "bias"))}
+
+
+def _normal(call: Any, axes: Shape) -> tuple[Array, Array]:
+    """Return (x', rstd) as differentiable functions of the input, for third derivatives; eps is taken from rstd."""
+    centred = call.input - call.input.mean(axes, True)
+    variance = (centred * centred).mean(axes, True)
+    rstd = (variance + (call.rstd.pow(-2) - variance).detach()).rsqrt()
+    return centred * rstd, rstd
+
+
+@joint_gradient("native_layer_norm_backward")
+def layer_norm_backward_gradient(g: Array, call: Any) -> dict[str, Array | None]:
+    """Differentiate a . P(g w) + b . (g x') + c . g, where a, b, c are the gradients that come in.
+
+    P(v) = rstd (v - mean(v) - x' mean(v x')) is its own transpose and the derivative of x' by x; that of rstd by x is
+    -rstd^2 x' / n. With h = g w, of a . P(h) the part through rstd is -rstd^2 x' (mean(a h) - mean(a) mean(h) -
+    mean(a x') mean(h x')), and that through x' is -P(rstd (a mean(h x') + h mean(a x'))).
+    """
+    axes = _inner_axes(call.meta("input").ndim, call.normalized_shape)
+    normal, rstd = _normal(call, axes)
+    grad, weight = call.grad_out, call.weight
+    a, b, c = (part if wanted else None for part, wanted in zip(call.grads, call.output_mask, strict=True))
+
+    def mean(v: Array) -> Array:
+        return v.mean(axes, True)
+
+    def project(v: Array) -> Array:
+        return rstd * (v - mean(v) - normal * mean(v * normal))
+
+    by_grad, by_input, by_weight = [], [], None
+    if a is not None:
+        h, projected = grad if weight is None else grad * weight, project(a)
+        by_grad.append(projected if weight is None else projected * weight)
+        by_weight = grad * projected
+        spread = mean(a * h) - mean(a) * mean(h) - mean(a * normal) * mean(h * normal)
+        by_input.append(-(rstd * rstd * normal * spread))
+        by_input.append(-project(rstd * (a * mean(h * normal) + h * mean(a * normal))))
+    if b is not None:
+        by_grad.append(b * normal)
+        by_input.append(project(b * grad))
+    if c is not None:
+        by_grad.append(c.expand(grad.shape))
+    return {"grad_out": _sum(by_grad), "input": _sum(by_input), "weight": by_weight}
+
+
+def _sum(parts: list[Array]) -> Array | None:
+    found = None
+    for part in parts:
+        found = part if found is None else found + part
+    return found

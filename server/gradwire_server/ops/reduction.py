@@ -13,7 +13,6 @@ from gradwire_protocol.dtypes import DType, complex64, complex128, float16, floa
 from gradwire_protocol.infer import normalize_dim, normalize_dims
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import OPS
-
 from gradwire_server.rules import gradient, joint_gradient, kernel
 
 Array = Any
@@ -23,6 +22,7 @@ Dims = tuple[int, ...] | int | None
 # makes 9998.557 in float32; from this many terms on, such sums are made in the wider type (at most twice the time).
 _NAIVE_TERMS = 1024
 _WIDER = {float32: float64, complex64: complex128}
+_COMPLEX = {float32: complex64, float64: complex128}
 
 
 def axes_of(self: Array, dim: Dims) -> tuple[int, ...] | int | None:
@@ -37,7 +37,7 @@ def is_inner(self: Array, axes: tuple[int, ...] | int | None) -> bool:
     if axes is None:
         return True
     given = (axes,) if isinstance(axes, int) else axes
-    return min(axis % self.ndim for axis in given) == self.ndim - len(given)
+    return bool(min(axis % self.ndim for axis in given) == self.ndim - len(given))
 
 
 def accumulator(self: Array, axes: tuple[int, ...] | int | None, result: Meta) -> DType:
@@ -56,14 +56,17 @@ def total(self: Array, dim: Dims, keepdim: bool, result: Meta) -> Array:
     return self.sum(axis=axes, dtype=accumulator(self, axes, result).numpy, keepdims=keepdim)
 
 
+def widened(array: Array) -> Array:
+    """Return float16 as float32, all else as it is."""
+    return array.astype(float32.numpy) if array.dtype == float16.numpy else array
+
+
 def in_dtype(array: Array, result: Meta) -> Array:
     """Cast to the dtype of `result`, without a copy where it is that already."""
     return array if array.dtype == result.dtype.numpy else array.astype(result.dtype.numpy)
 
 
-# --- sums and products ---------------------------------------------------------------------------------------------
-
-
+# ---------------------------------------------------------------- sums and products
 @kernel("sum")
 def sum_all(xp: Any, self: Array, dtype: DType | None, result: Meta) -> Array:
     """Sum all elements, in `dtype`."""
@@ -109,9 +112,7 @@ def prod_dim(xp: Any, self: Array, dim: int | None, keepdim: bool, dtype: DType 
     return in_dtype(self.prod(axis=axes_of(self, dim), dtype=compute.numpy, keepdims=keepdim), result)
 
 
-# --- extremes ------------------------------------------------------------------------------------------------------
-
-
+# ---------------------------------------------------------------- extremes
 def _extreme(name: str) -> None:
     """Register the kernels of `max` or `min`; the array library propagates NaN and finds the first of equals."""
 
@@ -167,9 +168,7 @@ def _median(xp: Any, rows: Array) -> tuple[Array, Array]:
     return xp.take_along_axis(rows, indices[..., None], axis=-1)[..., 0], indices
 
 
-# --- moments and norms ---------------------------------------------------------------------------------------------
-
-
+# ---------------------------------------------------------------- moments and norms
 def _squared(xp: Any, array: Array) -> Array:
     """Return |array| ** 2, real."""
     if array.dtype.kind == "c":
@@ -181,15 +180,11 @@ def moments(
     xp: Any, self: Array, dim: Dims, correction: float | None, keepdim: bool, result: Meta
 ) -> tuple[Array, Array]:
     """Return (variance, mean): sum |self - mean|^2 / max(0, n - correction), in two passes."""
-    if self.dtype == float16.numpy:
-        self = self.astype(float32.numpy)
-    axes, count = axes_of(self, dim), self.size // max(result.numel, 1)
-    mean_meta = Meta.of(result.shape, complex64 if self.dtype == complex64.numpy else result.dtype)
-    summed = self.sum(axis=axes, dtype=accumulator(self, axes, mean_meta).numpy if self.dtype.kind != "c" else None,
-                      keepdims=True)  # fmt: skip
-    mean = xp.true_divide(summed, count).astype(self.dtype)
-    squares = _squared(xp, self - mean)
-    variance = xp.true_divide(total(squares, dim, keepdim, result), max(count - (1 if correction is None else correction), 0))
+    x, count = widened(self), self.size // max(result.numel, 1)
+    mean_dtype = _COMPLEX[result.dtype] if x.dtype.kind == "c" else result.dtype
+    mean = xp.true_divide(total(x, dim, True, Meta.of(result.shape, mean_dtype)), count).astype(x.dtype)
+    squares = total(_squared(xp, x - mean), dim, keepdim, result)
+    variance = xp.true_divide(squares, max(count - (1 if correction is None else correction), 0))
     return variance, mean.reshape(result.shape)
 
 
@@ -225,21 +220,20 @@ def std_mean(
 
 @kernel("linalg_vector_norm")
 def linalg_vector_norm(
-    xp: Any, self: Array, ord: float, dim: Dims, keepdim: bool, dtype: DType | None, result: Meta  # noqa: A002
+    xp: Any, self: Array, ord: float, dim: Dims, keepdim: bool, dtype: DType | None, result: Meta
 ) -> Array:
     """Compute (sum |self|^ord)^(1/ord); the count of non-zeros for 0, the largest or smallest |self| for inf and -inf."""
-    if dtype is not None or self.dtype == float16.numpy:
-        self = self.astype(float32.numpy if dtype in (None, float16) else dtype.numpy)  # type: ignore[union-attr]
-    if ord in (math.inf, -math.inf) or ord < 0:
+    x = widened(self if dtype is None else self.astype(dtype.numpy, copy=False))
+    if ord == math.inf or ord < 0:
         _check_nonempty(self, ord, dim)
     if ord in (math.inf, -math.inf):
-        size = xp.abs(self)
-        return in_dtype((size.max if ord > 0 else size.min)(axis=axes_of(self, dim), keepdims=keepdim), result)
+        size = xp.abs(x)
+        return in_dtype((size.max if ord > 0 else size.min)(axis=axes_of(x, dim), keepdims=keepdim), result)
     if ord == 2:
-        return in_dtype(xp.sqrt(total(_squared(xp, self), dim, keepdim, result)), result)
+        return in_dtype(xp.sqrt(total(_squared(xp, x), dim, keepdim, result)), result)
     if ord == 0:
-        return in_dtype(total(xp.not_equal(self, 0), dim, keepdim, result), result)
-    size = xp.abs(self)
+        return in_dtype(total(xp.not_equal(x, 0), dim, keepdim, result), result)
+    size = xp.abs(x)
     if ord == 1:
         return in_dtype(total(size, dim, keepdim, result), result)
     return in_dtype(xp.power(total(xp.power(size, ord), dim, keepdim, result), 1 / ord), result)
@@ -249,19 +243,13 @@ def _check_nonempty(self: Array, order: float, dim: Dims) -> None:
     """Refuse a norm of nothing that has no identity. Here, not in the shape rule, because the order varies by call."""
     for axis in normalize_dims(dim, self.ndim):
         if self.shape[axis] == 0:
-            where = "an empty tensor" if not dim else f"the dimension {axis} because this dimension is empty"
+            where = f"the dimension {axis} because this dimension is empty and" if dim else "an empty tensor because"
             raise RuntimeError(
-                f"linalg.vector_norm cannot compute the {order:g} norm on {where} because the operation does not have an "
-                "identity"
-                if not dim
-                else f"linalg.vector_norm cannot compute the {order:g} norm on {where} and the operation does not have an "
-                "identity"
+                f"linalg.vector_norm cannot compute the {order:g} norm on {where} the operation does not have an identity"
             )
 
 
-# --- truth and counts ----------------------------------------------------------------------------------------------
-
-
+# ---------------------------------------------------------------- truth and counts
 def _truth(name: str) -> None:
     def whole(xp: Any, self: Array, result: Meta) -> Array:
         return in_dtype(getattr(self, name)(), result)
@@ -285,9 +273,7 @@ def count_nonzero(xp: Any, self: Array, dim: Dims, result: Meta) -> Array:
     return xp.not_equal(self, 0).sum(axis=axes_of(self, dim), dtype=result.dtype.numpy)
 
 
-# --- scans and logsumexp -------------------------------------------------------------------------------------------
-
-
+# ---------------------------------------------------------------- scans and logsumexp
 @kernel("cumsum")
 def cumsum(xp: Any, self: Array, dim: int, dtype: DType | None, result: Meta) -> Array:
     """Sum along `dim` up to each element."""
@@ -321,9 +307,7 @@ def logsumexp(xp: Any, self: Array, dim: tuple[int, ...], keepdim: bool, result:
     return in_dtype(xp.log(summed) + largest.reshape(result.shape), result)
 
 
-# --- gradients -----------------------------------------------------------------------------------------------------
-
-
+# ---------------------------------------------------------------- gradients
 def restored(g: Array, meta: Meta, dim: Dims, keepdim: bool) -> Array:
     """Return `g` with the reduced axes of `meta` put back as size 1, so that it broadcasts to `meta`."""
     if keepdim or g.ndim == meta.ndim:
@@ -343,7 +327,7 @@ def _expanded(g: Array, call: Any) -> Array:
 
 def _terms(call: Any) -> int:
     """Return how many elements went into each result; at least 1, since an empty gradient is not divided by 0."""
-    return max(call.meta("self").numel // max(call.output_meta().numel, 1), 1)
+    return max(int(call.meta("self").numel) // max(call.output_meta().numel, 1), 1)
 
 
 gradient("sum", self=lambda g, call: g.expand(call.meta("self").shape))
@@ -351,8 +335,8 @@ gradient("sum.dim_IntList", self=_expanded)
 # Divided before it is expanded: one division per result instead of one per element.
 gradient("mean", self=lambda g, call: (g / _terms(call)).expand(call.meta("self").shape))
 gradient("mean.dim", self=lambda g, call: _expanded(g / _terms(call), call))
-gradient("nansum", self=lambda g, call: restored(g, call.meta("self"), call.dim, call.keepdim) * call.self.isnan().logical_not())
-gradient("cumsum", self=lambda g, call: g.flip(call.dim).cumsum(call.dim).flip(call.dim) if call.meta("self").ndim else g)
+gradient("nansum", self=lambda g, call: _expanded(g, call) * call.self.isnan().logical_not())
+gradient("cumsum", self=lambda g, call: g.flip(call.dim).cumsum(call.dim).flip(call.dim) if g.ndim else g)
 
 
 def _products_before(x: Array, axis: int) -> Array:
@@ -464,7 +448,7 @@ def _var_gradient(g: Array, call: Any) -> Array:
     free = _terms(call) - (1 if call.correction is None else call.correction)
     centred = x - x.mean(call.dim, True)
     if free <= 0:
-        return g * (centred / centred.abs()).abs() * math.inf
+        return g * (centred / centred * math.inf)
     return g * (2 / free) * centred
 
 
@@ -491,22 +475,22 @@ gradient("std_mean.correction",
 def _norm_extreme(g: Array, self: Array, norm: Array, axes: tuple[int, ...]) -> Array:
     """Share the gradient of the inf norms among the elements of that size."""
     mask = self.abs().eq(norm)
-    return self.sgn() * (g * mask / (mask.sum(axes, True) if axes else mask.sum()))
+    return self.sign() * (g * mask / (mask.sum(axes, True) if axes else mask.sum()))
 
 
 def _norm_power(p: float) -> Callable[[Array, Array, Array], Array]:
     """Return the gradient of the p-norm as a function of (g, self, norm); each case avoids 0 to a negative power."""
     if p == 1:
-        return lambda g, self, norm: self.sgn() * g
+        return lambda g, self, norm: self.sign() * g
     if p == 2:
         return lambda g, self, norm: self * (g / norm).masked_fill(norm.eq(0), 0)
     if p < 1:
         return lambda g, self, norm: (
-            (self.sgn() * self.abs().pow(p - 1)).masked_fill(self.eq(0), 0) * g * norm.pow(1 - p)
+            (self.sign() * self.abs().pow(p - 1)).masked_fill(self.eq(0), 0) * g * norm.pow(1 - p)
         )
     if p < 2:
         return lambda g, self, norm: (
-            self.sgn() * self.abs().pow(p - 1) * (g / norm.pow(p - 1)).masked_fill(norm.eq(0), 0)
+            self.sign() * self.abs().pow(p - 1) * (g / norm.pow(p - 1)).masked_fill(norm.eq(0), 0)
         )
     return lambda g, self, norm: self * self.abs().pow(p - 2) * (g / norm.pow(p - 1)).masked_fill(norm.eq(0), 0)
 

@@ -1,7 +1,7 @@
 """Kernels and gradients of `gradwire_protocol.ops.shape`.
 
-A view's kernel returns `self`'s memory: basic slices, which cost a tenth of a microsecond, and `as_strided` where strides
-repeat, since numpy's own `broadcast_to` and `diagonal` give memory that cannot be written to.
+A view's kernel returns `self`'s memory: basic slices, which cost a tenth of a microsecond, and `as_strided` where
+strides repeat, since numpy's own `broadcast_to` and `diagonal` give memory that cannot be written to.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 from gradwire_protocol.meta import Meta, contiguous_strides
 from gradwire_protocol.ops.shape import slice_bounds, span
 from gradwire_protocol.registry import OPS
-
 from gradwire_server.rules import gradient, kernel
 
 Array = Any
@@ -176,9 +175,7 @@ kernel("triu")(lambda xp, self, diagonal: xp.triu(self, diagonal))
 
 
 @kernel("as_strided_scatter")
-def as_strided_scatter(
-    xp: Any, self: Array, src: Array, size: Shape, stride: Shape, storage_offset: int
-) -> Array:
+def as_strided_scatter(xp: Any, self: Array, src: Array, size: Shape, stride: Shape, storage_offset: int) -> Array:
     """Copy `self`, laid out in C order, and write `src` into a view of the copy."""
     memory = xp.zeros((self.size,), self.dtype)
     memory[...] = self.reshape(-1)
@@ -196,9 +193,7 @@ def select_backward(xp: Any, grad_output: Array, input_sizes: Shape, dim: int, i
 
 
 @kernel("slice_backward")
-def slice_backward(
-    xp: Any, grad_output: Array, input_sizes: Shape, dim: int, start: int, end: int, step: int
-) -> Array:
+def slice_backward(xp: Any, grad_output: Array, input_sizes: Shape, dim: int, start: int, end: int, step: int) -> Array:
     """Write the gradient into a slice of zeros."""
     out = xp.zeros(input_sizes, grad_output.dtype)
     out[along(dim, out.ndim, slice(start, end, step))] = grad_output
@@ -206,9 +201,7 @@ def slice_backward(
 
 
 @kernel("diagonal_backward")
-def diagonal_backward(
-    xp: Any, grad_output: Array, input_sizes: Shape, offset: int, dim1: int, dim2: int
-) -> Array:
+def diagonal_backward(xp: Any, grad_output: Array, input_sizes: Shape, offset: int, dim1: int, dim2: int) -> Array:
     """Write the gradient into a diagonal of zeros."""
     out = xp.zeros(input_sizes, grad_output.dtype)
     diagonal(xp, out, offset, dim1, dim2)[...] = grad_output
@@ -224,15 +217,16 @@ def as_strided_backward(
 
     Axes of stride zero are summed first; the others overlap only in `unfold`-like views, which take the slow way.
     """
-    memory = xp.zeros(
-        (max(span(size, stride) + storage_offset, span(input_size, input_stride) + input_offset),), grad_output.dtype
-    )
+    if 0 in size or 0 in input_size:
+        return xp.zeros(input_size, grad_output.dtype)
+    length = max(span(size, stride) + storage_offset, span(input_size, input_stride) + input_offset)
+    memory = xp.zeros((length,), grad_output.dtype)
     shared = tuple(axis for axis, step in enumerate(stride) if step == 0)
     summed = grad_output.sum(axis=shared, keepdims=True, dtype=grad_output.dtype) if shared else grad_output
     size = tuple(1 if step == 0 else length for length, step in zip(size, stride, strict=True))
     if _overlaps(size, stride):
         places = view_at(xp, xp.arange(memory.size), size, stride, storage_offset)
-        _add_at(xp, memory, places.reshape(-1), summed.reshape(-1))
+        add_at(xp, memory, places.reshape(-1), summed.reshape(-1))
     else:
         view_at(xp, memory, size, stride, storage_offset)[...] = summed
     return view_at(xp, memory, input_size, input_stride, input_offset).copy()
@@ -248,11 +242,22 @@ def _overlaps(size: Shape, stride: Shape) -> bool:
     return False
 
 
-def _add_at(xp: Any, memory: Array, places: Array, values: Array) -> None:
-    """Add values at places of a vector; CuPy has atomic additions of real numbers only."""
+# CuPy has atomic additions of no narrower numbers.
+_NARROW = frozenset({"bool", "uint8", "int8", "int16"})
+
+
+def add_at(xp: Any, memory: Array, places: Array, values: Array) -> None:
+    """Add values at places of a vector, as often as each place occurs; of bools, this is `or`.
+
+    On the CPU in order, so the bits are the same each time. On a GPU the order of float additions is not defined.
+    """
     if memory.dtype.kind == "c":
         xp.add.at(memory.real, places, values.real)
         xp.add.at(memory.imag, places, values.imag)
+    elif memory.dtype.name in _NARROW:
+        wide = memory.astype(xp.int64)
+        xp.add.at(wide, places, values.astype(xp.int64))
+        memory[...] = wide.astype(memory.dtype)
     else:
         xp.add.at(memory, places, values)
 
@@ -315,9 +320,7 @@ def _reversed_strided(g: Any, call: Any) -> Any:
 
 def _scatter_src_gradient(g: Any, call: Any) -> Any:
     shape = g.meta.shape
-    return g.as_strided_backward(
-        call.size, call.stride, call.storage_offset, shape, contiguous_strides(shape), 0
-    )
+    return g.as_strided_backward(call.size, call.stride, call.storage_offset, shape, contiguous_strides(shape), 0)
 
 
 for _name in ("view", "_unsafe_view", "squeeze", "squeeze.dim", "squeeze.dims", "unsqueeze"):
@@ -328,9 +331,7 @@ gradient("as_strided", self=_as_strided_gradient)
 gradient("as_strided_backward", grad_output=_reversed_strided)
 gradient(
     "as_strided_scatter",
-    self=lambda g, call: g.as_strided_scatter(
-        g.new_zeros(call.size), call.size, call.stride, call.storage_offset
-    ),
+    self=lambda g, call: g.as_strided_scatter(g.new_zeros(call.size), call.size, call.stride, call.storage_offset),
     src=_scatter_src_gradient,
 )
 gradient("permute", self=lambda g, call: g.permute(_inverse(call.dims)))
