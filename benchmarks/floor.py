@@ -13,7 +13,7 @@ from typing import Any
 
 import grpc
 import numpy as np
-from gradwire.transport import DirectStream
+from gradwire.transport import DirectStream, PublicStream
 from gradwire_protocol.limits import CHUNK_BYTES
 
 __all__ = ["Floor", "serve"]
@@ -69,11 +69,17 @@ class Floor:
         self._channel = grpc.insecure_channel(self.address)
         grpc.channel_ready_future(self._channel).result(timeout=10)
         self._stream = DirectStream(self._channel, self.address)
+        self._public = PublicStream(self._channel, self.address)
 
     def echo(self, message: bytes) -> bytes:
         """Send a message and wait for it to come back."""
         self._stream.send(message)
         return self._stream.receive()
+
+    def echo_public(self, message: bytes) -> bytes:
+        """Do the same through grpcio's documented API: a request iterator and a response iterator."""
+        self._public.send(message)
+        return self._public.receive()
 
     def echo_all(self, messages: list[bytes]) -> None:
         """Send messages, then wait until all have come back."""
@@ -104,6 +110,7 @@ class Floor:
     def close(self) -> None:
         """Stop the server."""
         self._stream.close()
+        self._public.close()
         self._channel.close()
         assert self._process.stdin is not None
         self._process.stdin.close()

@@ -107,13 +107,22 @@ def item(address: str) -> list[Line]:
     x = gw.ones(())
     floor = Floor("127.0.0.1:0")
     times = interleave(
-        {"gradwire": lambda: (x + x).item(), "ping-pong": lambda: floor.echo(b"x" * 60)}, rounds=1000, warmup=100
+        {
+            "gradwire": lambda: (x + x).item(),
+            "public": lambda: floor.echo_public(b"x" * 60),
+            "same style": lambda: floor.echo(b"x" * 60),
+        },
+        rounds=1000,
+        warmup=100,
     )
     floor.close()
     session.close()
     return [
-        _line("gradwire, op + .item()", times["gradwire"], 1e6, "us", f"{_ratio(times['gradwire'], times['ping-pong'])} of the ping-pong"),
-        _line("bare ping-pong, 60 B", times["ping-pong"], 1e6, "us", ""),
+        _line("gradwire, op + .item()", times["gradwire"], 1e6, "us",
+              f"{_ratio(times['gradwire'], times['public'])} of the public ping-pong, "
+              f"{_ratio(times['gradwire'], times['same style'])} of that in our own style"),
+        _line("bare ping-pong, 60 B, grpcio's public API", times["public"], 1e6, "us", ""),
+        _line("bare ping-pong, 60 B, our own style (segregated call)", times["same style"], 1e6, "us", ""),
     ]  # fmt: skip
 
 

@@ -226,6 +226,13 @@ def methods_text() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+# Methods that `torch` has no function of.
+METHODS_ONLY = frozenset(
+    "float double half bool byte char short int long cfloat cdouble type_as view view_as expand expand_as repeat reshape_as "
+    "new_zeros new_ones new_empty new_full contiguous sum_to_size zeros_like ones_like empty_like full_like real where".split()
+)
+
+
 def function(name: str, target: inspect.Signature) -> list[str]:
     """Return a function that calls the method of its first argument."""
     parameters = list(target.parameters.values())[1:]
@@ -270,7 +277,8 @@ def functions_text() -> str:
     methods = importlib.reload(importlib.import_module("gradwire_protocol.methods")).OpMethods
     names = sorted(
         name for name in dir(methods)
-        if inspect.isfunction(getattr(methods, name)) and not name.startswith("__") and not name.endswith("_") and name != "_call"
+        if inspect.isfunction(getattr(methods, name)) and not name.startswith("_") and not name.endswith("_")
+        and name not in METHODS_ONLY
     )  # fmt: skip
     body = [line for name in names for line in function(name, inspect.signature(getattr(methods, name)))]
     lines = [

@@ -11,50 +11,6 @@ from typing import Any
 from gradwire.tensor import Tensor, expect_tensor
 
 
-def _clone(input: Tensor) -> Any:
-    return expect_tensor("_clone", input)._clone()
-
-
-def _log_softmax(input: Tensor, dim: Any, half_to_float: Any) -> Any:
-    return expect_tensor("_log_softmax", input)._log_softmax(dim, half_to_float)
-
-
-def _log_softmax_backward_data(input: Tensor, output: Any, dim: Any, input_dtype: Any) -> Any:
-    return expect_tensor("_log_softmax_backward_data", input)._log_softmax_backward_data(output, dim, input_dtype)
-
-
-def _mask_to_indices(input: Tensor, mask: Any) -> Any:
-    return expect_tensor("_mask_to_indices", input)._mask_to_indices(mask)
-
-
-def _number(input: Tensor, value: Any, dtype: Any) -> Any:
-    return expect_tensor("_number", input)._number(value, dtype)
-
-
-def _places(input: Tensor, name: Any, dims: Any) -> Any:
-    return expect_tensor("_places", input)._places(name, dims)
-
-
-def _softmax(input: Tensor, dim: Any, half_to_float: Any) -> Any:
-    return expect_tensor("_softmax", input)._softmax(dim, half_to_float)
-
-
-def _softmax_backward_data(input: Tensor, output: Any, dim: Any, input_dtype: Any) -> Any:
-    return expect_tensor("_softmax_backward_data", input)._softmax_backward_data(output, dim, input_dtype)
-
-
-def _tensor_from(input: Tensor, data: Any) -> Any:
-    return expect_tensor("_tensor_from", input)._tensor_from(data)
-
-
-def _to_dtype(input: Tensor, dtype: Any) -> Any:
-    return expect_tensor("_to_dtype", input)._to_dtype(dtype)
-
-
-def _unsafe_view(input: Tensor, size: Any) -> Any:
-    return expect_tensor("_unsafe_view", input)._unsafe_view(size)
-
-
 def abs(input: Tensor) -> Any:
     return expect_tensor("abs", input).abs()
 
@@ -227,32 +183,12 @@ def bmm(input: Tensor, mat2: Any) -> Any:
     return expect_tensor("bmm", input).bmm(mat2)
 
 
-def bool(input: Tensor) -> Any:
-    return expect_tensor("bool", input).bool()
-
-
 def broadcast_to(input: Tensor, size: Any) -> Any:
     return expect_tensor("broadcast_to", input).broadcast_to(size)
 
 
-def byte(input: Tensor) -> Any:
-    return expect_tensor("byte", input).byte()
-
-
-def cdouble(input: Tensor) -> Any:
-    return expect_tensor("cdouble", input).cdouble()
-
-
 def ceil(input: Tensor) -> Any:
     return expect_tensor("ceil", input).ceil()
-
-
-def cfloat(input: Tensor) -> Any:
-    return expect_tensor("cfloat", input).cfloat()
-
-
-def char(input: Tensor) -> Any:
-    return expect_tensor("char", input).char()
 
 
 def chunk(input: Tensor, chunks: Any, dim: Any = 0) -> Any:
@@ -277,10 +213,6 @@ def clip(input: Tensor, min: Any = None, max: Any = None) -> Any:
 
 def clone(input: Tensor) -> Any:
     return expect_tensor("clone", input).clone()
-
-
-def contiguous(input: Tensor) -> Any:
-    return expect_tensor("contiguous", input).contiguous()
 
 
 def cos(input: Tensor) -> Any:
@@ -331,10 +263,6 @@ def dot(input: Tensor, tensor: Any) -> Any:
     return expect_tensor("dot", input).dot(tensor)
 
 
-def double(input: Tensor) -> Any:
-    return expect_tensor("double", input).double()
-
-
 def elu(input: Tensor, alpha: Any = 1, scale: Any = 1, input_scale: Any = 1) -> Any:
     return expect_tensor("elu", input).elu(alpha, scale, input_scale)
 
@@ -345,10 +273,6 @@ def embedding(input: Tensor, indices: Any, padding_idx: Any = -1) -> Any:
 
 def embedding_dense_backward(input: Tensor, indices: Any, num_weights: Any, padding_idx: Any) -> Any:
     return expect_tensor("embedding_dense_backward", input).embedding_dense_backward(indices, num_weights, padding_idx)
-
-
-def empty_like(input: Tensor, *, dtype: Any = None) -> Any:
-    return expect_tensor("empty_like", input).empty_like(dtype=dtype)
 
 
 def eq(input: Tensor, other: Any) -> Any:
@@ -371,14 +295,6 @@ def exp2(input: Tensor) -> Any:
     return expect_tensor("exp2", input).exp2()
 
 
-def expand(input: Tensor, *sizes_: Any) -> Any:
-    return expect_tensor("expand", input).expand(*sizes_)
-
-
-def expand_as(input: Tensor, other: Any) -> Any:
-    return expect_tensor("expand_as", input).expand_as(other)
-
-
 def expm1(input: Tensor) -> Any:
     return expect_tensor("expm1", input).expm1()
 
@@ -391,12 +307,8 @@ def flatten(input: Tensor, start_dim: Any = 0, end_dim: Any = -1) -> Any:
     return expect_tensor("flatten", input).flatten(start_dim, end_dim)
 
 
-def flip(input: Tensor, *dims: Any) -> Any:
-    return expect_tensor("flip", input).flip(*dims)
-
-
-def float(input: Tensor) -> Any:
-    return expect_tensor("float", input).float()
+def flip(input: Tensor, *axes: Any, dims: Any = None) -> Any:
+    return expect_tensor("flip", input).flip(*axes, dims=dims)
 
 
 def floor(input: Tensor) -> Any:
@@ -413,10 +325,6 @@ def fmod(input: Tensor, other: Any) -> Any:
 
 def frac(input: Tensor) -> Any:
     return expect_tensor("frac", input).frac()
-
-
-def full_like(input: Tensor, fill_value: Any, *, dtype: Any = None) -> Any:
-    return expect_tensor("full_like", input).full_like(fill_value, dtype=dtype)
 
 
 def gather(input: Tensor, dim: Any, index: Any) -> Any:
@@ -451,10 +359,6 @@ def gt(input: Tensor, other: Any) -> Any:
     return expect_tensor("gt", input).gt(other)
 
 
-def half(input: Tensor) -> Any:
-    return expect_tensor("half", input).half()
-
-
 def hardtanh(input: Tensor, min_val: Any = -1, max_val: Any = 1) -> Any:
     return expect_tensor("hardtanh", input).hardtanh(min_val, max_val)
 
@@ -485,10 +389,6 @@ def index_put(input: Tensor, indices: Any, values: Any, accumulate: Any = False)
 
 def index_select(input: Tensor, dim: Any, index: Any) -> Any:
     return expect_tensor("index_select", input).index_select(dim, index)
-
-
-def int(input: Tensor) -> Any:
-    return expect_tensor("int", input).int()
 
 
 def isfinite(input: Tensor) -> Any:
@@ -585,10 +485,6 @@ def logsigmoid(input: Tensor) -> Any:
 
 def logsumexp(input: Tensor, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = False) -> Any:
     return expect_tensor("logsumexp", input).logsumexp(dim, keepdim, axis=axis, keepdims=keepdims)
-
-
-def long(input: Tensor) -> Any:
-    return expect_tensor("long", input).long()
 
 
 def lt(input: Tensor, other: Any) -> Any:
@@ -699,22 +595,6 @@ def negative(input: Tensor) -> Any:
     return expect_tensor("negative", input).negative()
 
 
-def new_empty(input: Tensor, *size: Any, dtype: Any = None) -> Any:
-    return expect_tensor("new_empty", input).new_empty(*size, dtype=dtype)
-
-
-def new_full(input: Tensor, size: Any, fill_value: Any, *, dtype: Any = None) -> Any:
-    return expect_tensor("new_full", input).new_full(size, fill_value, dtype=dtype)
-
-
-def new_ones(input: Tensor, *size: Any, dtype: Any = None) -> Any:
-    return expect_tensor("new_ones", input).new_ones(*size, dtype=dtype)
-
-
-def new_zeros(input: Tensor, *size: Any, dtype: Any = None) -> Any:
-    return expect_tensor("new_zeros", input).new_zeros(*size, dtype=dtype)
-
-
 def nll_loss(input: Tensor, target: Any, weight: Any = None, reduction: Any = 1, ignore_index: Any = -100) -> Any:
     return expect_tensor("nll_loss", input).nll_loss(target, weight, reduction, ignore_index)
 
@@ -751,16 +631,12 @@ def one_hot(input: Tensor, num_classes: Any) -> Any:
     return expect_tensor("one_hot", input).one_hot(num_classes)
 
 
-def ones_like(input: Tensor, *, dtype: Any = None) -> Any:
-    return expect_tensor("ones_like", input).ones_like(dtype=dtype)
-
-
 def outer(input: Tensor, vec2: Any) -> Any:
     return expect_tensor("outer", input).outer(vec2)
 
 
-def permute(input: Tensor, *dims: Any) -> Any:
-    return expect_tensor("permute", input).permute(*dims)
+def permute(input: Tensor, *axes: Any, dims: Any = None) -> Any:
+    return expect_tensor("permute", input).permute(*axes, dims=dims)
 
 
 def positive(input: Tensor) -> Any:
@@ -779,10 +655,6 @@ def ravel(input: Tensor) -> Any:
     return expect_tensor("ravel", input).ravel()
 
 
-def real(input: Tensor) -> Any:
-    return expect_tensor("real", input).real()
-
-
 def reciprocal(input: Tensor) -> Any:
     return expect_tensor("reciprocal", input).reciprocal()
 
@@ -799,19 +671,11 @@ def remainder(input: Tensor, other: Any) -> Any:
     return expect_tensor("remainder", input).remainder(other)
 
 
-def repeat(input: Tensor, *repeats: Any) -> Any:
-    return expect_tensor("repeat", input).repeat(*repeats)
+def reshape(input: Tensor, *size_: Any, shape: Any = None) -> Any:
+    return expect_tensor("reshape", input).reshape(*size_, shape=shape)
 
 
-def reshape(input: Tensor, *shape: Any) -> Any:
-    return expect_tensor("reshape", input).reshape(*shape)
-
-
-def reshape_as(input: Tensor, other: Any) -> Any:
-    return expect_tensor("reshape_as", input).reshape_as(other)
-
-
-def roll(input: Tensor, shifts: Any, dims: Any = ()) -> Any:
+def roll(input: Tensor, shifts: Any, dims: Any = None) -> Any:
     return expect_tensor("roll", input).roll(shifts, dims)
 
 
@@ -841,10 +705,6 @@ def select(input: Tensor, dim: Any, index: Any) -> Any:
 
 def select_backward(input: Tensor, input_sizes: Any, dim: Any, index: Any) -> Any:
     return expect_tensor("select_backward", input).select_backward(input_sizes, dim, index)
-
-
-def short(input: Tensor) -> Any:
-    return expect_tensor("short", input).short()
 
 
 def sigmoid(input: Tensor) -> Any:
@@ -939,10 +799,6 @@ def sum(input: Tensor, dim: Any = None, keepdim: Any = False, *, dtype: Any = No
     return expect_tensor("sum", input).sum(dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
 
 
-def sum_to_size(input: Tensor, *size: Any) -> Any:
-    return expect_tensor("sum_to_size", input).sum_to_size(*size)
-
-
 def swapaxes(input: Tensor, axis0: Any, axis1: Any) -> Any:
     return expect_tensor("swapaxes", input).swapaxes(axis0, axis1)
 
@@ -995,10 +851,6 @@ def trunc(input: Tensor) -> Any:
     return expect_tensor("trunc", input).trunc()
 
 
-def type_as(input: Tensor, other: Any) -> Any:
-    return expect_tensor("type_as", input).type_as(other)
-
-
 def unbind(input: Tensor, dim: Any = 0) -> Any:
     return expect_tensor("unbind", input).unbind(dim)
 
@@ -1021,19 +873,3 @@ def var_mean(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: Any 
 
 def vdot(input: Tensor, other: Any) -> Any:
     return expect_tensor("vdot", input).vdot(other)
-
-
-def view(input: Tensor, *shape: Any) -> Any:
-    return expect_tensor("view", input).view(*shape)
-
-
-def view_as(input: Tensor, other: Any) -> Any:
-    return expect_tensor("view_as", input).view_as(other)
-
-
-def where(input: Tensor, other_input: Any, other: Any) -> Any:
-    return expect_tensor("where", input).where(other_input, other)
-
-
-def zeros_like(input: Tensor, *, dtype: Any = None) -> Any:
-    return expect_tensor("zeros_like", input).zeros_like(dtype=dtype)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from gradwire_protocol import codec, limits
-from gradwire_protocol.dtypes import DType, from_numpy, int64
+from gradwire_protocol.dtypes import DTYPES, DType, from_numpy, int64
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops import OPS
+from gradwire_protocol.tape import Node, Variable, gradient_edge
+from gradwire_protocol.signature import resolve
 from gradwire_protocol.v1 import tensor_pb2
 
 from gradwire import printing
+from gradwire.autograd.grad_mode import state as grad_state
 
 if TYPE_CHECKING:
     from gradwire.session import Session
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ConversionMethods", "fetch", "from_array"]
 
+_LITTLE = {dtype: dtype.numpy.newbyteorder("<") for dtype in DTYPES}
 _CONSTANT, _UPLOAD, _FETCH = OPS["gw::constant"], OPS["gw::upload"], OPS["gw::fetch"]
 
 
@@ -44,17 +49,18 @@ def from_array(values: np.ndarray[Any, Any], dtype: DType, session: Session | No
 
 def fetch(tensor: Tensor) -> np.ndarray[Any, Any]:
     """Wait for a tensor's elements and return them in memory of their own."""
-    from gradwire.tensor import call
-
-    session = tensor.session
+    session, meta = tensor.session, tensor.meta
     with session.lock:
-        call(_FETCH, tensor, session=session)
+        signature = session.signatures.get((_FETCH, meta))
+        if signature is None:
+            signature = session.intern((_FETCH, meta), resolve(_FETCH, (meta,), (), (), (), 0, meta.dtype))
+        session.append(signature, (tensor.handle,), ())
         value = session.answer()
-    meta = Meta.of(tensor.meta.shape, tensor.meta.dtype)
+    shape, dtype = meta.shape, meta.dtype
     if value.large:
-        return session.download(tensor.handle, meta)
-    little = np.frombuffer(value.data, dtype=meta.dtype.numpy.newbyteorder("<")).reshape(meta.shape)
-    return little.astype(meta.dtype.numpy)
+        return session.download(tensor.handle, Meta.of(shape, dtype))
+    little = np.frombuffer(value.data, dtype=_LITTLE[dtype])
+    return little.reshape(shape).astype(dtype.numpy)
 
 
 class ConversionMethods:
@@ -74,7 +80,7 @@ class ConversionMethods:
 
     def numpy(self: Any, *, force: bool = False) -> np.ndarray[Any, Any]:
         """Wait for the elements and return them as an array of its own (PyTorch's shares memory; ours cannot)."""
-        if self.requires_grad and not force:
+        if self.requires_grad and grad_state.enabled and not force:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
         return fetch(self)
 
@@ -109,6 +115,10 @@ class ConversionMethods:
         return format(self.item(), spec) if self.meta.ndim == 0 else object.__format__(self, spec)
 
     def __contains__(self: Any, element: Any) -> bool:
+        if not isinstance(element, Variable | bool | int | float | complex):
+            raise RuntimeError(
+                f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+            )
         return bool((self == element).any())
 
     def equal(self: Any, other: Any) -> bool:
@@ -116,24 +126,30 @@ class ConversionMethods:
         return bool(self.meta.shape == other.meta.shape and (self == other).all())
 
     def __repr__(self: Any) -> str:
-        node = self.grad_fn
         return printing.format_tensor(
             fetch(self),
             dtype_suffix=_suffix(self.meta.dtype),
             device=None if self.session.device == "cpu" else self.session.device,
-            grad_fn=None if node is None else type(node).__name__,
+            grad_fn=_node_name(self),
             requires_grad=self.requires_grad,
         )
 
     def __deepcopy__(self: Any, memo: dict[int, Any]) -> Any:
         if not self.is_leaf:
             raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment."
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
+                "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, "
+                "see https://github.com/pytorch/pytorch/pull/103001"
             )
         copied = self.detach().clone()._alias_as(type(self), self.leaf_requires_grad)
         memo[id(self)] = copied
-        if self._grad is not None:
-            copied._grad = self._grad.__deepcopy__(memo)
+        copied._grad = copy.deepcopy(self._grad, memo)
+        copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return copied
+
+    def __copy__(self: Any) -> Any:
+        """Return a leaf on the same memory, as copy.copy of PyTorch's tensors does."""
+        copied = self.data._alias_as(type(self), self.requires_grad)
         copied.__dict__.update(self.__dict__)
         return copied
 
@@ -150,6 +166,15 @@ class ConversionMethods:
 
     def __reduce__(self: Any) -> Any:
         raise TypeError("tensors live on a worker and are not pickled; use gradwire.save, which writes safetensors")
+
+
+def _node_name(tensor: Any) -> str | None:
+    """Return the name of a tensor's node, as PyTorch prints it for a view that has none any more."""
+    try:
+        edge = gradient_edge(tensor)
+    except RuntimeError:
+        return "Invalid"
+    return edge.target.name if edge is not None and isinstance(edge.target, Node) else None
 
 
 def _suffix(dtype: DType) -> str | None:

@@ -20,8 +20,19 @@ _KINDS: dict[str, type] = {"n": type(None), "b": bool, "i": int, "f": float, "c"
 _LETTERS = {kind: letter for letter, kind in _KINDS.items()}
 
 
+# Metas are interned, so their messages can be kept beside them.
+_encoded: dict[Meta | None, tensor_pb2.TensorMeta] = {}
+
+
 def encode_meta(meta: Meta | None) -> tensor_pb2.TensorMeta:
-    """Return the message of a meta; an absent tensor has dtype code 0."""
+    """Return the message of a meta, not to be changed; an absent tensor has dtype code 0."""
+    found = _encoded.get(meta)
+    if found is None:
+        found = _encoded[meta] = _encode_meta(meta)
+    return found
+
+
+def _encode_meta(meta: Meta | None) -> tensor_pb2.TensorMeta:
     if meta is None:
         return tensor_pb2.TensorMeta()
     if meta is Meta.of(meta.shape, meta.dtype):

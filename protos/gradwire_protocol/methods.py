@@ -63,7 +63,6 @@ _op_diagonal = OPS["diagonal"]
 _op_unbind__int = OPS["unbind.int"]
 _op_split_with_sizes = OPS["split_with_sizes"]
 _op__unsafe_view = OPS["_unsafe_view"]
-_op_roll = OPS["roll"]
 _op_tril = OPS["tril"]
 _op_triu = OPS["triu"]
 _op_as_strided_scatter = OPS["as_strided_scatter"]
@@ -863,9 +862,6 @@ class OpMethods(Composites):
         if isinstance(other, OpMethods):
             return self._call(_op_remainder___Tensor, (self, other))  # type: ignore[no-any-return]
         return self._call(_op_remainder___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
-
-    def roll(self, shifts: Sequence[int] | int, dims: Sequence[int] | int = ()) -> Self:
-        return self._call(_op_roll, (self,), (ints(shifts), ints(dims)))  # type: ignore[no-any-return]
 
     def round(self) -> Self:
         return self._call(_op_round, (self,))  # type: ignore[no-any-return]

@@ -40,7 +40,7 @@ class Signature:
     """
 
     __slots__ = (
-        "default", "kept", "kernel", "kinds", "lengths", "metas", "needs", "number", "offsets", "op", "outputs", "returns_list",
+        "default", "float_count", "int_count", "kept", "kernel", "kinds", "lengths", "metas", "needs", "number", "offsets", "op", "outputs", "returns_list",
         "statics", "written",
     )  # fmt: skip
 
@@ -56,18 +56,10 @@ class Signature:
     returns_list: bool
     kept: tuple[str, ...]
     written: tuple[int, ...]  # the flattened tensor inputs that the call writes to
+    float_count: int  # entries of a batch's float column that one call uses; a complex number takes two
+    int_count: int
     number: int
     kernel: Any
-
-    @property
-    def float_count(self) -> int:
-        """Return how many entries of the batch's float column one call uses."""
-        return sum(1 if kind is float else 2 for kind in self.kinds if kind in (float, complex))
-
-    @property
-    def int_count(self) -> int:
-        """Return how many entries of the batch's integer column one call uses."""
-        return sum(kind in (int, bool) for kind in self.kinds)
 
     def __repr__(self) -> str:
         arguments = ", ".join("None" if meta is None else str(meta) for meta in self.metas)
@@ -131,6 +123,8 @@ def resolve(
     signature.needs = needs & differentiable_mask(op, lengths) if _any_differentiable(written) else 0
     signature.kept = kept_names(op, signature.needs, lengths)
     signature.written = _written(op, lengths) if op.writes else ()
+    signature.float_count = kinds.count(float) + 2 * kinds.count(complex)
+    signature.int_count = kinds.count(int) + kinds.count(bool)
     signature.number, signature.kernel = 0, None
     return signature
 

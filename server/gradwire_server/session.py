@@ -17,6 +17,7 @@ import numpy as np
 from gradwire_protocol import codec, limits
 from gradwire_protocol.errors import BatchConflict, BatchMalformed, HandleNotFound, LimitExceeded
 from gradwire_protocol.meta import Meta
+from gradwire_protocol.ops import OPS
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.tape import Edge, gradient_edge
 from gradwire_protocol.v1 import call_pb2
@@ -28,6 +29,8 @@ from gradwire_server.engine import Array, Engine
 from gradwire_server.store import PinnedNode, Poisoned, Store, missing
 
 __all__ = ["Run", "Session", "Statistics"]
+
+_CONSTANT = OPS["gw::constant"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,7 @@ class Session:
 
     def apply(self, batch: call_pb2.Batch) -> call_pb2.Ack:
         """Run a batch once and return its acknowledgement; a resend gets the recorded one."""
-        digest = hashlib.blake2b(batch.SerializeToString(deterministic=True), digest_size=16).digest()
+        digest = hashlib.blake2b(batch.SerializeToString(), digest_size=16).digest()
         recorded = self._answers.get(batch.number)
         if recorded is not None:
             if recorded[0] == digest:
@@ -163,20 +166,20 @@ class Session:
 
     def _check_columns(self, batch: call_pb2.Batch, signatures: list[Signature | Exception]) -> None:
         """Refuse a batch whose columns are not exactly as long as its calls need."""
-        wanted = [0, 0, 0, 0]
+        inputs = floats = ints = tensors = 0
         for number in batch.calls:
             if number >= len(signatures):
                 raise _Refused(BatchMalformed(f"a call names signature {number}; the session has {len(signatures)}"))
             signature = signatures[number]
             if isinstance(signature, Exception):
                 raise _Refused(signature)
-            wanted[0] += len(signature.metas)
-            if signature.kinds:
-                wanted[1] += signature.float_count
-                wanted[2] += signature.int_count
-            if signature.op.name == "gw::constant":
-                self._check_constant(batch, wanted[3], signature)
-                wanted[3] += 1
+            inputs += len(signature.metas)
+            floats += signature.float_count
+            ints += signature.int_count
+            if signature.op is _CONSTANT:
+                self._check_constant(batch, tensors, signature)
+                tensors += 1
+        wanted = [inputs, floats, ints, tensors]
         given = [len(batch.inputs), len(batch.floats), len(batch.ints), len(batch.tensors)]
         if wanted != given:
             raise _Refused(BatchMalformed(

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-BOTH = ["gradwire", pytest.param("torch", marks=pytest.mark.parity)]
-
-
-@pytest.fixture(params=BOTH)
-def t(request: pytest.FixtureRequest) -> Any:
-    if request.param == "torch":
-        return pytest.importorskip("torch")
-    return importlib.import_module(request.param)
 
 
 def kinds(modules: Any) -> list[str]:

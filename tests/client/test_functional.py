@@ -5,22 +5,13 @@ The formulas run on both, so that PyTorch proves them (see test_module.py).
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-BOTH = ["gradwire", pytest.param("torch", marks=pytest.mark.parity)]
 Array = np.ndarray[Any, Any]
-
-
-@pytest.fixture(params=BOTH)
-def t(request: pytest.FixtureRequest) -> Any:
-    if request.param == "torch":
-        return pytest.importorskip("torch")
-    return importlib.import_module(request.param)
 
 
 def draws(*sizes: int, seed: int = 0) -> Array:

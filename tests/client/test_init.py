@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-
-BOTH = ["gradwire", pytest.param("torch", marks=pytest.mark.parity)]
-
-
-@pytest.fixture(params=BOTH)
-def t(request: pytest.FixtureRequest) -> Any:
-    if request.param == "torch":
-        return pytest.importorskip("torch")
-    return importlib.import_module(request.param)
 
 
 def filled(t: Any, name: str, *sizes: int, **options: Any) -> np.ndarray[Any, Any]:

@@ -6,20 +6,10 @@ itself, which proves the statement.
 
 from __future__ import annotations
 
-import importlib
 from collections import OrderedDict
 from typing import Any
 
 import pytest
-
-BOTH = ["gradwire", pytest.param("torch", marks=pytest.mark.parity)]
-
-
-@pytest.fixture(params=BOTH)
-def t(request: pytest.FixtureRequest) -> Any:
-    if request.param == "torch":
-        return pytest.importorskip("torch")
-    return importlib.import_module(request.param)
 
 
 def small(t: Any) -> Any:

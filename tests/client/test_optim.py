@@ -1,4 +1,4 @@
-"""Optimizers: updates against formulas in numpy, groups, state, hooks, and PyTorch's own.
+"""Optimizers: updates against formulas in numpy, steps, state, hooks, and PyTorch's own.
 
 The formulas run on both, so that PyTorch proves them (see test_module.py).
 """
@@ -13,16 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-BOTH = ["gradwire", pytest.param("torch", marks=pytest.mark.parity)]
+import gradwire as gw
+from gradwire.session import Session
+
 Array = np.ndarray[Any, Any]
 THEIRS = {"foreach", "capturable", "differentiable", "fused"}  # options that only PyTorch has
-
-
-@pytest.fixture(params=BOTH)
-def t(request: pytest.FixtureRequest) -> Any:
-    if request.param == "torch":
-        return pytest.importorskip("torch")
-    return importlib.import_module(request.param)
 
 
 def parameter(t: Any, *sizes: int, seed: int = 0) -> Any:
@@ -152,8 +147,7 @@ def test_a_parameter_may_join_late(t: Any) -> None:
         np.testing.assert_allclose(q.detach().numpy(), expected, rtol=1e-12)
 
 
-def test_one_call_updates_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    gw: Any = importlib.import_module("gradwire")
+def test_one_call_updates_one_group(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in (("sgd", "SGD"), ("adam", "AdamW")):
         calls: list[str] = []
         home = importlib.import_module(f"gradwire.optim.{module}")
@@ -230,11 +224,10 @@ def test_hooks_run_around_a_step(t: Any) -> None:
         optimizer.step()
 
 
-def test_hooks_run_once_around_a_step_that_calls_the_one_above() -> None:
+def test_hooks_run_once_around_a_step_that_calls_the_one_above(session: Session) -> None:
     # In PyTorch they run once more for each class whose step was made before: an accident.
-    gw: Any = importlib.import_module("gradwire")
 
-    class Twice(gw.optim.SGD):  # type: ignore[misc, name-defined]
+    class Twice(gw.optim.SGD):
         def step(self, closure: Any = None) -> Any:
             super().step()
             return super().step(closure)
@@ -244,95 +237,6 @@ def test_hooks_run_once_around_a_step_that_calls_the_one_above() -> None:
     optimizer.register_step_post_hook(lambda o, args, kwargs: seen.append(type(o).__name__))
     optimizer.step()
     assert seen == ["Twice"]
-
-
-# ---------------------------------------------------------------- groups
-def test_groups_have_options_of_their_own(t: Any) -> None:
-    p, q = parameter(t, 1), parameter(t, 1)
-    optimizer = t.optim.SGD([{"params": [p], "lr": 0.3}, {"params": q}], lr=0.1, momentum=0.5)
-    assert [group["lr"] for group in optimizer.param_groups] == [0.3, 0.1]
-    assert optimizer.param_groups[1]["params"] == [q]
-    optimizer.add_param_group({"params": parameter(t, 1), "momentum": 0})
-    assert optimizer.param_groups[2]["momentum"] == 0
-    assert optimizer.defaults["momentum"] == 0.5
-
-
-def test_names_of_parameters_are_kept(t: Any) -> None:
-    layer = t.nn.Linear(1, 1)
-    optimizer = t.optim.SGD(layer.named_parameters(), lr=0.1)
-    assert optimizer.param_groups[0]["param_names"] == ["weight", "bias"]
-    assert optimizer.state_dict()["param_groups"][0]["param_names"] == ["weight", "bias"]
-    assert optimizer.param_groups[0]["params"][1] is layer.bias
-
-
-def test_it_prints_its_groups(t: Any) -> None:
-    class Mini(t.optim.Optimizer):  # type: ignore[misc, name-defined]
-        def step(self, closure: Any = None) -> None:
-            pass
-
-    groups = [{"params": parameter(t, 1), "lr": 2}, {"params": parameter(t, 1)}]
-    assert repr(Mini(groups, {"lr": 1, "decay": 0})) == (
-        "Mini (\nParameter Group 0\n    decay: 0\n    lr: 2\n\nParameter Group 1\n    decay: 0\n    lr: 1\n)"
-    )
-
-
-NAMES = "all optimizer params should be with/without names. Some param names are missing"
-GROUP_NAMES = (
-    "all optimizer param groups should be with/without names. cannot add param group without names to the optimizer"
-)
-
-
-@pytest.mark.parametrize(
-    ("error", "make", "text"),
-    [
-        (TypeError, lambda o, p: o.SGD(p), "should be an iterable of Tensors or dicts, but got"),
-        (ValueError, lambda o, p: o.SGD([]), "optimizer got an empty parameter list"),
-        (TypeError, lambda o, p: o.SGD([3]), "but one of the params is int"),
-        (ValueError, lambda o, p: o.SGD([p * 2]), "can't optimize a non-leaf Tensor"),
-        (TypeError, lambda o, p: o.SGD([{"params": {p}}]), "organized in ordered collections"),
-        (KeyError, lambda o, p: o.SGD([{"lr": 1}]), "params"),
-        (
-            ValueError,
-            lambda o, p: o.SGD([{"params": p}, {"params": p}]),
-            "some parameters appear in more than one parameter group",
-        ),
-        (ValueError, lambda o, p: o.SGD([("a", p), p]), NAMES),
-        (
-            ValueError,
-            lambda o, p: o.SGD([{"params": [("a", p)]}, {"params": [p.detach()]}]),
-            GROUP_NAMES,
-        ),
-        (
-            TypeError,
-            lambda o, p: o.SGD([p]).add_param_group([p]),
-            "param_group must be a dict, but got <class 'list'>",
-        ),
-        (ValueError, lambda o, p: o.SGD([p], lr=-1), "Invalid learning rate: -1"),
-        (ValueError, lambda o, p: o.SGD([p], momentum=-1), "Invalid momentum value: -1"),
-        (ValueError, lambda o, p: o.SGD([p], weight_decay=-1), "Invalid weight_decay value: -1"),
-        (
-            ValueError,
-            lambda o, p: o.SGD([p], nesterov=True),
-            "Nesterov momentum requires a momentum and zero dampening",
-        ),
-        (ValueError, lambda o, p: o.Adam([p], eps=-1), "Invalid epsilon value: -1"),
-        (
-            ValueError,
-            lambda o, p: o.AdamW([p], betas=(0.9, 1.0)),
-            "Invalid beta parameter at index 1: 1.0",
-        ),
-    ],
-)
-def test_refusals(t: Any, error: type[Exception], make: Callable[[Any, Any], Any], text: str) -> None:
-    with pytest.raises(error) as caught:
-        make(t.optim, parameter(t, 1))
-    assert text in str(caught.value)
-
-
-def test_a_parameter_given_twice_is_warned_of(t: Any) -> None:
-    p = parameter(t, 1)
-    with pytest.warns(UserWarning, match="parameter group with duplicate parameters"):
-        t.optim.SGD([p, p])
 
 
 # ---------------------------------------------------------------- saving and loading
@@ -411,8 +315,9 @@ def converted(value: Any, tensor: Callable[[Any], Any]) -> Any:
     [("SGD", {"momentum": 0.9}), ("Adam", {"amsgrad": True}), ("AdamW", {})],
 )
 @pytest.mark.parametrize("to_torch", [False, True])
-def test_states_of_pytorch_and_ours_are_interchangeable(name: str, options: dict[str, Any], to_torch: bool) -> None:
-    gw: Any = importlib.import_module("gradwire")
+def test_states_of_pytorch_and_ours_are_interchangeable(
+    session: Session, name: str, options: dict[str, Any], to_torch: bool
+) -> None:
     torch: Any = pytest.importorskip("torch")
     source, target = (gw, torch) if to_torch else (torch, gw)
     p, optimizer = pair(source, name, **options)

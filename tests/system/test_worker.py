@@ -35,8 +35,15 @@ class Worker:
         """Stop the process if it still runs; return its exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=30)
+        self.close()
         return self.process.returncode
+
+    def close(self) -> None:
+        """Wait for the end of the process, and close its pipes."""
+        self.process.wait(timeout=30)
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 @pytest.fixture
@@ -44,9 +51,8 @@ def worker() -> Iterator[Worker]:
     """A running worker."""
     running = Worker()
     yield running
-    if running.process.poll() is None:
-        running.process.kill()
-        running.process.communicate()
+    running.process.kill()
+    running.close()
 
 
 @pytest.fixture(autouse=True)
@@ -124,8 +130,7 @@ def test_sigterm_lets_the_running_call_finish_and_exits_zero(worker: Worker) -> 
     time.sleep(0.2)  # the product takes longer than this, and has begun
     worker.process.send_signal(signal.SIGTERM)
     session.wait()
-    worker.process.communicate(timeout=30)
-    assert worker.process.returncode == 0
+    assert worker.process.wait(timeout=30) == 0
     with pytest.raises(gw.errors.WorkerUnreachable):
         gw.connect(worker.address, connect_seconds=0.3)
 

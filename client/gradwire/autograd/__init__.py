@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from gradwire_protocol.tape import Variable as _Tensor
 
 from gradwire.autograd.engine import backward, grad
 from gradwire.autograd.grad_mode import (
@@ -21,7 +23,20 @@ __all__ = [
 ]  # fmt: skip
 
 
-def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:  # noqa: N802  (PyTorch's name)
-    """Return `data` as a leaf on the same memory. PyTorch keeps this old name as a thin alias; so do we."""
-    made: Tensor = data.detach()
-    return made.requires_grad_(requires_grad)
+class _EveryTensor(type):
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, _Tensor)
+
+
+class Variable(metaclass=_EveryTensor):
+    """The old name of a tensor that autograd knows, which PyTorch keeps as a thin alias; so do we."""
+
+    def __new__(cls, data: Tensor | None = None, requires_grad: bool = False) -> Any:
+        """Return a tensor on the memory of `data` that is a leaf."""
+        from gradwire.creation import empty
+        from gradwire.tensor import Tensor
+
+        source = empty(0) if data is None else data
+        if not isinstance(source, Tensor):
+            raise TypeError(f"Variable data has to be a tensor, but got {type(source).__name__}")
+        return source.detach().requires_grad_(requires_grad)

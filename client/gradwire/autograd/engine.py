@@ -142,27 +142,28 @@ def _bind_outline(outline: call_pb2.Outline, graph: tuple[list[Node], list[Varia
     for tensor, result in zip(made, outline.results, strict=True):
         found = edge(result)
         if found is not None:
-            tensor.node, tensor.output_nr = found
+            assert isinstance(found.target, Node)
+            tensor.node, tensor.output_nr = found.target, found.output_nr
 
 
 def _captures(roots: Sequence[Edge], nodes: Sequence[Node], inputs: Sequence[Tensor] | None) -> list[Any]:
     """Return the tensors whose `grad` a backward fills: leaves, or the given inputs, and those that retain theirs."""
     if inputs is None:
         _, leaves = reach(roots)
-        return [*leaves, *_retained(nodes)]
+        return [*leaves, *_retained(nodes, ())]
     reached = _reached(roots, nodes)
     # By id, since an input may be given twice, and may be one that retains its gradient.
     found = {id(tensor): tensor for tensor in inputs if (edge := gradient_edge(tensor)) and _key(edge) in reached}
-    found.update((id(tensor), tensor) for tensor in _retained(nodes))
+    found.update((id(tensor), tensor) for tensor in _retained(nodes, ()))
     return list(found.values())
 
 
-def _retained(nodes: Sequence[Node]) -> list[Any]:
-    """Return the tensors that keep their gradient and are made by one of `nodes`."""
+def _retained(nodes: Sequence[Node], targets: Sequence[Edge]) -> list[Any]:
+    """Return the tensors that keep their gradient and are made by one of `nodes`, or are themselves a target."""
     if not retained:
         return []
-    running = {id(node) for node in nodes}
-    return [tensor for tensor in retained.values() if (edge := gradient_edge(tensor)) and id(edge.target) in running]
+    passed = {id(node) for node in nodes} | {id(edge.target) for edge in targets}
+    return [tensor for tensor in retained.values() if (edge := gradient_edge(tensor)) and id(edge.target) in passed]
 
 
 def backward(
@@ -231,22 +232,16 @@ def grad(
             "allow_unused=True if this is the desired behavior."
         )
     present = [tensor for tensor, is_used in zip(wanted, used, strict=True) if is_used]
+    extra = _retained(nodes, [edge for edge, is_used in zip(edges, used, strict=True) if is_used])
+    into = [None if create_graph else tensor._grad for tensor in extra]
     keep = create_graph if retain_graph is None else retain_graph
-    made = iter(_run_with_retained(tensors, seeds, present, keep, create_graph, nodes, roots) if present else ())
-    found = [next(made) if is_used else None for is_used in used]
+    made: list[Any] = []
+    if present:
+        given = [*[None] * len(present), *into]
+        made = _run(tensors, seeds, [*present, *extra], given, keep, create_graph, nodes, roots)
+        _fill(extra, into, made[len(present) :])
+    gradients = iter(made)
+    found = [next(gradients) if is_used else None for is_used in used]
     if materialize_grads:
         return tuple(tensor.detach().zeros_like() if g is None else g for tensor, g in zip(wanted, found, strict=True))
     return tuple(found)
-
-
-def _run_with_retained(
-    tensors: Sequence[Tensor], seeds: Sequence[Tensor | None], inputs: Sequence[Tensor],
-    retain_graph: bool, create_graph: bool, nodes: Sequence[Node], roots: Sequence[Edge],
-) -> list[Any]:  # fmt: skip
-    """Send the call, fill `grad` of tensors that retain theirs, return the gradients of `inputs`."""
-    extra = _retained(nodes)
-    into = [None if create_graph else tensor._grad for tensor in extra]
-    targets = [*[None] * len(inputs), *into]
-    made = _run(tensors, seeds, [*inputs, *extra], targets, retain_graph, create_graph, nodes, roots)
-    _fill(extra, into, made[len(inputs) :])
-    return made[: len(inputs)]

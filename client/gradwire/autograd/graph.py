@@ -11,12 +11,16 @@ from weakref import WeakValueDictionary
 
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops import OPS
+from gradwire_protocol.signature import differentiable_mask
 from gradwire_protocol.tape import CopySlices, Edge, Kept, Node, gradient_edge
 
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor
 
 __all__ = ["AccumulateGrad", "GradFn", "RemoteNode", "grad_fn_of"]
+
+# PyTorch has no `Scalar` form of these: it makes a tensor of the number, which counts as an input without a gradient.
+_NUMBER_AS_TENSOR = frozenset(f"{name}{form}.Scalar" for name in ("add", "sub", "mul", "div") for form in ("", "_"))
 
 _wrappers: WeakValueDictionary[int, Any] = WeakValueDictionary()
 _classes: dict[str, type] = {}
@@ -61,13 +65,16 @@ class GradFn:
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """Return (node, output number) of each differentiable input; (None, 0) where no gradient is needed."""
-        pairs: list[tuple[Any, int]] = []
-        for index, edge in enumerate(self._differentiable_edges()):
-            pairs.append((None, 0) if edge is None else (_follow(self, index, edge), edge.output_nr))
+        node, pairs = self._node, []
+        for index, edge in enumerate(node.edges):
+            if edge is not None:
+                pairs.append((_follow(self, index, edge), edge.output_nr))
+            elif _differentiable(node, index):
+                pairs.append((None, 0))
+        signature = _call_of(node)
+        if signature is not None and signature.op.name in _NUMBER_AS_TENSOR:
+            pairs.append((None, 0))
         return tuple(pairs)
-
-    def _differentiable_edges(self) -> tuple[Edge | None, ...]:
-        return self._node.edges
 
     def __repr__(self) -> str:
         return f"<{self._node.name} object at {id(self):#x}>"
@@ -87,7 +94,7 @@ class AccumulateGrad(GradFn):
 
     def name(self) -> str:
         """Return PyTorch's name."""
-        return "struct torch::autograd::AccumulateGrad"
+        return "torch::autograd::AccumulateGrad"
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
@@ -96,6 +103,17 @@ class AccumulateGrad(GradFn):
 
     def __repr__(self) -> str:
         return f"<AccumulateGrad object at {id(self):#x}>"
+
+
+def _call_of(node: Node) -> Any:
+    """Return the signature of the recorded call, None for a node that the worker made."""
+    return node.function.signature if isinstance(node, CopySlices) else node.signature
+
+
+def _differentiable(node: Node, index: int) -> bool:
+    """Return whether a call's input is one that its op has a gradient for, such as not the index of `gather`."""
+    signature = _call_of(node)
+    return signature is None or bool(differentiable_mask(signature.op, signature.lengths) >> index & 1)
 
 
 def _class_of(node: Node) -> type:
@@ -134,8 +152,9 @@ def _follow(parent: GradFn, index: int, edge: Edge) -> Any:
 
 def _saved(wrapper: GradFn, name: str) -> Any:
     node = wrapper._node
-    node = node.function if isinstance(node, CopySlices) else node
-    if node.freed:
+    if isinstance(node, CopySlices):
+        raise _no_attribute(node, name)
+    if node.freed and node.signature is not None and name in node.signature.kept:
         node.check()
     kept = node.kept.get(name)
     if type(kept) is Kept:
@@ -164,9 +183,13 @@ def _saved_tensor(wrapper: GradFn, node: Node, name: str, kept: Kept, index: int
 def _saved_number(node: Node, name: str) -> Any:
     signature = node.signature
     if signature is None or name not in signature.op.positions:
-        raise AttributeError(f"'{node.name}' object has no attribute '_saved_{name}'")
+        raise _no_attribute(node, name)
     argument = signature.op.arguments[signature.op.positions[name]]
     if argument.type.startswith("Tensor"):
-        raise AttributeError(f"'{node.name}' object has no attribute '_saved_{name}'")
+        raise _no_attribute(node, name)
     values = signature.op.arrange(signature.metas, signature.statics, node.scalars, signature.lengths)
     return values[signature.op.positions[name]]
+
+
+def _no_attribute(node: Node, name: str) -> AttributeError:
+    return AttributeError(f"'{node.name}' object has no attribute '_saved_{name}'")

@@ -1,7 +1,7 @@
 """What the steps of all optimizers share: checks of options, the closure, and batching.
 
-One batch is what one call to the worker can update: parameters of one group, on one device, that
-need the same scalars.
+One batch is what one call can update: parameters of one group, on one worker, that need the same
+scalars.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def run_closure(closure: Closure | None) -> Any:
 
 
 def batches(group: dict[str, Any], key: Callable[[Tensor], Hashable]) -> list[list[Tensor]]:
-    """Split the parameters of `group` that have a gradient by `key` and device, in order.
+    """Split the parameters of `group` that have a gradient by `key` and worker, in order.
 
     Mostly one batch: it takes a parameter that joined late, or got no gradient once, to make two.
     """
     found: dict[Hashable, list[Tensor]] = {}
     for parameter in group["params"]:
         if parameter.grad is not None:
-            found.setdefault((str(parameter.device), key(parameter)), []).append(parameter)
+            found.setdefault((parameter.session, key(parameter)), []).append(parameter)
     return list(found.values())
 
 

@@ -7,7 +7,6 @@ Ellipsis make a view; index tensors are then applied to that view by one `index`
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
 from typing import Any, Self
 
 import gradwire_protocol.ops  # noqa: F401  (fills OPS)
@@ -62,7 +61,7 @@ class _Index:
         self.whole_slices = writing or len(items) > 1
         self.skipped = tensor.meta.ndim - sum(map(_axes_used, items))
         if self.skipped < 0:
-            raise IndexError(_too_many(tensor.meta.ndim, items))
+            raise IndexError(_too_many(tensor.meta.ndim, index))
         for position, item in enumerate(items):
             self._apply(item, position)
 
@@ -144,12 +143,14 @@ class _Index:
         return tuple(order)
 
 
-def _too_many(ndim: int, items: Sequence[Any]) -> str:
-    if ndim == 0 and len(items) == 1 and isinstance(items[0], int):
+def _too_many(ndim: int, index: Any) -> str:
+    if ndim == 0 and isinstance(index, int):
         return (
             "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or `tensor.item<T>()` in C++ to convert a "
             "0-dim tensor to a number"
         )
+    if ndim == 0 and isinstance(index, slice):
+        return "slice() cannot be applied to a 0-dim tensor."
     return f"too many indices for tensor of dimension {ndim}"
 
 

@@ -137,9 +137,7 @@ class LossComposites(Callable_):
         return normalized[0]  # type: ignore[no-any-return]
 
     # ---------------------------------------------------------------- losses
-    def nll_loss(
-        self, target: Self, weight: Self | None = None, reduction: int = 1, ignore_index: int = -100
-    ) -> Self:
+    def nll_loss(self, target: Self, weight: Self | None = None, reduction: int = 1, ignore_index: int = -100) -> Self:
         """Return minus the log probability of the target class: (C), () or (N, C, *), (N, *) -> () or target's shape.
 
         The mean is over the weights of the targets; a target of `ignore_index` counts for nothing. A target that is no

@@ -41,11 +41,12 @@ def _dim(name: str, dim: Any, axis: Any) -> Any:
 
 def _return_type(name: str, *fields: str) -> Any:
     """Make the named tuple that an op of several results returns; it prints like those of `torch.return_types`."""
+
     def show(self: Any) -> str:
         lines = ",\n".join(f"{field}={value!r}" for field, value in zip(fields, self, strict=True))
         return f"gradwire.return_types.{name}(\n{lines})"
 
-    return type(name, (namedtuple(name, fields),), {"__repr__": show, "__slots__": ()})  # type: ignore[misc]
+    return type(name, (namedtuple(name, fields),), {"__repr__": show, "__slots__": ()})
 
 
 _MaxResult = _return_type("max", "values", "indices")
@@ -72,9 +73,7 @@ def _truth(self: T, name: str, dim: Dims, keepdim: bool) -> T:
     return _run(self, OPS[f"{name}.dims"], (ints(dim), keepdim))
 
 
-def _moment(
-    self: Any, name: str, dim: Any, unbiased: bool | None, keepdim: bool, correction: Number | None
-) -> Any:
+def _moment(self: Any, name: str, dim: Any, unbiased: bool | None, keepdim: bool, correction: Number | None) -> Any:
     """Resolve `var(unbiased)`, `var(dim, unbiased, keepdim)` and `var(dim, correction=, keepdim=)` to the last."""
     if isinstance(dim, bool):
         dim, unbiased = None, dim
@@ -275,8 +274,6 @@ class ReductionComposites(Callable_):
         """Multiply along `dim` up to each element."""
         return _run(self, OPS["cumprod"], (_dim("cumprod", dim, axis), dtype))
 
-    def logsumexp(
-        self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool = False
-    ) -> Self:
+    def logsumexp(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool = False) -> Self:
         """Compute log(sum(exp(self))) over `dim`, without overflow."""
         return _run(self, OPS["logsumexp"], (ints(_dim("logsumexp", dim, axis)), keepdim or keepdims))

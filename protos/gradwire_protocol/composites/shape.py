@@ -9,8 +9,8 @@ from typing import Any, Self
 import gradwire_protocol.ops  # noqa: F401  (fills OPS)
 from gradwire_protocol.composites.base import Callable_, ints, sizes
 from gradwire_protocol.infer import normalize_dim
-from gradwire_protocol.ops.shape import infer_size, view_strides
 from gradwire_protocol.ops import OPS
+from gradwire_protocol.ops.shape import infer_size, view_strides
 
 __all__ = ["ShapeComposites"]
 
@@ -18,7 +18,12 @@ _AS_STRIDED, _CLONE_VIEW, _VIEW = OPS["as_strided"], OPS["_unsafe_view"], OPS["v
 _PERMUTE, _TRANSPOSE, _EXPAND = OPS["permute"], OPS["transpose.int"], OPS["expand"]
 _SQUEEZE, _SQUEEZE_DIM, _SQUEEZE_DIMS = OPS["squeeze"], OPS["squeeze.dim"], OPS["squeeze.dims"]
 _SLICE, _SPLIT, _SPLIT_SIZES = OPS["slice.Tensor"], OPS["split.Tensor"], OPS["split_with_sizes"]
-_FLIP, _REPEAT = OPS["flip"], OPS["repeat"]
+_FLIP, _REPEAT, _ROLL = OPS["flip"], OPS["repeat"], OPS["roll"]
+
+
+def _either(given: tuple[Any, ...], named: Sequence[int] | None) -> tuple[int, ...]:
+    """Return integers given as `f(2, 3)`, `f((2, 3))`, or by PyTorch's name for them."""
+    return sizes(given) if named is None else tuple(named)
 
 
 class ShapeComposites(Callable_):
@@ -27,17 +32,17 @@ class ShapeComposites(Callable_):
     __slots__ = ()
 
     # -- views of the same elements in another shape
-    def view(self, *shape: Any) -> Self:
+    def view(self, *shape: Any, size: Sequence[int] | None = None) -> Self:
         """Return the same memory in another shape, of which one size may be -1."""
-        return self._call(_VIEW, (self,), (sizes(shape),))  # type: ignore[no-any-return]
+        return self._call(_VIEW, (self,), (_either(shape, size),))  # type: ignore[no-any-return]
 
     def view_as(self, other: Callable_) -> Self:
         """Return `self.view(other.shape)`."""
         return self.view(other.meta.shape)
 
-    def reshape(self, *shape: Any) -> Self:
+    def reshape(self, *size_: Any, shape: Sequence[int] | None = None) -> Self:
         """Return a view in another shape where strides allow it, else a copy in that shape."""
-        size = infer_size(sizes(shape), self.meta.numel)
+        size = infer_size(_either(size_, shape), self.meta.numel)
         if view_strides(self.meta, size) is not None:
             return self._call(_VIEW, (self,), (size,))  # type: ignore[no-any-return]
         return self._call(_CLONE_VIEW, (self._clone(),), (size,))  # type: ignore[no-any-return]
@@ -109,9 +114,9 @@ class ShapeComposites(Callable_):
         return viewed._call(_AS_STRIDED, (viewed,), statics)  # type: ignore[no-any-return]
 
     # -- views with the axes in another order
-    def permute(self, *dims: Any) -> Self:
+    def permute(self, *axes: Any, dims: Sequence[int] | None = None) -> Self:
         """Return the axes in the order `dims`."""
-        return self._call(_PERMUTE, (self,), (sizes(dims),))  # type: ignore[no-any-return]
+        return self._call(_PERMUTE, (self,), (_either(axes, dims),))  # type: ignore[no-any-return]
 
     def numpy_T(self) -> Self:
         """Return the axes in reversed order; ATen's name of what users write as `.T`."""
@@ -147,9 +152,9 @@ class ShapeComposites(Callable_):
     moveaxis = movedim
 
     # -- views of more, or fewer, elements
-    def expand(self, *sizes_: Any) -> Self:
+    def expand(self, *sizes: Any, size: Sequence[int] | None = None) -> Self:
         """Return a view with axes of size 1 repeated, and new axes in front; -1 keeps a size."""
-        return self._call(_EXPAND, (self,), (sizes(sizes_),))  # type: ignore[no-any-return]
+        return self._call(_EXPAND, (self,), (_either(sizes, size),))  # type: ignore[no-any-return]
 
     def expand_as(self, other: Callable_) -> Self:
         """Return `self.expand(other.shape)`."""
@@ -189,10 +194,14 @@ class ShapeComposites(Callable_):
         return self.split(-(-size // chunks) if size else [0] * chunks, dim)
 
     # -- copies
-    def flip(self, *dims: Any) -> Self:
+    def flip(self, *axes: Any, dims: Sequence[int] | None = None) -> Self:
         """Return a copy with the elements of the axes `dims` in reversed order."""
-        return self._call(_FLIP, (self,), (sizes(dims),))  # type: ignore[no-any-return]
+        return self._call(_FLIP, (self,), (_either(axes, dims),))  # type: ignore[no-any-return]
 
-    def repeat(self, *repeats: Any) -> Self:
+    def roll(self, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Self:
+        """Return a copy rotated by `shifts` along `dims`; without them, as one vector."""
+        return self._call(_ROLL, (self,), (ints(shifts), () if dims is None else ints(dims)))  # type: ignore[no-any-return]
+
+    def repeat(self, *counts: Any, repeats: Sequence[int] | None = None) -> Self:
         """Return copies of self side by side, `repeats` of them along each axis."""
-        return self._call(_REPEAT, (self,), (sizes(repeats),))  # type: ignore[no-any-return]
+        return self._call(_REPEAT, (self,), (_either(counts, repeats),))  # type: ignore[no-any-return]

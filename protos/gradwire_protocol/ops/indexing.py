@@ -13,7 +13,7 @@ from gradwire_protocol.infer import like, normalize_dim
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import op, torch_type_name
 
-__all__ = ["indexed_shape"]
+__all__ = ["check_number", "indexed_shape"]
 
 Shape = tuple[int, ...]
 Indices = tuple[Meta | None, ...]
@@ -143,7 +143,7 @@ def _scatter_axis(self: Meta, dim: int, index: Meta) -> int:
 
 def _scatter_value(self: Meta, dim: int, index: Meta, value: type) -> Meta:
     axis = _scatter_axis(self, dim, index)
-    _check_number(self.dtype, value)
+    check_number(self.dtype, value)
     if index.numel and _larger(_at_least_1d(index.shape), _at_least_1d(self.shape), axis):
         raise RuntimeError(
             f"Expected index {list(index.shape)} to be no larger than self {list(self.shape)} apart from dimension "
@@ -152,7 +152,8 @@ def _scatter_value(self: Meta, dim: int, index: Meta, value: type) -> Meta:
     return like(self)
 
 
-def _check_number(dtype: DType, value: type) -> None:
+def check_number(dtype: DType, value: type) -> None:
+    """Refuse a complex number for a tensor of real ones, in PyTorch's words."""
     if value is complex and not dtype.is_complex:
         names = {"float16": "c10::Half", "float32": "float", "float64": "double", "bool": "bool"}
         name = names.get(dtype.name, f"{dtype.name}_t")
@@ -185,6 +186,7 @@ def _index_add(self: Meta, dim: int, index: Meta, source: Meta, alpha: type) -> 
             f"index_add_(): self ({torch_type_name(self.dtype)}) and source ({torch_type_name(source.dtype)}) must "
             "have the same scalar type"
         )
+    check_number(self.dtype, alpha)
     axis = normalize_dim(dim, self.ndim)
     mine, given = _at_least_1d(self.shape), _at_least_1d(source.shape)
     length = given[axis] if axis < len(given) else 0

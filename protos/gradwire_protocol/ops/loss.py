@@ -134,9 +134,7 @@ def _with_logits(self: Meta, target: Meta, weight: Meta | None, pos_weight: Meta
     present = [meta for meta in (self, target, weight, pos_weight) if meta is not None]
     shape = broadcast_shapes(*(meta.shape for meta in present))
     if shape != target.shape:
-        raise RuntimeError(
-            f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(shape)}"
-        )
+        raise RuntimeError(f"output with shape {list(target.shape)} doesn't match the broadcast shape {list(shape)}")
     return _reduced(shape, result_type(*present), reduction)
 
 
@@ -144,9 +142,7 @@ def _cross_entropy_shape(self: Meta, target: Meta, weight: Meta | None) -> Shape
     expect_real("binary_cross_entropy", self)
     for meta in (target, weight):
         if meta is not None and meta.dtype is not self.dtype:
-            raise RuntimeError(
-                f"Found dtype {torch_type_name(meta.dtype)} but expected {torch_type_name(self.dtype)}"
-            )
+            raise RuntimeError(f"Found dtype {torch_type_name(meta.dtype)} but expected {torch_type_name(self.dtype)}")
     return broadcast_shapes(*(meta.shape for meta in (self, target, weight) if meta is not None))
 
 

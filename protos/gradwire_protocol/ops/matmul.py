@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gradwire_protocol.dtypes import DType, bool_
 from gradwire_protocol.meta import Meta
+from gradwire_protocol.ops.indexing import check_number
 from gradwire_protocol.ops.shape import expand
 from gradwire_protocol.registry import op, torch_type_name
 
@@ -54,8 +55,14 @@ def _addmm(self: Meta, mat1: Meta, mat2: Meta, beta: type, alpha: type) -> Meta:
     if self.dtype is not mat2.dtype:
         raise RuntimeError(f"self and mat2 must have the same dtype, but got {_name(self)} and {_name(mat2)}")
     product = _mm(mat1, mat2)
-    expand(self, product.shape)
+    _check_sum(self, product, beta, alpha)
     return product
+
+
+def _check_sum(self: Meta, product: Meta, beta: type, alpha: type) -> None:
+    expand(self, product.shape)
+    check_number(product.dtype, beta)
+    check_number(product.dtype, alpha)
 
 
 def _bmm(self: Meta, mat2: Meta) -> Meta:
@@ -78,7 +85,7 @@ def _baddbmm(self: Meta, batch1: Meta, batch2: Meta, beta: type, alpha: type) ->
             f"Input dtypes must be the same, got: input {_c_name(self)}, batch1: {_c_name(batch1)}, batch2: "
             f"{_c_name(batch2)}"
         )
-    expand(self, product.shape)
+    _check_sum(self, product, beta, alpha)
     return product
 
 
@@ -94,7 +101,9 @@ def _addmv(self: Meta, mat: Meta, vec: Meta, beta: type, alpha: type) -> Meta:
             f"addmv input tensors must have the same dtype, but got {_name(self)}, {_name(mat)}, and {_name(vec)}"
         )
     _refuse_bool("addmv_impl_cpu", mat.dtype)
-    return Meta.of((mat.shape[0],), mat.dtype)
+    product = Meta.of((mat.shape[0],), mat.dtype)
+    _check_sum(self, product, beta, alpha)
+    return product
 
 
 def _mv(self: Meta, vec: Meta) -> Meta:

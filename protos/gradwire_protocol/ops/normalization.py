@@ -18,7 +18,7 @@ Shape = tuple[int, ...]
 def expect_real(kernel: str, self: Meta) -> None:
     """Refuse all but real floating point, in the words of a PyTorch kernel that lacks a dtype."""
     if self.dtype.category is not Category.FLOAT:
-        raise NotImplementedError(f'"{kernel}" not implemented for \'{torch_type_name(self.dtype)}\'')
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{torch_type_name(self.dtype)}'")
 
 
 # ---------------------------------------------------------------- softmax
@@ -73,9 +73,7 @@ def _check_parameter(name: str, parameter: Meta | None, input: Meta, normalized_
             f"and normalized_shape = {list(normalized_shape)}"
         )
     if parameter.dtype is not input.dtype:
-        raise RuntimeError(
-            f"mixed dtype (CPU): expect parameter to have scalar type of {torch_type_name(input.dtype)}"
-        )
+        raise RuntimeError(f"mixed dtype (CPU): expect parameter to have scalar type of {torch_type_name(input.dtype)}")
 
 
 def _layer_norm(

@@ -75,7 +75,7 @@ op("prod.dim_int(Tensor self, int dim, bool keepdim=False, *, ScalarType? dtype=
 def _ordered(kernel: str, self: Meta) -> None:
     """Refuse complex numbers, which have no order."""
     if self.dtype.is_complex:
-        raise NotImplementedError(f'"{kernel}" not implemented for \'{torch_type_name(self.dtype)}\'')
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{torch_type_name(self.dtype)}'")
 
 
 def _identity_needed(name: str, self: Meta, axes: tuple[int, ...]) -> None:
@@ -149,7 +149,7 @@ def _aminmax(self: Meta, dim: int | None, keepdim: bool) -> tuple[Meta, Meta]:
 
 def _median_type(self: Meta) -> None:
     if self.dtype.is_complex or self.dtype is bool_:
-        raise NotImplementedError(f'"median_cpu" not implemented for \'{torch_type_name(self.dtype)}\'')
+        raise NotImplementedError(f"\"median_cpu\" not implemented for '{torch_type_name(self.dtype)}'")
 
 
 def _median(self: Meta) -> Meta:

@@ -36,7 +36,7 @@ def checked(
     return index
 
 
-def _number(dtype: Any, value: Any) -> Any:
+def element(dtype: Any, value: Any) -> Any:
     """Return a Python number as PyTorch stores it: truncated for integers, negative ones wrapped in unsigned dtypes."""
     if dtype.kind not in "iu":
         return dtype.type(value)
@@ -153,7 +153,7 @@ def scatter_src_(xp: Any, self: Array, dim: int, index: Array, src: Array) -> No
 @kernel("scatter_.value")
 def scatter_value_(xp: Any, self: Array, dim: int, index: Array, value: Any) -> None:
     """self[index[i, j], j] = value for dim 0."""
-    _scatter(xp, self, dim, index, _number(self.dtype, value))
+    _scatter(xp, self, dim, index, element(self.dtype, value))
 
 
 def _scatter(xp: Any, self: Array, dim: int, index: Array, values: Any) -> None:
@@ -224,7 +224,7 @@ def index_add_(xp: Any, self: Array, dim: int, index: Array, source: Array, alph
     target, values = _with_axis(self), _with_axis(source)
     axis = dim % target.ndim
     if alpha != 1:
-        values = values * _number(self.dtype, alpha)
+        values = values * element(self.dtype, alpha)
     places = index.reshape((-1,) + (1,) * (values.ndim - axis - 1))
     _add_along(xp, target, axis, places, values)
 
@@ -244,7 +244,7 @@ def index_fill_(xp: Any, self: Array, dim: int, index: Array, value: Any) -> Non
     axis = dim % target.ndim
     size = target.shape[axis]
     places = checked(xp, _with_axis(index), size, axis, -size, IndexError)
-    given = value.astype(self.dtype) if hasattr(value, "shape") else _number(self.dtype, value)
+    given = value.astype(self.dtype) if hasattr(value, "shape") else element(self.dtype, value)
     target[along(axis, target.ndim, places)] = given
 
 

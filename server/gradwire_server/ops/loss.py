@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+from gradwire_protocol.infer import broadcast_shapes
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import OPS
 from gradwire_server.ops.reduction import in_dtype, total, widened
@@ -242,9 +244,7 @@ def _check_probability(xp: Any, name: str, array: Array) -> None:
 
 
 @kernel("binary_cross_entropy")
-def cross_entropy(
-    xp: Any, self: Array, target: Array, weight: Array | None, reduction: int, result: Meta
-) -> Array:
+def cross_entropy(xp: Any, self: Array, target: Array, weight: Array | None, reduction: int, result: Meta) -> Array:
     """Compute -weight * (y log(x) + (1 - y) log(1 - x))."""
     _check_probability(xp, "input", self)
     _check_probability(xp, "target", target)
@@ -268,14 +268,11 @@ def _backward(g: Array, call: Any) -> Array:
     return g.binary_cross_entropy_backward(call.self, call.target, call.weight, call.reduction)
 
 
-def _log_odds(x: Array) -> Array:
-    return x.log().clamp(_LOG_FLOOR) - (1 - x).log().clamp(_LOG_FLOOR)
-
-
 def _backward_self(g: Array, call: Any) -> Array:
     """Differentiate (x - y) / (x (1 - x)) by x: (x^2 - 2 x y + y) / (x (1 - x))^2."""
     x, y = call.self, call.target
-    slope = (x * x - 2 * x * y + y) / ((1 - x) * x).clamp(_VARIANCE_FLOOR).square()
+    spread = ((1 - x) * x).clamp(_VARIANCE_FLOOR)
+    slope = (x * x - 2 * x * y + y) / (spread * spread)
     return slope * call.grad_output * _weighted(_share(g, call, call.output_meta().numel), call)
 
 
@@ -285,12 +282,12 @@ def _backward_target(g: Array, call: Any) -> Array:
     return slope * call.grad_output * _weighted(_share(g, call, call.output_meta().numel), call)
 
 
-def _numel(call: Any) -> int:
-    """Return how many elements a mean of `binary_cross_entropy` is over: those of the broadcast arguments."""
-    found = OPS["binary_cross_entropy"].infer(call.meta("self"), call.meta("target"), call.meta("weight"), NONE)
-    return int(found.numel)
+def _target_gradient(g: Array, call: Any) -> Array:
+    """Return g * weight * (log(1 - x) - log(x)); a mean is over the elements of the broadcast arguments."""
+    metas = [call.meta(name) for name in ("self", "target", "weight")]
+    numel = math.prod(broadcast_shapes(*(meta.shape for meta in metas if meta is not None)))
+    return _weighted(_share(g, call, numel), call) * ((-call.self).log1p() - call.self.log())
 
 
-gradient("binary_cross_entropy", self=_backward,
-         target=lambda g, call: _weighted(_share(g, call, _numel(call)), call) * -_log_odds(call.self))  # fmt: skip
+gradient("binary_cross_entropy", self=_backward, target=_target_gradient)
 gradient("binary_cross_entropy_backward", grad_output=_backward, self=_backward_self, target=_backward_target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gradwire_server.ops.indexing import element
 from gradwire_server.rules import gradient, kernel
 
 Array = Any
@@ -18,9 +19,9 @@ def _product(xp: Any, self: Array, other: Array) -> Array:
 
 
 def _combined(xp: Any, self: Array, product: Array, beta: Any, alpha: Any) -> Array:
-    """Compute beta * self + alpha * product in the product's memory; integer tensors take the numbers as integers."""
+    """Compute beta * self + alpha * product in the product's memory."""
     if product.dtype.kind in "iu":
-        beta, alpha = int(beta), int(alpha)
+        beta, alpha = element(product.dtype, beta), element(product.dtype, alpha)
     if alpha != 1:
         product = xp.multiply(product, alpha, out=product)
     if beta == 0:

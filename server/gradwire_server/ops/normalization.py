@@ -43,9 +43,7 @@ def log_softmax(xp: Any, self: Array, dim: int, half_to_float: bool, result: Met
 
 
 @kernel("_softmax_backward_data")
-def softmax_backward(
-    xp: Any, grad_output: Array, output: Array, dim: int, input_dtype: DType, result: Meta
-) -> Array:
+def softmax_backward(xp: Any, grad_output: Array, output: Array, dim: int, input_dtype: DType, result: Meta) -> Array:
     """Compute output * (g - sum(g * output))."""
     g, y = widened(_rows(grad_output)), widened(_rows(output))
     product = xp.multiply(g, y)
@@ -64,7 +62,9 @@ def log_softmax_backward(
 
 
 gradient("_softmax", self=lambda g, call: g._softmax_backward_data(call.result, call.dim, call.meta("self").dtype))
-gradient("_log_softmax", self=lambda g, call: g._log_softmax_backward_data(call.result, call.dim, call.meta("self").dtype))
+gradient(
+    "_log_softmax", self=lambda g, call: g._log_softmax_backward_data(call.result, call.dim, call.meta("self").dtype)
+)
 
 
 def _softmax_twice(g: Array, call: Any) -> Array:
@@ -95,7 +95,7 @@ def layer_norm(
     xp: Any, input: Array, normalized_shape: Shape, weight: Array | None, bias: Array | None, eps: float,
     result: tuple[Meta, ...],
 ) -> tuple[Array, ...]:  # fmt: skip
-    """Compute x' * weight + bias with x' = (x - mean) / sqrt(variance + eps), and return (that, mean, 1 / sqrt(...))."""
+    """Compute x' * weight + bias with x' = (x - mean) / sqrt(variance + eps), and return (that, mean, rstd)."""
     axes, x = _inner_axes(input.ndim, normalized_shape), widened(input)
     mean = x.mean(axis=axes, keepdims=True)
     values = xp.subtract(x, mean)
@@ -134,7 +134,9 @@ def layer_norm_backward(
 def layer_norm_gradient(g: Array, call: Any) -> dict[str, Array | None]:
     """See the kernel of `native_layer_norm_backward`; mean and rstd are not differentiable outputs, as in PyTorch."""
     mask = (call.needs("input"), call.needs("weight"), call.needs("bias"))
-    found = g.native_layer_norm_backward(call.input, call.normalized_shape, call.result1, call.result2, call.weight, mask)
+    found = g.native_layer_norm_backward(
+        call.input, call.normalized_shape, call.result1, call.result2, call.weight, mask
+    )
     return {name: found[i] if mask[i] else None for i, name in enumerate(("input", "weight", "bias"))}
 
 

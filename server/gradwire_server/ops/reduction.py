@@ -6,7 +6,6 @@ float16 is computed in float32, as PyTorch does. Formulas of gradients: pytorch/
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from gradwire_protocol.dtypes import DType, complex64, complex128, float16, float32, float64
@@ -151,9 +150,7 @@ def median_all(xp: Any, self: Array) -> Array:
 
 
 @kernel("median.dim")
-def median_dim(
-    xp: Any, self: Array, dim: int, keepdim: bool, result: tuple[Meta, Meta]
-) -> tuple[Array, Array]:
+def median_dim(xp: Any, self: Array, dim: int, keepdim: bool, result: tuple[Meta, Meta]) -> tuple[Array, Array]:
     """Return the lower middle element of each row along `dim`, and its index."""
     rows = xp.moveaxis(self.reshape(1) if self.ndim == 0 else self, dim, -1)
     values, indices = _median(xp, rows)
@@ -222,7 +219,7 @@ def std_mean(
 def linalg_vector_norm(
     xp: Any, self: Array, ord: float, dim: Dims, keepdim: bool, dtype: DType | None, result: Meta
 ) -> Array:
-    """Compute (sum |self|^ord)^(1/ord); the count of non-zeros for 0, the largest or smallest |self| for inf and -inf."""
+    """Compute (sum |self|^ord)^(1/ord); for 0 the count of non-zeros, for inf and -inf the extremes."""
     x = widened(self if dtype is None else self.astype(dtype.numpy, copy=False))
     if ord == math.inf or ord < 0:
         _check_nonempty(self, ord, dim)
@@ -245,7 +242,8 @@ def _check_nonempty(self: Array, order: float, dim: Dims) -> None:
         if self.shape[axis] == 0:
             where = f"the dimension {axis} because this dimension is empty and" if dim else "an empty tensor because"
             raise RuntimeError(
-                f"linalg.vector_norm cannot compute the {order:g} norm on {where} the operation does not have an identity"
+                f"linalg.vector_norm cannot compute the {order:g} norm on {where} the operation does not have "
+                "an identity"
             )
 
 
@@ -327,7 +325,7 @@ def _expanded(g: Array, call: Any) -> Array:
 
 def _terms(call: Any) -> int:
     """Return how many elements went into each result; at least 1, since an empty gradient is not divided by 0."""
-    return max(int(call.meta("self").numel) // max(call.output_meta().numel, 1), 1)
+    return max(int(call.meta("self").numel // max(call.output_meta().numel, 1)), 1)
 
 
 gradient("sum", self=lambda g, call: g.expand(call.meta("self").shape))
@@ -380,7 +378,7 @@ def cumprod_gradient(g: Array, x: Array, axis: int) -> Array:
     """Return the gradient of `cumprod`, in log2(n) steps and without a division.
 
     dx_i = (product before i) * r_i with r_i = sum_{k >= i} g_k * x_{i+1} ... x_k, that is r_i = g_i + x_{i+1} r_{i+1}.
-    The recurrence is composed with itself, which doubles its stride: r_i = (g_i + a_i g_{i+s}) + (a_i a_{i+s}) r_{i+2s}.
+    Composed with itself, the recurrence has twice the stride: r_i = (g_i + a_i g_{i+s}) + (a_i a_{i+s}) r_{i+2s}.
     """
     size, stride, r = x.shape[axis], 1, g
     if size == 0:
@@ -478,26 +476,23 @@ def _norm_extreme(g: Array, self: Array, norm: Array, axes: tuple[int, ...]) -> 
     return self.sign() * (g * mask / (mask.sum(axes, True) if axes else mask.sum()))
 
 
-def _norm_power(p: float) -> Callable[[Array, Array, Array], Array]:
-    """Return the gradient of the p-norm as a function of (g, self, norm); each case avoids 0 to a negative power."""
+def _norm_power(g: Array, self: Array, norm: Array, p: float) -> Array:
+    """Return g * sign(self) * (|self| / norm)^(p - 1), without 0 to a negative power."""
     if p == 1:
-        return lambda g, self, norm: self.sign() * g
-    if p == 2:
-        return lambda g, self, norm: self * (g / norm).masked_fill(norm.eq(0), 0)
+        return self.sign() * g
     if p < 1:
-        return lambda g, self, norm: (
-            (self.sign() * self.abs().pow(p - 1)).masked_fill(self.eq(0), 0) * g * norm.pow(1 - p)
-        )
-    if p < 2:
-        return lambda g, self, norm: (
-            self.sign() * self.abs().pow(p - 1) * (g / norm.pow(p - 1)).masked_fill(norm.eq(0), 0)
-        )
-    return lambda g, self, norm: self * self.abs().pow(p - 2) * (g / norm.pow(p - 1)).masked_fill(norm.eq(0), 0)
+        return (self.sign() * self.abs().pow(p - 1)).masked_fill(self.eq(0), 0) * g * norm.pow(1 - p)
+    # Where the norm is 0 all elements are, so any other divisor gives the 0 that PyTorch gives.
+    norm = norm.masked_fill(norm.eq(0), 1)
+    if p == 2:
+        return self * (g / norm)
+    shape = self.sign() * self.abs().pow(p - 1) if p < 2 else self * self.abs().pow(p - 2)
+    return shape * (g / norm.pow(p - 1))
 
 
 @joint_gradient("linalg_vector_norm")
 def vector_norm_gradient(g: Array, call: Any) -> dict[str, Array | None]:
-    """Return g * sgn(self) * (|self| / norm)^(ord - 1), with 0 where norm is 0; none for the count that `ord` 0 is."""
+    """Choose by `ord`; the count that `ord` 0 makes has no gradient."""
     order, meta = call.ord, call.meta("self")
     if order == 0:
         return {"self": None}
@@ -505,7 +500,7 @@ def vector_norm_gradient(g: Array, call: Any) -> dict[str, Array | None]:
     norm = restored(call.result, meta, call.dim, call.keepdim)
     if order in (math.inf, -math.inf):
         return {"self": _norm_extreme(g, call.self, norm, normalize_dims(call.dim, meta.ndim))}
-    return {"self": _norm_power(order)(g, call.self, norm)}
+    return {"self": _norm_power(g, call.self, norm, order)}
 
 
 def _logsumexp_gradient(g: Array, call: Any) -> Array:

@@ -176,11 +176,10 @@ kernel("triu")(lambda xp, self, diagonal: xp.triu(self, diagonal))
 
 @kernel("as_strided_scatter")
 def as_strided_scatter(xp: Any, self: Array, src: Array, size: Shape, stride: Shape, storage_offset: int) -> Array:
-    """Copy `self`, laid out in C order, and write `src` into a view of the copy."""
-    memory = xp.zeros((self.size,), self.dtype)
-    memory[...] = self.reshape(-1)
-    view_at(xp, memory, size, stride, storage_offset)[...] = src
-    return memory.reshape(self.shape)
+    """Copy `self`, which lies in C order, and write `src` into a view of the copy."""
+    out = self.copy()
+    view_at(xp, out.reshape(-1), size, stride, storage_offset)[...] = src
+    return out
 
 
 # ---------------------------------------------------------------- gradients of views
@@ -331,7 +330,9 @@ gradient("as_strided", self=_as_strided_gradient)
 gradient("as_strided_backward", grad_output=_reversed_strided)
 gradient(
     "as_strided_scatter",
-    self=lambda g, call: g.as_strided_scatter(g.new_zeros(call.size), call.size, call.stride, call.storage_offset),
+    self=lambda g, call: g.contiguous().as_strided_scatter(
+        g.new_zeros(call.size), call.size, call.stride, call.storage_offset
+    ),
     src=_scatter_src_gradient,
 )
 gradient("permute", self=lambda g, call: g.permute(_inverse(call.dims)))

@@ -15,7 +15,11 @@ IGNORED = -100
 
 def _reduce(loss: Array, reduction: int) -> Array:
     with np.errstate(invalid="ignore"):
-        return loss if reduction == 0 else np.asarray(loss.sum() / (np.float64(loss.size) if reduction == 1 else 1)).astype(loss.dtype)
+        return (
+            loss
+            if reduction == 0
+            else np.asarray(loss.sum() / (np.float64(loss.size) if reduction == 1 else 1)).astype(loss.dtype)
+        )
 
 
 # ---------------------------------------------------------------- negative log likelihood
@@ -92,7 +96,13 @@ def _nll_backward_cases(inputs: Any) -> Callable[..., Iterator[Case]]:
 
 
 def _nll_backward(
-    grad_output: Array, self: Array, target: Array, weight: Array | None, reduction: int, ignore_index: int, total_weight: Array
+    grad_output: Array,
+    self: Array,
+    target: Array,
+    weight: Array | None,
+    reduction: int,
+    ignore_index: int,
+    total_weight: Array,
 ) -> Array:
     rows, given = _batch(self, target)
     weights, found = _weights(rows, given, weight, ignore_index), np.zeros_like(rows, order="C")
@@ -115,24 +125,43 @@ _NLL_REFUSALS = (
     _nll_refused("input tensor should be 1D or 2D", np.ones((1, 3, 4)), _TARGET, None),
     _nll_refused("0D or 1D target tensor expected, multi-target not supported", _SCORES, _TARGET[:, None], None),
     _nll_refused(r"size mismatch \(got input: \[3, 4\], target: \[2\]\)", _SCORES, _TARGET[:2], None),
-    _nll_refused("For 1D input, 1D target must have size 1, but got target size: 3", _SCORES[0], _TARGET, None, error=ValueError),
+    _nll_refused(
+        "For 1D input, 1D target must have size 1, but got target size: 3", _SCORES[0], _TARGET, None, error=ValueError
+    ),
     _nll_refused("expected target dtype to be Long or Byte, but got Int", _SCORES, _TARGET.astype(np.int32), None),
-    _nll_refused("weight tensor should be defined either for all 4 classes or no classes", _SCORES, _TARGET, np.ones(3)),
+    _nll_refused(
+        "weight tensor should be defined either for all 4 classes or no classes", _SCORES, _TARGET, np.ones(3)
+    ),
     _nll_refused("expected scalar type Double but found Float", _SCORES, _TARGET, np.ones(4, np.float32)),
-    _nll_refused("\"nll_loss_out_frame\" not implemented for 'Long'", _SCORES.astype(np.int64), _TARGET, None,
-                 error=NotImplementedError),
+    _nll_refused(
+        "\"nll_loss_out_frame\" not implemented for 'Long'",
+        _SCORES.astype(np.int64),
+        _TARGET,
+        None,
+        error=NotImplementedError,
+    ),
     Refusal((_SCORES, _TARGET, None, 3, IGNORED), ValueError, "3 is not a valid value for reduction", in_torch=False),
     # Found by the kernel, since the values decide.
     _nll_refused("Target 4 is out of bounds.", _SCORES, _TARGET + 4, None, error=IndexError),
     _nll_refused("Target -1 is out of bounds.", _SCORES, _TARGET - 1, None, error=IndexError),
-)  # fmt: skip
+)
 _NLL2D_REFUSALS = (
-    _nll_refused(r"only batches of spatial inputs supported \(4D tensors\), but got input of dimension: 3", _IMAGES[0], _POINTS, None),
-    _nll_refused(r"only batches of spatial targets supported \(3D tensors\) but got targets of dimension: 2", _IMAGES, _POINTS[0], None),
+    _nll_refused(
+        r"only batches of spatial inputs supported \(4D tensors\), but got input of dimension: 3",
+        _IMAGES[0],
+        _POINTS,
+        None,
+    ),
+    _nll_refused(
+        r"only batches of spatial targets supported \(3D tensors\) but got targets of dimension: 2",
+        _IMAGES,
+        _POINTS[0],
+        None,
+    ),
     _nll_refused("weight tensor should be defined either for all or no classes", _IMAGES, _POINTS, np.ones(4)),
     _nll_refused(r"size mismatch \(got input: \[1, 3, 2, 2\] , target: \[1, 2, 1\]", _IMAGES, _POINTS[..., :1], None),
     _nll_refused("Target 3 is out of bounds.", _IMAGES, _POINTS + 3, None, error=IndexError),
-)  # fmt: skip
+)
 
 
 # ---------------------------------------------------------------- losses of a difference
@@ -203,7 +232,11 @@ def _same_dtypes(cases: Any) -> Callable[..., Iterator[Case]]:
 def _difference_refusals(kernel: str, *parameters: float) -> tuple[Refusal, ...]:
     x, whole = np.ones((3, 4)), np.ones((3, 4), np.int64)
     return (
-        Refusal((x, np.ones(2), 1, *parameters), RuntimeError, r"The size of tensor a \(4\) must match the size of tensor b \(2\)"),
+        Refusal(
+            (x, np.ones(2), 1, *parameters),
+            RuntimeError,
+            r"The size of tensor a \(4\) must match the size of tensor b \(2\)",
+        ),
         Refusal((whole, whole, 1, *parameters), NotImplementedError, f"\"{kernel}\" not implemented for 'Long'"),
         Refusal((x, x, 7, *parameters), ValueError, "7 is not a valid value for reduction", in_torch=False),
     )
@@ -216,10 +249,23 @@ def _difference_samples(
     x = np.ones(3)
     refused = (Refusal((x, x, 1, -1.0), RuntimeError, bad),) if bad else ()
     return [
-        Sample(name, _loss(value), _same_dtypes(cases) if same else cases, (*_difference_refusals(kernel, *parameters), *refused)),
-        Sample(f"{name}_backward", _slope(slope), _difference_backward_cases(*parameters),
-               (Refusal((x, x, np.ones(2), 1, *parameters), RuntimeError, "must match the size of tensor", in_torch=False),)),
-    ]  # fmt: skip
+        Sample(
+            name,
+            _loss(value),
+            _same_dtypes(cases) if same else cases,
+            (*_difference_refusals(kernel, *parameters), *refused),
+        ),
+        Sample(
+            f"{name}_backward",
+            _slope(slope),
+            _difference_backward_cases(*parameters),
+            (
+                Refusal(
+                    (x, x, np.ones(2), 1, *parameters), RuntimeError, "must match the size of tensor", in_torch=False
+                ),
+            ),
+        ),
+    ]
 
 
 # ---------------------------------------------------------------- binary cross entropy
@@ -278,27 +324,83 @@ _WHOLE = np.ones((3, 4), np.int64)
 SAMPLES: list[Sample] = [
     Sample("nll_loss_forward", _nll, _nll_cases(_nll_inputs), _NLL_REFUSALS),
     Sample("nll_loss2d_forward", _nll, _nll_cases(_nll2d_inputs), _NLL2D_REFUSALS),
-    Sample("nll_loss_backward", _nll_backward, _nll_backward_cases(_nll_inputs),
-           (Refusal((np.ones(2), _SCORES, _TARGET, None, 0, IGNORED, np.ones(())), RuntimeError, r"must have shape \[3\]",
-                    in_torch=False),)),
-    Sample("nll_loss2d_backward", _nll_backward, _nll_backward_cases(_nll2d_inputs),
-           (Refusal((np.ones(2), _IMAGES, _POINTS, None, 0, IGNORED, np.ones(())), RuntimeError,
-                    r"must have shape \[1, 2, 2\]", in_torch=False),)),
+    Sample(
+        "nll_loss_backward",
+        _nll_backward,
+        _nll_backward_cases(_nll_inputs),
+        (
+            Refusal(
+                (np.ones(2), _SCORES, _TARGET, None, 0, IGNORED, np.ones(())),
+                RuntimeError,
+                r"must have shape \[3\]",
+                in_torch=False,
+            ),
+        ),
+    ),
+    Sample(
+        "nll_loss2d_backward",
+        _nll_backward,
+        _nll_backward_cases(_nll2d_inputs),
+        (
+            Refusal(
+                (np.ones(2), _IMAGES, _POINTS, None, 0, IGNORED, np.ones(())),
+                RuntimeError,
+                r"must have shape \[1, 2, 2\]",
+                in_torch=False,
+            ),
+        ),
+    ),
     *_difference_samples("mse_loss", "mse_cpu", lambda d: d * d, lambda d: 2 * d),
-    *_difference_samples("smooth_l1_loss", "smooth_l1_cpu", _smooth_l1, lambda d, beta: np.clip(d / beta, -1, 1), 0.7,
-                         bad="smooth_l1_loss does not support negative values for beta"),
-    *_difference_samples("huber_loss", "huber_cpu", _huber, lambda d, delta: np.clip(d, -delta, delta), 1.3,
-                         bad="huber_loss does not support non-positive values for delta", same=True),
-    Sample("binary_cross_entropy_with_logits", _with_logits, _logit_cases,
-           (Refusal((_X, _X[0], None, None, 1), RuntimeError,
-                    r"output with shape \[4\] doesn't match the broadcast shape \[3, 4\]"),
-            Refusal((_WHOLE, _WHOLE, None, None, 1), NotImplementedError, "\"log_sigmoid_cpu\" not implemented for 'Long'"),
-            Refusal((_X, _X, None, np.ones(3), 1), RuntimeError, "must match the size of tensor"))),
-    Sample("binary_cross_entropy", _cross_entropy, _probability_cases,
-           (Refusal((_X, _X.astype(np.float32), None, 1), RuntimeError, "Found dtype Float but expected Double"),
-            Refusal((_WHOLE, _WHOLE, None, 1), NotImplementedError, "\"binary_cross_entropy\" not implemented for 'Long'"),
+    *_difference_samples(
+        "smooth_l1_loss",
+        "smooth_l1_cpu",
+        _smooth_l1,
+        lambda d, beta: np.clip(d / beta, -1, 1),
+        0.7,
+        bad="smooth_l1_loss does not support negative values for beta",
+    ),
+    *_difference_samples(
+        "huber_loss",
+        "huber_cpu",
+        _huber,
+        lambda d, delta: np.clip(d, -delta, delta),
+        1.3,
+        bad="huber_loss does not support non-positive values for delta",
+        same=True,
+    ),
+    Sample(
+        "binary_cross_entropy_with_logits",
+        _with_logits,
+        _logit_cases,
+        (
+            Refusal(
+                (_X, _X[0], None, None, 1),
+                RuntimeError,
+                r"output with shape \[4\] doesn't match the broadcast shape \[3, 4\]",
+            ),
+            Refusal(
+                (_WHOLE, _WHOLE, None, None, 1), NotImplementedError, "\"log_sigmoid_cpu\" not implemented for 'Long'"
+            ),
+            Refusal((_X, _X, None, np.ones(3), 1), RuntimeError, "must match the size of tensor"),
+        ),
+    ),
+    Sample(
+        "binary_cross_entropy",
+        _cross_entropy,
+        _probability_cases,
+        (
+            Refusal((_X, _X.astype(np.float32), None, 1), RuntimeError, "Found dtype Float but expected Double"),
+            Refusal(
+                (_WHOLE, _WHOLE, None, 1), NotImplementedError, "\"binary_cross_entropy\" not implemented for 'Long'"
+            ),
             Refusal((_X + 1, _X, None, 1), RuntimeError, "all elements of input should be between 0 and 1"),
-            Refusal((_X, _X - 1, None, 1), RuntimeError, "all elements of target should be between 0 and 1"))),
-    Sample("binary_cross_entropy_backward", _cross_entropy_backward, _cross_entropy_backward_cases,
-           (Refusal((np.ones(2), _X, _X, None, 0), RuntimeError, "must match the size of tensor", in_torch=False),)),
-]  # fmt: skip
+            Refusal((_X, _X - 1, None, 1), RuntimeError, "all elements of target should be between 0 and 1"),
+        ),
+    ),
+    Sample(
+        "binary_cross_entropy_backward",
+        _cross_entropy_backward,
+        _cross_entropy_backward_cases,
+        (Refusal((np.ones(2), _X, _X, None, 0), RuntimeError, "must match the size of tensor", in_torch=False),),
+    ),
+]

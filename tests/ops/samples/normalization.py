@@ -152,12 +152,18 @@ def _torch_backward(
 
 _X = np.ones((3, 4))
 _LAYER_REFUSALS = (
-    Refusal((_X, (3,), None, None, 1e-5), RuntimeError, r"Given normalized_shape=\[3\], expected input with shape \[\*, 3\]"),
+    Refusal(
+        (_X, (3,), None, None, 1e-5), RuntimeError, r"Given normalized_shape=\[3\], expected input with shape \[\*, 3\]"
+    ),
     Refusal((_X, (), None, None, 1e-5), RuntimeError, "Expected normalized_shape to be at least 1-dimensional"),
-    Refusal((_X, (4,), np.ones(3), None, 1e-5), RuntimeError, "Expected weight to be of same shape as normalized_shape"),
+    Refusal(
+        (_X, (4,), np.ones(3), None, 1e-5), RuntimeError, "Expected weight to be of same shape as normalized_shape"
+    ),
     Refusal((_X, (4,), None, np.ones(3), 1e-5), RuntimeError, "Expected bias to be of same shape as normalized_shape"),
     Refusal((_X, (4,), np.ones(4, np.float32), None, 1e-5), RuntimeError, "mixed dtype"),
-    Refusal((_X.astype(np.int64), (4,), None, None, 1e-5), NotImplementedError, "\"LayerNormKernelImpl\" not implemented"),
+    Refusal(
+        (_X.astype(np.int64), (4,), None, None, 1e-5), NotImplementedError, '"LayerNormKernelImpl" not implemented'
+    ),
 )
 
 SAMPLES: list[Sample] = [
@@ -166,8 +172,16 @@ SAMPLES: list[Sample] = [
     Sample("_softmax_backward_data", _softmax_backward, _backward_cases(_softmax), (_shapes(True),)),
     Sample("_log_softmax_backward_data", _log_softmax_backward, _backward_cases(_log_softmax), (_shapes(False),)),
     Sample("native_layer_norm", _layer_norm, _layer_norm_cases, _LAYER_REFUSALS, rtol=1e-4),
-    Sample("native_layer_norm_backward", _layer_norm_backward, _backward_layer_cases,
-           (Refusal((_X, _X, (3,), _X, _X, None, (True, True, True)), RuntimeError, "Given normalized_shape", in_torch=False),
-            Refusal((_X, _X, (4,), _X, _X, None, (True,)), RuntimeError, "output_mask must have 3", in_torch=False)),
-           torch=_torch_backward),
-]  # fmt: skip
+    Sample(
+        "native_layer_norm_backward",
+        _layer_norm_backward,
+        _backward_layer_cases,
+        (
+            Refusal(
+                (_X, _X, (3,), _X, _X, None, (True, True, True)), RuntimeError, "Given normalized_shape", in_torch=False
+            ),
+            Refusal((_X, _X, (4,), _X, _X, None, (True,)), RuntimeError, "output_mask must have 3", in_torch=False),
+        ),
+        torch=_torch_backward,
+    ),
+]

@@ -132,7 +132,9 @@ def _variance(self: Array, dim: Any = None, correction: float | None = None, kee
     deviations = np.square(np.abs(self - self.mean(axis=axis, keepdims=True)))
     free = self.size / max(self.mean(axis=axis).size, 1) - (1 if correction is None else correction)
     with np.errstate(all="ignore"):
-        return np.asarray(deviations.sum(axis=axis, keepdims=keepdim) / np.float64(max(free, 0))).astype(deviations.dtype)
+        return np.asarray(deviations.sum(axis=axis, keepdims=keepdim) / np.float64(max(free, 0))).astype(
+            deviations.dtype
+        )
 
 
 def _mean(self: Array, dim: Any, keepdim: bool) -> Array:
@@ -151,9 +153,7 @@ def _std_mean(self: Array, dim: Any = None, correction: float | None = None, kee
     return _deviation(self, dim, correction, keepdim), _mean(self, dim, keepdim)
 
 
-def _norm(
-    self: Array, ord: float = 2, dim: Any = None, keepdim: bool = False, dtype: DType | None = None
-) -> Array:
+def _norm(self: Array, ord: float = 2, dim: Any = None, keepdim: bool = False, dtype: DType | None = None) -> Array:
     size = np.abs(self.astype(dtype.numpy) if dtype else self)
     how: dict[str, Any] = {"axis": _axis(self, dim), "keepdims": keepdim}
     if abs(ord) == INF:
@@ -208,9 +208,7 @@ def _outside(*rest: Any, dims: bool = False) -> Refusal:
 
 
 _TWICE = Refusal((MATRIX, (0, -2)), RuntimeError, "dim 0 appears multiple times in the list of dims")
-_NO_MEAN = (
-    "mean\\(\\): could not infer output dtype. {} must be either a floating point or complex dtype. Got: Long"
-)
+_NO_MEAN = "mean\\(\\): could not infer output dtype. {} must be either a floating point or complex dtype. Got: Long"
 
 
 def _moment(name: str) -> tuple[Refusal, ...]:
@@ -246,14 +244,30 @@ def _extreme(name: str, values: Any, indices: Any) -> list[Sample]:
     position = _plain(indices, np.int64)
     return [
         Sample(name, _plain(values), _full("fib"), (_empty(name),)),
-        Sample(f"{name}.dim", _selected(values, indices), _over_dims("fib", *nan, dims=False), (_empty(name, 0), _outside())),
-        Sample(f"a{name}", _plain(values), lambda rng: (
-            case for case in _over_dims("fib", missing, ties)(rng) if case.args[1] is not None
-        ), (_empty(f"a{name}"), _empty(f"a{name}", (0,)), _outside(dims=True), _TWICE)),
-        Sample(f"arg{name}", position, _over_dims("fi", Case((_MISSING, 0)), Case((_TIES, 1)), Case((_TIES, None)), dims=False),
-               (_empty(f"arg{name}"), _empty(f"arg{name}", 0), _outside(),
-                Refusal((MATRIX > 0,), RuntimeError, rf"arg{name}\(\): does not support bool input"))),
-    ]  # fmt: skip
+        Sample(
+            f"{name}.dim",
+            _selected(values, indices),
+            _over_dims("fib", *nan, dims=False),
+            (_empty(name, 0), _outside()),
+        ),
+        Sample(
+            f"a{name}",
+            _plain(values),
+            lambda rng: (case for case in _over_dims("fib", missing, ties)(rng) if case.args[1] is not None),
+            (_empty(f"a{name}"), _empty(f"a{name}", (0,)), _outside(dims=True), _TWICE),
+        ),
+        Sample(
+            f"arg{name}",
+            position,
+            _over_dims("fi", Case((_MISSING, 0)), Case((_TIES, 1)), Case((_TIES, None)), dims=False),
+            (
+                _empty(f"arg{name}"),
+                _empty(f"arg{name}", 0),
+                _outside(),
+                Refusal((MATRIX > 0,), RuntimeError, rf"arg{name}\(\): does not support bool input"),
+            ),
+        ),
+    ]
 
 
 def _moment_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -319,43 +333,83 @@ def _truth_samples(name: str, function: Any) -> list[Sample]:
 SAMPLES: list[Sample] = [
     Sample("sum", _reduce(np.sum), _SUM_FULL, atol=1e-5),
     Sample("sum.dim_IntList", _reduce(np.sum), _SUM_DIM, (_outside(dims=True), _TWICE)),
-    Sample("mean", _reduce(np.mean), _with_dtype(_full("f"), float64),
-           (Refusal((WHOLE,), RuntimeError, _NO_MEAN.format("Input dtype")),
-            Refusal((MATRIX,), RuntimeError, _NO_MEAN.format("Optional dtype"), {"dtype": int64}))),
-    Sample("mean.dim", _reduce(np.mean), _with_dtype(_over_dims("f", Case((_TALL, (0,)))), float64),
-           (_outside(dims=True), _TWICE, Refusal((WHOLE, (0,)), RuntimeError, _NO_MEAN.format("Input dtype")))),
-    Sample("nansum", _reduce(np.nansum), _over_dims("fib", Case((_MISSING, None), differentiable=False)),
-           (_outside(dims=True), _TWICE)),
+    Sample(
+        "mean",
+        _reduce(np.mean),
+        _with_dtype(_full("f"), float64),
+        (
+            Refusal((WHOLE,), RuntimeError, _NO_MEAN.format("Input dtype")),
+            Refusal((MATRIX,), RuntimeError, _NO_MEAN.format("Optional dtype"), {"dtype": int64}),
+        ),
+    ),
+    Sample(
+        "mean.dim",
+        _reduce(np.mean),
+        _with_dtype(_over_dims("f", Case((_TALL, (0,)))), float64),
+        (_outside(dims=True), _TWICE, Refusal((WHOLE, (0,)), RuntimeError, _NO_MEAN.format("Input dtype"))),
+    ),
+    Sample(
+        "nansum",
+        _reduce(np.nansum),
+        _over_dims("fib", Case((_MISSING, None), differentiable=False)),
+        (_outside(dims=True), _TWICE),
+    ),
     Sample("prod", _reduce(np.prod), _with_dtype(_full("fib", _ZEROS[0], _ZEROS, np.ones((0, 2))), float64)),
     Sample("prod.dim_int", _reduce(np.prod), _prod_cases, (_outside(),)),
     *_extreme("max", np.max, np.argmax),
     *_extreme("min", np.min, np.argmin),
-    Sample("aminmax",
-           lambda self, dim=None, keepdim=False: (_plain(np.min)(self, dim, keepdim), _plain(np.max)(self, dim, keepdim)),
-           lambda rng: (Case(case.args[:1], {"dim": case.args[1], "keepdim": len(case.args) > 2})
-                        for case in _over_dims("fib", Case((_MISSING, None), differentiable=False), dims=False)(rng)),
-           (Refusal((EMPTY,), RuntimeError, "cannot compute aminmax over an empty dimension"),
-            Refusal((EMPTY,), IndexError, "aminmax: Expected reduction dim 0 to have non-zero size", {"dim": 0}))),
+    Sample(
+        "aminmax",
+        lambda self, dim=None, keepdim=False: (_plain(np.min)(self, dim, keepdim), _plain(np.max)(self, dim, keepdim)),
+        lambda rng: (
+            Case(case.args[:1], {"dim": case.args[1], "keepdim": len(case.args) > 2})
+            for case in _over_dims("fib", Case((_MISSING, None), differentiable=False), dims=False)(rng)
+        ),
+        (
+            Refusal((EMPTY,), RuntimeError, "cannot compute aminmax over an empty dimension"),
+            Refusal((EMPTY,), IndexError, "aminmax: Expected reduction dim 0 to have non-zero size", {"dim": 0}),
+        ),
+    ),
     Sample("median", _median, _full("f", _MISSING, np.array([3, 1, 2, 5])), (_MEDIAN_TYPE,)),
-    Sample("median.dim", _median_dim, _over_dims("f", Case((_MISSING, 0), differentiable=False), dims=False),
-           (_outside(), _empty("median", 0))),
+    Sample(
+        "median.dim",
+        _median_dim,
+        _over_dims("f", Case((_MISSING, 0), differentiable=False), dims=False),
+        (_outside(), _empty("median", 0)),
+    ),
     Sample("var.correction", _variance, _moment_cases, _moment("std and var"), rtol=1e-4),
     Sample("std.correction", _deviation, _moment_cases, _moment("std and var"), rtol=1e-3),
     Sample("var_mean.correction", _var_mean, _moment_cases, _moment("var_mean"), rtol=1e-4),
     Sample("std_mean.correction", _std_mean, _moment_cases, _moment("std_mean"), rtol=1e-3),
-    Sample("linalg_vector_norm", _norm, _norm_cases,
-           (_outside(2, dims=True), Refusal((MATRIX, 2, (0, 0)), RuntimeError, "appears multiple times"),
+    Sample(
+        "linalg_vector_norm",
+        _norm,
+        _norm_cases,
+        (
+            _outside(2, dims=True),
+            Refusal((MATRIX, 2, (0, 0)), RuntimeError, "appears multiple times"),
             Refusal((WHOLE,), RuntimeError, "Expected a floating point or complex tensor as input. Got Long"),
-            Refusal((MATRIX,), RuntimeError, "dtype should be floating point or complex, but got Long", {"dtype": int64}),
-            Refusal((MATRIX,), RuntimeError, r"the dtype of the input \(Double\) should be convertible without narrowing",
-                    {"dtype": float32}))),
+            Refusal(
+                (MATRIX,), RuntimeError, "dtype should be floating point or complex, but got Long", {"dtype": int64}
+            ),
+            Refusal(
+                (MATRIX,),
+                RuntimeError,
+                r"the dtype of the input \(Double\) should be convertible without narrowing",
+                {"dtype": float32},
+            ),
+        ),
+    ),
     *_truth_samples("all", np.all),
     *_truth_samples("any", np.any),
     Sample("count_nonzero", _count, _over_dims("fib", dims=False, keep=False), (_outside(),)),
-    Sample("count_nonzero.dim_IntList", _count,
-           lambda rng: (case for case in _over_dims("fib", keep=False)(rng) if case.args[1] is not None),
-           (_outside(dims=True), _TWICE)),
+    Sample(
+        "count_nonzero.dim_IntList",
+        _count,
+        lambda rng: (case for case in _over_dims("fib", keep=False)(rng) if case.args[1] is not None),
+        (_outside(dims=True), _TWICE),
+    ),
     Sample("cumsum", _scan(np.cumsum), _scan_cases, (_outside(),)),
     Sample("cumprod", _scan(np.cumprod), _scan_cases, (_outside(),)),
     Sample("logsumexp", _logsumexp, _logsumexp_cases, (_outside(dims=True), _TWICE)),
-]  # fmt: skip
+]

@@ -83,6 +83,14 @@ def _strided_backward(
     return _strided(memory, input_size, input_stride, input_offset)
 
 
+def _torch_strided_scatter(self: Any, src: Any, size: Any, stride: Any, storage_offset: int = 0) -> Any:
+    """Do by index what PyTorch's own op does: its gradient of `self` is that of the part written over."""
+    import torch
+
+    places = torch.arange(self.numel()).as_strided(size, stride, storage_offset)
+    return self.reshape(-1).index_put((places.reshape(-1),), src.reshape(-1)).reshape(self.shape)
+
+
 def _torch_strided_backward(
     grad_output: Any, input_size: Any, input_stride: Any, input_offset: int, size: Any, stride: Any, storage_offset: int
 ) -> Any:
@@ -180,9 +188,8 @@ def _scatter_cases(rng: np.random.Generator) -> Iterator[Case]:
         ((3, 4), (2, 2), (4, 1), 1), ((3, 4), (3,), (5,), 0), ((), (), (), 0), ((6,), (0,), (1,), 2),
         ((2, 3), (2,), (2,), 3),
     ):  # fmt: skip
-        # PyTorch's own gradient of an empty part is wrong: zeros instead of all.
-        yield Case((values(rng, *shape), values(rng, *size), size, stride, offset), differentiable=0 not in size)
-    yield Case((values(rng, 4, 3).T, values(rng, 2), (2,), (2,), 3))
+        yield Case((values(rng, *shape), values(rng, *size), size, stride, offset))
+    yield Case((values(rng, 3, dtype=np.int64), values(rng, 2, dtype=np.int64), (2,), (2,)))
 
 
 def _strided_backward_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -190,9 +197,10 @@ def _strided_backward_cases(rng: np.random.Generator) -> Iterator[Case]:
         ((2, 3), (4, 1), 1), ((3, 2), (1, 1), 0), ((2, 3), (0, 2), 1), ((), (), 5), ((0, 2), (1, 1), 3),
         ((4,), (0,), 11),
     ):  # fmt: skip
-        yield Case((values(rng, *size), (3, 4), (4, 1), 0, size, stride, offset))
-        yield Case((values(rng, *size), (4, 3), (1, 4), 0, size, stride, offset))
-    yield Case((values(rng, 3), (2, 0), (1, 1), 0, (3,), (1,), 0))
+        for input_size, input_stride in (((3, 4), (4, 1)), ((4, 3), (1, 4))):
+            arguments = (values(rng, *size), input_size, input_stride, 0, size, stride, offset)
+            yield Case(arguments, differentiable=0 not in size)  # of nothing, PyTorch records no gradient
+    yield Case((values(rng, 3), (2, 0), (1, 1), 0, (3,), (1,), 0), differentiable=False)
 
 
 def _backward(*given: tuple[tuple[int, ...], tuple[Any, ...]]) -> Cases:
@@ -461,9 +469,11 @@ SAMPLES: list[Sample] = [
                 (np.zeros((2, 3)), np.zeros(4), (3,), (1,)),
                 RuntimeError,
                 r"expected src to have a size equal to the slice of self. src size = \[4\], slice size = \[3\]",
+                in_torch=False,  # those are the words of PyTorch's op, not of what stands in for it
             ),
             Refusal((np.zeros((2, 3)), np.zeros(7), (7,), (1,)), RuntimeError, "are out of bounds for storage of size"),
         ),
+        torch=_torch_strided_scatter,
     ),
     # gradients of views
     Sample(

@@ -1,0 +1,31 @@
+"""`t`: a test that takes it runs with gradwire and, marked parity, with PyTorch, which so proves what the test expects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradwire
+import pytest
+from gradwire import session as sessions
+
+from tests.support import open_loopback
+
+BOTH = ["gradwire", pytest.param("torch", marks=pytest.mark.parity)]
+
+
+@pytest.fixture
+def session() -> Iterator[sessions.Session]:
+    """Make a session with a worker in this process the current one."""
+    previous = sessions._current
+    opened, _ = open_loopback()
+    yield sessions.use(opened)
+    sessions._current = previous
+
+
+@pytest.fixture(params=BOTH)
+def t(request: pytest.FixtureRequest) -> Any:
+    if request.param == "torch":
+        return pytest.importorskip("torch")
+    request.getfixturevalue("session")
+    return gradwire
