@@ -14,7 +14,8 @@ from gradwire_protocol.inplace import INFERENCE, MULTIPLE, NO_GRAD, check_inplac
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.methods import OpMethods
 from gradwire_protocol.registry import Op
-from gradwire_protocol.signature import Signature, resolve, tensor_span
+from gradwire_protocol.schema import Kind
+from gradwire_protocol.signature import Signature, resolve, set_default, tensor_span
 from gradwire_protocol.tape import (
     Storage,
     Variable,
@@ -53,6 +54,7 @@ def set_default_dtype(dtype: DType) -> None:
     if not isinstance(dtype, DType) or not dtype.is_floating_point:
         raise TypeError("only floating-point types are supported as the default type")
     _default_dtype = dtype
+    set_default(dtype)
 
 
 class InferenceStorage(Storage):
@@ -117,6 +119,8 @@ class Tensor(Variable, PropertyMethods, AutogradMethods, ConversionMethods, Rand
             metas = tuple([None if tensor is None else tensor.meta for tensor in tensors])
         except AttributeError:
             raise _not_a_tensor(op, tensors) from None
+        if op.writes:
+            _check_write(op, tensors)
         needs = _needs(tensors) if op.differentiable and grad_state.recording else 0
         key = (op, metas, statics, tuple(map(type, scalars)), lengths, needs, _default_dtype)
         try:
@@ -164,7 +168,8 @@ def _needs(tensors: tuple[Any, ...]) -> int:
         if tensor.base is None:
             if tensor.node is not None or tensor.leaf_requires_grad:
                 needs |= 1 << index
-        elif gradient_edge(tensor) is not None:
+        elif gradient_edge(tensor) is not None or requires_grad(tensor):
+            # Asked for its edge first, which raises for a view that has none any more, before anything is sent.
             needs |= 1 << index
     return needs
 
@@ -232,21 +237,7 @@ def _view_kind(multiple: bool) -> str:
 def _write(
     session: Session, signature: Signature, tensors: tuple[Any, ...], handles: list[int], scalars: tuple[Any, ...]
 ) -> Any:
-    self = tensors[0] if tensors else None
-    _check_write(signature, tensors)
-    session.append(signature, handles, scalars)
-    if signature.needs:
-        record_inplace(signature, tensors, None, scalars)
-    else:
-        raise_versions(signature, tensors)
-    return self
-
-
-def _check_write(signature: Signature, tensors: tuple[Any, ...]) -> None:
-    """Refuse a write that autograd or shared memory forbids, before anything is sent."""
-    self = tensors[0] if tensors else None
-    if signature.needs or (signature.op.differentiable and grad_state.recording and requires_grad(self)):
-        check_inplace(self)
+    if signature.kept:
         _check_kept(signature, tensors)
     for index in signature.written:
         written = tensors[index]
@@ -255,7 +246,23 @@ def _check_write(signature: Signature, tensors: tuple[Any, ...]) -> None:
                 "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
                 "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
             )
-    if signature.written == (0,) and len(tensors) > 1:
+    session.append(signature, handles, scalars)
+    if signature.needs:
+        record_inplace(signature, tensors, None, scalars)
+    else:
+        raise_versions(signature, tensors)
+    return tensors[0] if tensors else None
+
+
+def _check_write(op: Op, tensors: tuple[Any, ...]) -> None:
+    """Refuse a write that autograd or shared memory forbids; as in PyTorch, before shapes are looked at."""
+    if op.arguments[0].kind is not Kind.TENSOR:
+        return
+    self = tensors[0]
+    if op.differentiable and grad_state.recording and self.meta.dtype.is_differentiable:
+        if any(tensor is not None and requires_grad(tensor) for tensor in tensors):
+            check_inplace(self)
+    if len(tensors) > 1:
         check_overlap(self, tensors[1:])
 
 

@@ -9,7 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gradwire_protocol.dtypes import Category, DType, bool_, int64, promote_types, scalar_dtype
+from gradwire_protocol.dtypes import (
+    Category,
+    DType,
+    bool_,
+    complex64,
+    complex128,
+    float64,
+    int64,
+    promote_types,
+    scalar_dtype,
+)
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import torch_type_name
 from gradwire_protocol.signature import default_dtype
@@ -46,7 +56,8 @@ def _combine(higher: DType | None, lower: DType | None) -> DType | None:
     if higher.is_complex:
         return higher
     if higher.is_floating_point:
-        return promote_types(higher, lower) if lower.is_complex else higher
+        # PyTorch makes float16 complex32 here, which numpy lacks: complex64 stands in.
+        return (complex128 if higher is float64 else complex64) if lower.is_complex else higher
     if higher.category is Category.BOOL or lower.category >= Category.FLOAT:
         return promote_types(higher, lower)
     return higher

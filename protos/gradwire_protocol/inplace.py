@@ -34,7 +34,7 @@ _REASONS = {
 
 def message_name(node_name: str) -> str:
     """Return a node's name as PyTorch's messages give it: `Mul` for `MulBackward0`."""
-    return node_name.rpartition("Backward")[0] or node_name
+    return node_name.rpartition("Backward")[0] or f"torch::autograd::{node_name}"
 
 
 def requires_grad(variable: Variable) -> bool:

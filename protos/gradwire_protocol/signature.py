@@ -6,20 +6,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from gradwire_protocol.dtypes import DType
+from gradwire_protocol.dtypes import DType, float32
 from gradwire_protocol.meta import Meta, View
 from gradwire_protocol.registry import Op
 from gradwire_protocol.schema import Argument, Kind
 
-__all__ = ["Signature", "default_dtype", "resolve", "tensor_span", "using_default"]
+__all__ = ["Signature", "default_dtype", "resolve", "set_default", "tensor_span", "using_default"]
 
 _NUMBER = (bool, int, float, complex)
-_default_dtype: list[DType] = []  # a stack: rules may resolve nested calls
+# A stack: below, what this process set; above, what a signature that is being resolved was made under.
+_default_dtype: list[DType] = [float32]
 
 
 def default_dtype() -> DType:
-    """Return the default float dtype in force while a shape rule runs."""
+    """Return the default float dtype in force."""
     return _default_dtype[-1]
+
+
+def set_default(dtype: DType) -> None:
+    """Set the default float dtype of this process; composites look at it outside of any rule."""
+    _default_dtype[0] = dtype
 
 
 @contextmanager

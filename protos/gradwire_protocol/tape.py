@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = [
-    "CopySlices", "Edge", "Kept", "Node", "Storage", "Variable", "bind_view", "gradient_edge", "plan", "raise_versions", "reach",
+    "CopySlices", "Edge", "Kept", "Node", "Storage", "Variable", "bind_view", "gradient_edge", "leaves", "plan", "raise_versions", "reach",
     "record", "record_inplace", "refresh",
 ]  # fmt: skip
 
@@ -353,16 +353,21 @@ def _towards(nodes: list[Node], targets: Sequence[Edge]) -> list[Node]:
     return [node for node in nodes if id(node) in running]
 
 
-def reach(roots: Iterable[Edge | None]) -> tuple[list[Node], list[Variable]]:
-    """Return the nodes and leaves that `roots` lead to, in an order that is the same on both sides.
+def reach(roots: Sequence[Edge | None]) -> tuple[list[Node], list[Edge | None]]:
+    """Return the nodes that `roots` lead to, and all edges on the way, in an order that is the same on both sides.
 
-    By it a graph that one side made is described to the other: an old node or leaf is named by its index here. Not the
-    order of recording: each side gives a view its new node when it first looks, which may be earlier on the client.
+    By it a graph that one side made is described to the other: an old node is named by its index here, and a leaf by that
+    of an edge to it. Not the order of recording: each side gives a view its new node when it first looks, which may be
+    earlier on the client. Edges that lead nowhere count, since the worker may believe in a leaf that the client does not.
     """
-    edges = list(roots)
-    nodes = _discover(edges)
-    leaves: dict[int, Variable] = {}
-    for edge in chain(edges, *(node.edges for node in nodes)):
+    nodes = _discover(roots)
+    return nodes, [*roots, *chain.from_iterable(node.edges for node in nodes)]
+
+
+def leaves(edges: Iterable[Edge | None]) -> list[Variable]:
+    """Return the leaves that edges lead to, each once, in order."""
+    found: dict[int, Variable] = {}
+    for edge in edges:
         if edge is not None and not isinstance(edge.target, Node):
-            leaves.setdefault(id(edge.target), edge.target)
-    return nodes, list(leaves.values())
+            found.setdefault(id(edge.target), edge.target)
+    return list(found.values())

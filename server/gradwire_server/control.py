@@ -206,10 +206,10 @@ class OutlineMarker:
 
     def __init__(self, edges: Sequence[Edge | None]) -> None:
         """Number the nodes and leaves that the client knows."""
-        nodes, leaves = reach(edges)
+        nodes, all_edges = reach(edges)
         self.old = {id(node): index for index, node in enumerate(nodes)}
-        self.leaves = {id(leaf): index for index, leaf in enumerate(leaves)}
-        self.held = (nodes, leaves)  # ids stay valid while these live
+        self.leaves = {id(edge.target): index for index, edge in enumerate(all_edges) if edge is not None}
+        self.held = nodes, all_edges  # ids stay valid while these live
 
 
 def outline(marker: OutlineMarker, results: Sequence[Array]) -> call_pb2.Outline:

@@ -11,14 +11,15 @@ from typing import Any
 
 from gradwire_protocol import infer
 from gradwire_protocol.dtypes import DType, float32
-from gradwire_protocol.errors import HandleNotFound, KernelError
-from gradwire_protocol.inplace import MULTIPLE
+from gradwire_protocol.errors import KernelError
+from gradwire_protocol.inplace import MULTIPLE, requires_grad
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.methods import OpMethods
 from gradwire_protocol.registry import OPS, Op
 from gradwire_protocol.signature import Signature, differentiable_mask, resolve, using_default
 from gradwire_protocol.tape import Storage, Variable, bind_view, gradient_edge, raise_versions, record, record_inplace
 
+import gradwire_server.ops  # noqa: F401  (fills the tables of kernels and gradients)
 from gradwire_server.backend import Backend
 from gradwire_server.rules import KERNELS, Kernel, kernel_for
 
@@ -177,8 +178,8 @@ class Engine:
             if array is None:
                 continue
             if needs >> index & 1:
-                # A view may be a leaf of its own; one with a node, or with a base that has one, is not.
-                array.leaf_requires_grad = array.leaf_requires_grad or gradient_edge(array) is None
+                # A view that was made while nothing was recorded has the flag of its base, but no edge to it.
+                array.leaf_requires_grad = array.leaf_requires_grad or not (gradient_edge(array) or requires_grad(array))
             elif array.leaf_requires_grad and differentiable_mask(op, lengths) >> index & 1:
                 array.leaf_requires_grad = False
 
@@ -223,7 +224,7 @@ class Engine:
         op = signature.op
         found = kernel_for(op, self.backend.name)
         if found is None:
-            raise HandleNotFound(f"{op.name} has no kernel on backend {self.backend.name}")
+            raise KernelError(f"an op needs a kernel to run; {op.name} has none on backend {self.backend.name}")
         if found.is_pointwise:
             runner = _pointwise_runner(signature, found, self.backend.xp)
         else:

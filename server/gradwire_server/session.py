@@ -22,7 +22,6 @@ from gradwire_protocol.signature import Signature
 from gradwire_protocol.tape import Edge, gradient_edge
 from gradwire_protocol.v1 import call_pb2
 
-import gradwire_server.ops  # noqa: F401  (fills the tables)
 from gradwire_server.backend import Backend
 from gradwire_server.control import CONTROLS, OutlineMarker, check_arguments
 from gradwire_server.engine import Array, Engine

@@ -14,7 +14,7 @@ from gradwire_protocol.errors import GradwireError
 from gradwire_protocol.inplace import requires_grad
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.registry import check_no_overlap
-from gradwire_protocol.tape import Edge, Node, Variable, gradient_edge, plan, reach
+from gradwire_protocol.tape import Edge, Node, Variable, gradient_edge, leaves, plan, reach
 from gradwire_protocol.v1 import call_pb2
 
 from gradwire.autograd.grad_mode import enable_grad
@@ -28,6 +28,8 @@ __all__ = ["backward", "grad", "retained"]
 # Non-leaf tensors that asked for their gradient, by id, since == of tensors is elementwise. Weak: asking must not keep a
 # tensor alive.
 retained: WeakValueDictionary[int, Any] = WeakValueDictionary()
+
+Graph = tuple[list[Node], list[Edge | None]]  # what `reach` returns
 
 _BACKWARD, _ALIAS = OPS["gw::backward"], OPS["alias"]
 
@@ -116,7 +118,7 @@ def _run(
     return list(made)
 
 
-def _known_graph(roots: Sequence[Edge], seeds: Sequence[Tensor | None]) -> tuple[list[Node], list[Variable]]:
+def _known_graph(roots: Sequence[Edge], seeds: Sequence[Tensor | None]) -> Graph:
     """Return the graph that the worker describes new nodes by."""
     for seed in seeds:
         if seed is not None and seed.leaf_requires_grad:
@@ -126,14 +128,16 @@ def _known_graph(roots: Sequence[Edge], seeds: Sequence[Tensor | None]) -> tuple
     return reach([*roots, *(gradient_edge(seed) for seed in seeds if seed is not None)])
 
 
-def _bind_outline(outline: call_pb2.Outline, graph: tuple[list[Node], list[Variable]], made: Sequence[Any]) -> None:
+def _bind_outline(outline: call_pb2.Outline, graph: Graph, made: Sequence[Any]) -> None:
     """Mirror the nodes that the worker made, and hang the gradients on them."""
-    new: list[Node] = []
+    (old, edges_), new, kinds = graph, list[Node](), call_pb2.Outline.Edge
 
     def edge(message: call_pb2.Outline.Edge) -> Edge | None:
-        tables: dict[int, Sequence[Any]] = {1: graph[0], 2: graph[1], 3: new}
-        table = tables.get(message.kind)
-        return None if table is None else Edge(table[message.index], message.output)
+        if message.kind == kinds.LEAF:
+            return edges_[message.index]
+        if message.kind == kinds.NONE:
+            return None
+        return Edge((old if message.kind == kinds.OLD else new)[message.index], message.output)
 
     for message in outline.nodes:
         edges = tuple(edge(item) for item in message.edges)
@@ -149,8 +153,7 @@ def _bind_outline(outline: call_pb2.Outline, graph: tuple[list[Node], list[Varia
 def _captures(roots: Sequence[Edge], nodes: Sequence[Node], inputs: Sequence[Tensor] | None) -> list[Any]:
     """Return the tensors whose `grad` a backward fills: leaves, or the given inputs, and those that retain theirs."""
     if inputs is None:
-        _, leaves = reach(roots)
-        return [*leaves, *_retained(nodes, ())]
+        return [*leaves([*roots, *(edge for node in nodes for edge in node.edges)]), *_retained(nodes, ())]
     reached = _reached(roots, nodes)
     # By id, since an input may be given twice, and may be one that retains its gradient.
     found = {id(tensor): tensor for tensor in inputs if (edge := gradient_edge(tensor)) and _key(edge) in reached}

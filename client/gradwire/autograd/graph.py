@@ -60,7 +60,7 @@ class GradFn:
 
     def name(self) -> str:
         """Return the node's name, such as `MulBackward0`."""
-        return self._node.name
+        return "torch::autograd::CopySlices" if isinstance(self._node, CopySlices) else self._node.name
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:

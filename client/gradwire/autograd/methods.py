@@ -9,6 +9,8 @@ from gradwire_protocol.inplace import requires_grad
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.tape import Variable
 
+from gradwire.autograd.grad_mode import state as grad_state
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -53,7 +55,7 @@ class AutogradMethods:
             return self  # type: ignore[no-any-return]
         if requires_grad and not self.meta.dtype.is_differentiable:
             raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
-        if requires_grad and self.is_inference():
+        if requires_grad and self.is_inference() and not grad_state.inference:
             raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
         self.leaf_requires_grad = bool(requires_grad)
         return self  # type: ignore[no-any-return]

@@ -95,7 +95,7 @@ def _probability_entropy(self: Any, target: Any, weight: Any, reduction: int, la
     if weight is not None:
         terms = terms * _per_class(weight, self)
     if reduction == 1:
-        return -(terms.sum() / max(self.meta.numel // max(classes, 1), 1))
+        return -terms.sum() / (self.meta.numel // max(classes, 1))
     return -terms.sum() if reduction == 2 else -terms.sum(dim)
 
 

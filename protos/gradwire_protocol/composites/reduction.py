@@ -39,6 +39,11 @@ def _dim(name: str, dim: Any, axis: Any) -> Any:
     return axis
 
 
+def _some_dims(name: str, dim: Dims, axis: Dims) -> tuple[int, ...]:
+    """Return the axes of an op for which () means all."""
+    return ints(_dim(name, None if dim == () else dim, axis)) or ()
+
+
 def _return_type(name: str, *fields: str) -> Any:
     """Make the named tuple that an op of several results returns; it prints like those of `torch.return_types`."""
 
@@ -173,11 +178,11 @@ class ReductionComposites(Callable_):
 
     def amax(self, dim: Dims = (), keepdim: bool = False, *, axis: Dims = None, keepdims: bool = False) -> Self:
         """Return the largest element over `dim`. Its gradient is shared evenly among equals."""
-        return _run(self, OPS["amax"], (ints(_dim("amax", dim or None, axis) or ()), keepdim or keepdims))
+        return _run(self, OPS["amax"], (_some_dims("amax", dim, axis), keepdim or keepdims))
 
     def amin(self, dim: Dims = (), keepdim: bool = False, *, axis: Dims = None, keepdims: bool = False) -> Self:
         """Return the smallest element over `dim`. Its gradient is shared evenly among equals."""
-        return _run(self, OPS["amin"], (ints(_dim("amin", dim or None, axis) or ()), keepdim or keepdims))
+        return _run(self, OPS["amin"], (_some_dims("amin", dim, axis), keepdim or keepdims))
 
     def aminmax(self, *, dim: int | None = None, keepdim: bool = False) -> Any:
         """Return (min, max) over `dim`."""

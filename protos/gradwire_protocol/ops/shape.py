@@ -125,7 +125,7 @@ def _as_strided(self: Meta, size: Shape, stride: Shape, storage_offset: int) -> 
 def _as_strided_scatter(self: Meta, src: Meta, size: Shape, stride: Shape, storage_offset: int) -> Meta:
     if not self.is_contiguous:
         raise RuntimeError(
-            f"as_strided_scatter needs a self in C order; got {self} with strides {list(self.strides)}; use contiguous()"
+            f"as_strided_scatter needs self in C order; got {self} with strides {list(self.strides)}; use contiguous()"
         )
     _check_strided(self, size, stride, storage_offset, self.numel)
     if src.shape != size:

@@ -72,16 +72,16 @@ def _places(xp: Any, shape: Shape, key: Sequence[Any]) -> Array:
     strides = contiguous_strides(shape)
     axes = [axis for axis in range(len(key)) if not isinstance(key[axis], slice)]
     rest = [axis for axis in range(len(shape)) if axis not in axes]
-    picked = 0
+    picked: Any = 0
     for axis in axes:
         index = key[axis]
         picked = picked + xp.where(index < 0, index + shape[axis], index) * strides[axis]
     together = axes[-1] - axes[0] == len(axes) - 1
     after = len(shape) - axes[-1] - 1 if together else len(rest)
-    total = picked.reshape(picked.shape + (1,) * after)  # type: ignore[attr-defined]
+    total = picked.reshape(picked.shape + (1,) * after)
     for position, axis in enumerate(rest):
         # Axes before the indexed ones lie in front of the picked axes, the others behind them.
-        behind = len(rest) - position - 1 + (0 if position >= len(rest) - after else picked.ndim)  # type: ignore[attr-defined]
+        behind = len(rest) - position - 1 + (0 if position >= len(rest) - after else picked.ndim)
         total = total + (xp.arange(shape[axis]) * strides[axis]).reshape((-1,) + (1,) * behind)
     return total
 

@@ -12,7 +12,7 @@ from gradwire_protocol.dtypes import DType, complex64, complex128, float16, floa
 from gradwire_protocol.infer import normalize_dim, normalize_dims
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import OPS
-from gradwire_server.rules import gradient, joint_gradient, kernel
+from gradwire_server.rules import gradient, kernel
 
 Array = Any
 Dims = tuple[int, ...] | int | None
@@ -308,9 +308,7 @@ def logsumexp(xp: Any, self: Array, dim: tuple[int, ...], keepdim: bool, result:
 # ---------------------------------------------------------------- gradients
 def restored(g: Array, meta: Meta, dim: Dims, keepdim: bool) -> Array:
     """Return `g` with the reduced axes of `meta` put back as size 1, so that it broadcasts to `meta`."""
-    if keepdim or g.ndim == meta.ndim:
-        return g
-    if g.ndim == 0:  # all axes were reduced: a 0-dim tensor broadcasts as it is
+    if keepdim or g.ndim in (0, meta.ndim):  # a 0-dim tensor broadcasts as it is
         return g
     for axis in normalize_dims(dim, meta.ndim):
         g = g.unsqueeze(axis)
@@ -352,21 +350,23 @@ def prod_gradient(g: Array, x: Array, axis: int) -> Array:
     return g * (_products_before(x, axis) * after)
 
 
-@joint_gradient("prod")
-def prod_all_gradient(g: Array, call: Any) -> dict[str, Array]:
-    """See `prod_gradient`."""
-    x = call.self if call.dtype is None else call.self._to_dtype(call.dtype)
-    return {"self": prod_gradient(g, x.reshape((-1,)), 0).reshape(x.shape)}
+def _factors(call: Any) -> Array:
+    """Return `self` in the dtype that was multiplied in."""
+    x = call.self
+    return x if call.dtype is None else x._to_dtype(call.dtype)
 
 
-@joint_gradient("prod.dim_int")
-def prod_dim_gradient(g: Array, call: Any) -> dict[str, Array]:
-    """See `prod_gradient`."""
-    x = call.self if call.dtype is None else call.self._to_dtype(call.dtype)
+def _prod_gradient(g: Array, call: Any) -> Array:
+    x = _factors(call)
+    return prod_gradient(g, x.reshape((-1,)), 0).reshape(x.shape)
+
+
+def _prod_dim_gradient(g: Array, call: Any) -> Array:
+    x = _factors(call)
     if x.ndim == 0:
-        return {"self": g}
+        return g
     axis = normalize_dim(call.dim, x.ndim)
-    return {"self": prod_gradient(restored_axis(g, call, axis), x, axis)}
+    return prod_gradient(restored_axis(g, call, axis), x, axis)
 
 
 def restored_axis(g: Array, call: Any, axis: int) -> Array:
@@ -393,11 +393,14 @@ def cumprod_gradient(g: Array, x: Array, axis: int) -> Array:
     return _products_before(x, axis) * r
 
 
-@joint_gradient("cumprod")
-def cumprod_all_gradient(g: Array, call: Any) -> dict[str, Array]:
-    """See `cumprod_gradient`."""
-    x = call.self if call.dtype is None else call.self._to_dtype(call.dtype)
-    return {"self": cumprod_gradient(g, x, normalize_dim(call.dim, x.ndim)) if x.ndim else g}
+def _cumprod_gradient(g: Array, call: Any) -> Array:
+    x = _factors(call)
+    return cumprod_gradient(g, x, normalize_dim(call.dim, x.ndim)) if x.ndim else g
+
+
+gradient("prod", self=_prod_gradient)
+gradient("prod.dim_int", self=_prod_dim_gradient)
+gradient("cumprod", self=_cumprod_gradient)
 
 
 def evenly_distributed(g: Array, self: Array, result: Array) -> Array:
@@ -432,11 +435,12 @@ gradient("median", self=lambda g, call: evenly_distributed(g, call.self, call.re
 gradient("median.dim", self=value_selecting_reduction_backward)
 
 
-@joint_gradient("aminmax")
-def aminmax_gradient(g: Array, call: Any) -> dict[str, Array]:
-    """Share the gradient of each extreme among its equals."""
-    of_min = _shared(g, call.result0, call)
-    return {"self": of_min if call.grads[1] is None else of_min + _shared(call.grads[1], call.result1, call)}
+def _aminmax_gradient(g: Array, call: Any) -> Array:
+    of_min, of_max = _shared(g, call.result0, call), call.grads[1]
+    return of_min if of_max is None else of_min + _shared(of_max, call.result1, call)
+
+
+gradient("aminmax", self=_aminmax_gradient)
 
 
 def _var_gradient(g: Array, call: Any) -> Array:
@@ -490,17 +494,16 @@ def _norm_power(g: Array, self: Array, norm: Array, p: float) -> Array:
     return shape * (g / norm.pow(p - 1))
 
 
-@joint_gradient("linalg_vector_norm")
-def vector_norm_gradient(g: Array, call: Any) -> dict[str, Array | None]:
+def _vector_norm_gradient(g: Array, call: Any) -> Array | None:
     """Choose by `ord`; the count that `ord` 0 makes has no gradient."""
     order, meta = call.ord, call.meta("self")
     if order == 0:
-        return {"self": None}
+        return None
     g = restored(g, meta, call.dim, call.keepdim)
     norm = restored(call.result, meta, call.dim, call.keepdim)
     if order in (math.inf, -math.inf):
-        return {"self": _norm_extreme(g, call.self, norm, normalize_dims(call.dim, meta.ndim))}
-    return {"self": _norm_power(g, call.self, norm, order)}
+        return _norm_extreme(g, call.self, norm, normalize_dims(call.dim, meta.ndim))
+    return _norm_power(g, call.self, norm, order)
 
 
 def _logsumexp_gradient(g: Array, call: Any) -> Array:
@@ -510,4 +513,5 @@ def _logsumexp_gradient(g: Array, call: Any) -> Array:
     return restored(g, meta, call.dim, call.keepdim) * (call.self - result).exp()
 
 
+gradient("linalg_vector_norm", self=_vector_norm_gradient)
 gradient("logsumexp", self=_logsumexp_gradient)

@@ -47,7 +47,14 @@ def as_strided(xp: Any, self: Array, size: Shape, stride: Shape, storage_offset:
     return view_at(xp, memory, size, stride, storage_offset)
 
 
-@kernel("view", "_unsafe_view")
+@kernel("_unsafe_view")
+def unsafe_view(xp: Any, self: Array, size: Shape, result: Meta) -> Array:
+    """Reshape into memory of its own: what is no view by its schema must not share any."""
+    shaped = self.reshape(result.shape)
+    return xp.array(shaped, order="C") if self.flags.c_contiguous else shaped
+
+
+@kernel("view")
 def view(xp: Any, self: Array, size: Shape, result: Meta) -> Array:
     """Reshape; the shape rule has made sure that no copy is needed."""
     return self.reshape(result.shape)

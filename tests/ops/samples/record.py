@@ -18,6 +18,7 @@ class Case:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     differentiable: bool = True  # False where the values sit on a kink, so that finite differences mean nothing
+    torch_gradient: bool = True  # False where PyTorch's own gradient raises or is wrong; the reason stands beside it
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +51,5 @@ class Sample:
     gradient_rtol: float = 1e-4
     torch: Callable[..., Any] | None = None
     second_order: bool = True
+    differentiable_outputs: int | None = None  # the first so many outputs; None: all floating ones
+    gradients_by_values: bool = True  # False where finite differences cannot reach the gradient; parity covers it
