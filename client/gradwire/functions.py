@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gradwire_protocol import infer
 from gradwire_protocol.dtypes import DType
@@ -12,27 +12,21 @@ from gradwire_protocol.signature import using_default
 
 from gradwire.tensor import Tensor, expect_tensor, get_default_dtype
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 __all__ = ["cat", "equal", "is_floating_point", "is_tensor", "numel", "result_type", "stack", "where"]
-
-
-def _tensors(name: str, tensors: Iterable[Tensor]) -> list[Tensor]:
-    found = list(tensors)
-    if not found:
-        raise RuntimeError(f"{name} expects a non-empty TensorList")
-    return [expect_tensor(name, tensor) for tensor in found]
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Any:
     """Join tensors along an axis that they have."""
-    return OPS["cat"](_tensors("torch.cat(): ", tensors), dim)
+    if not tensors:
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+    return OPS["cat"]([expect_tensor("cat", tensor) for tensor in tensors], dim)
 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
     """Join tensors of one shape along a new axis."""
-    return OPS["stack"](_tensors("stack", tensors), dim)
+    if not tensors:
+        raise RuntimeError("stack expects a non-empty TensorList")
+    return OPS["stack"]([expect_tensor("stack", tensor) for tensor in tensors], dim)
 
 
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:

@@ -13,7 +13,7 @@ from gradwire_protocol.dtypes import DType, float32
 from gradwire_protocol.inplace import INFERENCE, MULTIPLE, NO_GRAD, check_inplace, check_overlap, requires_grad
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.methods import OpMethods
-from gradwire_protocol.registry import Op
+from gradwire_protocol.registry import OPS, Op
 from gradwire_protocol.schema import Kind
 from gradwire_protocol.signature import Signature, resolve, set_default, tensor_span
 from gradwire_protocol.tape import (
@@ -26,6 +26,7 @@ from gradwire_protocol.tape import (
     record_inplace,
 )
 
+from gradwire.autograd.grad_mode import inference_mode
 from gradwire.autograd.grad_mode import state as grad_state
 from gradwire.autograd.methods import AutogradMethods
 from gradwire.conversion import ConversionMethods
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Tensor", "call", "expect_tensor", "get_default_dtype", "set_default_dtype"]
 
+_ALIAS = OPS["alias"]
 _NUMBERS = frozenset((bool, int, float, complex, type(None)))
 _default_dtype = float32
 
@@ -98,6 +100,11 @@ class Tensor(Variable, PropertyMethods, AutogradMethods, ConversionMethods, Rand
         made._grad = None
         made._retains_grad = False
         return made
+
+    def announce(self) -> None:
+        """Tell the worker that this leaf requires grad, which it otherwise learns from the first recorded call on it."""
+        with inference_mode(False):
+            self._call(_ALIAS, (self,))
 
     def __del__(self) -> None:
         # Only an append: an RPC, or a lock, inside a finalizer could run anywhere, a send included.

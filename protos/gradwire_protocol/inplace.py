@@ -5,6 +5,7 @@ The kinds of view that must not be written to are PyTorch's `CreationMeta` (torc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,8 @@ _REASONS = {
 
 def message_name(node_name: str) -> str:
     """Return a node's name as PyTorch's messages give it: `Mul` for `MulBackward0`."""
-    return node_name.rpartition("Backward")[0] or f"torch::autograd::{node_name}"
+    generated = re.fullmatch(r"(.*)Backward\d+", node_name)
+    return generated[1] if generated else f"torch::autograd::{node_name}"
 
 
 def requires_grad(variable: Variable) -> bool:
@@ -70,7 +72,9 @@ def check_inplace(self: Variable) -> None:
 def check_overlap(self: Variable, others: Iterable[Variable | None]) -> None:
     """Refuse to write to `self` while reading memory of which it is a part: the result would depend on the loop's order."""
     for other in others:
-        if other is not None and other.storage is self.storage and other is not self and _overlap_in_part(self, other):
+        if other is None or other is self or other.storage.memory is not self.storage.memory:
+            continue
+        if _overlap_in_part(self, other):
             raise RuntimeError(
                 "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
                 "memory location. Please clone() the tensor before performing the operation."
@@ -78,10 +82,10 @@ def check_overlap(self: Variable, others: Iterable[Variable | None]) -> None:
 
 
 def _overlap_in_part(self: Variable, other: Variable) -> bool:
-    """Return whether two blocks of memory overlap without being the same; views with gaps are let pass, as in PyTorch."""
+    """Return whether two blocks of memory overlap and are not seen alike; views with gaps are let pass, as in PyTorch."""
     first, last = self.offset, self.offset + self.meta.numel
     start, end = other.offset, other.offset + other.meta.numel
-    if (first, last) == (start, end) or not (first < end and start < last):
+    if not (first < end and start < last) or ((first, last) == (start, end) and self.meta.strides == other.meta.strides):
         return False
     return _is_dense(self.meta) and _is_dense(other.meta)
 

@@ -25,15 +25,22 @@ __all__ = [
 
 _orders = count(1)
 
+# PyTorch makes a tensor of the number here, keeps it, and so frees nodes that keep nothing here.
+_NUMBER_IS_KEPT = frozenset(("mul.Scalar", "mul_.Scalar", "div.Scalar", "div_.Scalar"))
+
 
 class Storage:
-    """The memory that a tensor and its views share, as far as autograd sees it: a version that in-place ops raise."""
+    """The memory that a tensor and its views share, as far as autograd sees it: a version that in-place ops raise.
 
-    __slots__ = ("version",)
+    `memory` stands for the memory itself, which `tensor.data` shares too, under a version of its own.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("memory", "version")
+
+    def __init__(self, memory: object = None) -> None:
         """Start at version 0, as PyTorch does."""
         self.version = 0
+        self.memory = memory or object()
 
 
 class Variable:
@@ -56,6 +63,9 @@ class Variable:
     def kept_output(self) -> Any:
         """Return what a node may hold of its own output without holding itself; the worker: a detached alias."""
         return None
+
+    def announce(self) -> None:
+        """Say to the other side that this leaf requires grad; the client, since it decides that."""
 
 
 class Kept(NamedTuple):
@@ -115,9 +125,14 @@ class Node:
             else:
                 yield from kept
 
+    @property
+    def keeps(self) -> bool:
+        """Return whether a backward that does not retain the graph frees anything here."""
+        return bool(self.kept) or self.signature.op.name in _NUMBER_IS_KEPT
+
     def release(self) -> None:
         """Forget the kept values after a backward that does not retain the graph."""
-        if self.kept:
+        if self.keeps:
             self.kept = {}
             self.freed = True
 
@@ -144,7 +159,7 @@ class Node:
         meta = value.meta if value is not None else self.output_metas[max(kept.output, 0)]
         if kept.output >= 0:
             origin = f", which is output {kept.output} of {message_name(self.result_name)},"
-        elif value is not None and value.node is not None:
+        elif value is not None and gradient_edge(value) is not None and value.node is not None:
             origin = f", which is output {value.output_nr} of {message_name(value.node.name)},"
         else:
             origin = ""
@@ -184,10 +199,15 @@ class CopySlices(Node):
         """Return what the in-place op kept."""
         return self.function.kept_values()
 
+    @property
+    def keeps(self) -> bool:
+        """Return True: PyTorch lets this node go in any case, so it runs once."""
+        return True
+
     def release(self) -> None:
         """Forget what the in-place op kept."""
         self.function.release()
-        self.freed = self.function.freed
+        self.freed = True
 
 
 def as_strided_signature(base: Meta, view: Meta, offset: int) -> Signature:
@@ -208,6 +228,8 @@ def refresh(view: Variable) -> None:
         return
     if view.view_kind:
         raise RuntimeError(forbidden_view(view, "its base or another view of its base has been"))
+    if base.node is None and base.leaf_requires_grad:
+        base.announce()
     signature = as_strided_signature(base.meta, view.meta, view.offset - base.offset)
     view.node = Node(signature, (gradient_edge(base),))
     view.output_nr = 0

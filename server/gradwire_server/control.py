@@ -221,7 +221,7 @@ def outline(marker: OutlineMarker, results: Sequence[Array]) -> call_pb2.Outline
     for node in new:
         message.nodes.add(
             name=node.name,
-            keeps=bool(node.kept) or bool(getattr(node, "function", node).kept),
+            keeps=node.keeps,
             edges=[_encode_edge(edge, marker, numbers) for edge in node.edges],
             outputs=[codec.encode_meta(meta) for meta in node.output_metas],
         )

@@ -12,7 +12,7 @@ from typing import Any
 from gradwire_protocol import infer
 from gradwire_protocol.dtypes import DType, float32
 from gradwire_protocol.errors import KernelError
-from gradwire_protocol.inplace import MULTIPLE, requires_grad
+from gradwire_protocol.inplace import MULTIPLE
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.methods import OpMethods
 from gradwire_protocol.registry import OPS, Op
@@ -171,15 +171,15 @@ class Engine:
     def _learn(self, signature: Signature, inputs: Sequence[Array | None]) -> None:
         """Mark leaves: the client decides what requires grad, and the signature of a recorded call says it.
 
-        It says nothing of an argument that the op has no gradient for.
+        It says nothing of an argument that the op has no gradient for. A view that the client made while nothing was
+        recorded passes for a leaf here; that is harmless, since the client never asks for its gradient.
         """
         op, needs, lengths = signature.op, signature.needs, signature.lengths
         for index, array in enumerate(inputs):
             if array is None:
                 continue
             if needs >> index & 1:
-                # A view that was made while nothing was recorded has the flag of its base, but no edge to it.
-                array.leaf_requires_grad = array.leaf_requires_grad or not (gradient_edge(array) or requires_grad(array))
+                array.leaf_requires_grad = array.leaf_requires_grad or gradient_edge(array) is None
             elif array.leaf_requires_grad and differentiable_mask(op, lengths) >> index & 1:
                 array.leaf_requires_grad = False
 

@@ -67,6 +67,11 @@ def test_frozen_inputs_record_nothing(t: Any) -> None:
     assert hidden.is_leaf
     (hidden + b).sum().backward()
     assert w.grad is None
+    z = (w.requires_grad_() * b).sum()
+    w.requires_grad_(False)
+    z.backward()  # frozen since
+    assert (w.grad, b.grad.tolist()) == (None, [3.0])
+    b.grad = t.ones(1)
     assert b.grad.tolist() == [1.0]
     assert not t.tensor([1, 2]).sum().requires_grad
 
@@ -220,10 +225,10 @@ def test_what_backward_refuses(t: Any) -> None:
     assert x.grad is None
 
 
-@pytest.mark.parametrize("kind", ["pow", "exp", "product"])
+@pytest.mark.parametrize("kind", ["pow", "exp", "product", "number"])
 def test_a_graph_that_kept_values_runs_once(t: Any, kind: str) -> None:
     x = leaf(t, 1.0, 2.0)
-    y = {"pow": x.pow(2), "exp": x.exp(), "product": x * x}[kind].sum()
+    y = {"pow": x.pow(2), "exp": x.exp(), "product": x * x, "number": x * 2}[kind].sum()
     y.backward(retain_graph=True)
     first = x.grad.clone()
     y.backward()

@@ -353,6 +353,8 @@ def test_a_view_made_under_no_grad_is_not_written_to_outside(t: Any) -> None:
         lambda x: x[1:].copy_(x[:-1]),
         lambda x: x.__setitem__(slice(1, None), x[:-1]),
         lambda x: x[:4].view(2, 2).add_(x[1:5].view(2, 2).t()),
+        lambda x: x[:4].view(2, 2).add_(x[:4].view(2, 2).t()),
+        lambda x: x.view(2, 3).add_(x[:3]),
     ],
 )
 def test_memory_is_not_read_while_a_part_of_it_is_written(t: Any, write: Callable[[Any], Any]) -> None:

@@ -37,10 +37,12 @@ def _theirs(name: str) -> Callable[..., Any] | None:
 def _to_torch(value: Any) -> Any:
     if is_array(value):
         array = np.asarray(value)
-        if any(stride < 0 for stride in array.strides) or array.size == 0:
-            array = array.copy()
-        tensor = torch.from_numpy(np.array(array)) if array.flags.c_contiguous else torch.from_numpy(np.array(array, order="K"))
-        return tensor
+        if array.flags.c_contiguous or array.size == 0 or any(stride < 0 for stride in array.strides):
+            return torch.from_numpy(np.array(array, order="C"))
+        strides = [stride // array.itemsize for stride in array.strides]
+        span = 1 + sum((size - 1) * stride for size, stride in zip(array.shape, strides, strict=True))
+        flat = np.array(np.lib.stride_tricks.as_strided(array, (span,), (array.itemsize,)))
+        return torch.from_numpy(flat).as_strided(array.shape, strides)
     if isinstance(value, DType):
         return getattr(torch, value.name)
     if isinstance(value, list):

@@ -17,7 +17,6 @@ from gradwire_protocol.registry import check_no_overlap
 from gradwire_protocol.tape import Edge, Node, Variable, gradient_edge, leaves, plan, reach
 from gradwire_protocol.v1 import call_pb2
 
-from gradwire.autograd.grad_mode import enable_grad
 from gradwire.autograd.graph import RemoteNode
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ retained: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
 Graph = tuple[list[Node], list[Edge | None]]  # what `reach` returns
 
-_BACKWARD, _ALIAS = OPS["gw::backward"], OPS["alias"]
+_BACKWARD = OPS["gw::backward"]
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -69,12 +68,11 @@ def _roots(tensors: Sequence[Tensor]) -> list[Edge]:
     return roots
 
 
-def _edges(inputs: Sequence[Tensor]) -> list[Edge]:
-    edges = [gradient_edge(tensor) for tensor in inputs]
-    found = [edge for edge in edges if edge is not None]
-    if len(found) < len(edges):
+def _edges(inputs: Sequence[Tensor]) -> list[Edge | None]:
+    """Return where gradients of `inputs` go: nowhere for a view that was made while nothing was recorded."""
+    if not all(requires_grad(tensor) for tensor in inputs):
         raise RuntimeError("One of the differentiated Tensors does not require grad")
-    return found
+    return [gradient_edge(tensor) for tensor in inputs]
 
 
 def _check(nodes: Sequence[Node]) -> None:
@@ -122,9 +120,7 @@ def _known_graph(roots: Sequence[Edge], seeds: Sequence[Tensor | None]) -> Graph
     """Return the graph that the worker describes new nodes by."""
     for seed in seeds:
         if seed is not None and seed.leaf_requires_grad:
-            # The worker learns that a leaf requires grad from the first recorded call on it. This may be the first.
-            with enable_grad():
-                seed._call(_ALIAS, (seed,))
+            seed.announce()
     return reach([*roots, *(gradient_edge(seed) for seed in seeds if seed is not None)])
 
 
@@ -153,7 +149,9 @@ def _bind_outline(outline: call_pb2.Outline, graph: Graph, made: Sequence[Any]) 
 def _captures(roots: Sequence[Edge], nodes: Sequence[Node], inputs: Sequence[Tensor] | None) -> list[Any]:
     """Return the tensors whose `grad` a backward fills: leaves, or the given inputs, and those that retain theirs."""
     if inputs is None:
-        return [*leaves([*roots, *(edge for node in nodes for edge in node.edges)]), *_retained(nodes, ())]
+        found_leaves = leaves([*roots, *(edge for node in nodes for edge in node.edges)])
+        # A leaf may have been frozen since.
+        return [*(leaf for leaf in found_leaves if leaf.leaf_requires_grad), *_retained(nodes, ())]
     reached = _reached(roots, nodes)
     # By id, since an input may be given twice, and may be one that retains its gradient.
     found = {id(tensor): tensor for tensor in inputs if (edge := gradient_edge(tensor)) and _key(edge) in reached}
@@ -185,7 +183,7 @@ def backward(
     for tensor in wanted or ():
         tensor.retain_grad()
     roots = _roots(outputs)
-    nodes = plan(roots, None if wanted is None else _edges(wanted))
+    nodes = plan(roots, None if wanted is None else [edge for edge in _edges(wanted) if edge is not None])
     _check(nodes)
     captures = _captures(roots, nodes, wanted)
     into = [None if create_graph else leaf._grad for leaf in captures]
@@ -225,17 +223,17 @@ def grad(
     seeds = _seeds(tensors, None if grad_outputs is None else _as_list(grad_outputs))
     roots = _roots(tensors)
     edges = _edges(wanted)
-    nodes = plan(roots, edges)
+    nodes = plan(roots, [edge for edge in edges if edge is not None])
     _check(nodes)
     reached = _reached(roots, nodes)
-    used = [_key(edge) in reached for edge in edges]
+    used = [edge is not None and _key(edge) in reached for edge in edges]
     if not all(used) and not (allow_unused or materialize_grads):
         raise RuntimeError(
             f"The differentiated Tensor at index {used.index(False)} appears to not have been used in the graph. Set "
             "allow_unused=True if this is the desired behavior."
         )
     present = [tensor for tensor, is_used in zip(wanted, used, strict=True) if is_used]
-    extra = _retained(nodes, [edge for edge, is_used in zip(edges, used, strict=True) if is_used])
+    extra = _retained(nodes, [edge for edge in edges if edge is not None and _key(edge) in reached])
     into = [None if create_graph else tensor._grad for tensor in extra]
     keep = create_graph if retain_graph is None else retain_graph
     made: list[Any] = []

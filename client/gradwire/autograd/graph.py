@@ -29,20 +29,24 @@ _classes: dict[str, type] = {}
 class RemoteNode(Node):
     """A node that the worker made in a backward with create_graph; its kept values are known there only."""
 
-    __slots__ = ("_name", "_outputs")
+    __slots__ = ("_keeps", "_name", "_outputs")
 
     def __init__(self, name: str, edges: tuple[Edge | None, ...], outputs: tuple[Meta, ...], keeps: bool) -> None:
         """Mirror a described node."""
         super().__init__(None, edges)  # type: ignore[arg-type]
         self._name = name
         self._outputs = outputs
-        if keeps:
-            self.kept = {"": ()}
+        self._keeps = keeps
 
     @property
     def name(self) -> str:
         """Return PyTorch's name."""
         return self._name
+
+    @property
+    def keeps(self) -> bool:
+        """Return whether the worker's node keeps anything."""
+        return self._keeps
 
     @property
     def output_metas(self) -> tuple[Meta, ...]:

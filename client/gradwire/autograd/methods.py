@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gradwire_protocol.inplace import requires_grad
 from gradwire_protocol.ops import OPS
-from gradwire_protocol.tape import Variable
+from gradwire_protocol.tape import Storage, Variable
 
 from gradwire.autograd.grad_mode import state as grad_state
 
@@ -53,6 +53,8 @@ class AutogradMethods:
                     "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
                 )
             return self  # type: ignore[no-any-return]
+        if requires_grad and self.meta.dtype.is_complex:
+            raise RuntimeError(f"gradients need a real floating dtype; got {self.meta.dtype}; gradwire has no complex ones yet")
         if requires_grad and not self.meta.dtype.is_differentiable:
             raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
         if requires_grad and self.is_inference() and not grad_state.inference:
@@ -163,7 +165,7 @@ class AutogradMethods:
         from gradwire.tensor import call
 
         alias: Tensor = call(OPS["gw::data"], self, session=self.session)
-        alias.offset = self.offset
+        alias.storage, alias.offset = Storage(self.storage.memory), self.offset
         return alias
 
     @data.setter
@@ -175,7 +177,7 @@ class AutogradMethods:
         if self.requires_grad and not value.meta.dtype.is_differentiable:
             raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
         call(OPS["gw::set_data"], self, value, session=self.session)
-        self.meta, self.offset = value.meta, value.offset
+        self.meta, self.offset, self.storage.memory = value.meta, value.offset, value.storage.memory
 
     @property
     def _version(self: Any) -> int:

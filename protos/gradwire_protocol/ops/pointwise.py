@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from gradwire_protocol import infer
-from gradwire_protocol.dtypes import Category, DType, bool_
+from gradwire_protocol.dtypes import Category, DType, bool_, complex64, complex128, float32, float64
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import check_no_overlap, op, torch_type_name
-from gradwire_protocol.signature import default_dtype
 
 
 def _pointwise(schema: str, rule: Any = infer.pointwise, keeps: dict[str, str] | None = None, **rest: Any) -> None:
@@ -238,6 +237,11 @@ def _to_dtype(self: Meta, dtype: DType) -> Meta:
     return Meta.of(self.shape, dtype)
 
 
+def _real(self: Meta) -> Meta:
+    parts = {complex64: float32, complex128: float64}
+    return Meta.of(self.shape, parts.get(self.dtype, self.dtype))
+
+
 def _written(self: Meta, *rest: Any) -> tuple[()]:
     check_no_overlap(self)
     for source in rest:
@@ -257,7 +261,7 @@ def _filled(self: Meta, value: Meta) -> tuple[()]:
 
 op("clone(Tensor self) -> Tensor", infer.like, {"self": ""})
 op("_to_dtype(Tensor self, ScalarType dtype) -> Tensor", _to_dtype, {"self": ""}, node="ToCopyBackward0")
-op("real(Tensor self) -> Tensor", lambda self: Meta.of(self.shape, default_dtype() if self.dtype.is_complex else self.dtype), {"self": ""})
+op("real(Tensor self) -> Tensor", _real, {"self": ""})
 op("copy_(Tensor(a!) self, Tensor src) -> Tensor(a!)", _written, {"self": "", "src": ""}, node="CopyBackwards")
 op("fill_.Scalar(Tensor(a!) self, Scalar value) -> Tensor(a!)", _written, {"self": ""}, node="FillBackward0")
 op("fill_.Tensor(Tensor(a!) self, Tensor value) -> Tensor(a!)", _filled, {"self": "", "value": ""}, node="FillBackward1")

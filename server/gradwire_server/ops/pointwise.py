@@ -77,6 +77,8 @@ def fmod(xp: Any, self: Array, other: Array, out: Array | None = None) -> Array:
 
 def pow_scalar(xp: Any, self: Array, exponent: Any, out: Array | None = None) -> Array:
     """Raise to a number; the common ones without `power`, which is ten times as slow as a product."""
+    if self.dtype.kind in "iu" and exponent < 0:
+        raise RuntimeError("Integers to negative integer powers are not allowed.")
     if exponent == 2:
         return xp.multiply(self, self, out=out)
     if exponent == 0.5 and self.dtype.kind in "fc":
@@ -85,11 +87,15 @@ def pow_scalar(xp: Any, self: Array, exponent: Any, out: Array | None = None) ->
 
 
 def power(xp: Any, self: Array, exponent: Array, out: Array | None = None) -> Array:
-    """Raise to a power; integers to none below zero."""
+    """Raise to a power. Of integers below zero, 1 and -1 are powers of themselves and all else rounds to 0."""
     base = self if hasattr(self, "dtype") else exponent
-    if base.dtype.kind in "iu" and hasattr(exponent, "dtype") and bool(xp.any(xp.less(exponent, 0)).item()):
-        raise RuntimeError("Integers to negative integer powers are not allowed.")
-    return xp.power(self, exponent, out=out)
+    if base.dtype.kind not in "iu":
+        return xp.power(self, exponent, out=out)
+    below = xp.less(exponent, 0)
+    whole = xp.power(self, xp.where(below, 0, exponent).astype(base.dtype))
+    odd = xp.equal(xp.remainder(exponent, 2), 1)
+    unit = xp.equal(self, 1) + xp.where(odd, -1, 1) * xp.equal(self, -1)
+    return xp.where(below, unit.astype(base.dtype), whole)
 
 
 for _overload in ("Tensor", "Scalar"):
@@ -215,8 +221,10 @@ for _name, _ufunc in {"floor": "floor", "ceil": "ceil", "round": "rint", "trunc"
 
 
 def sign(xp: Any, self: Array, out: Array | None = None) -> Array:
-    """Return -1, 0 or 1; a bool is its own sign."""
-    return xp.array(self) if self.dtype.kind == "b" else xp.sign(self, out=out)
+    """Return -1, 0 or 1, and 0 for NaN as PyTorch does; a bool is its own sign."""
+    if self.dtype.kind == "b":
+        return xp.array(self)
+    return xp.subtract((self > 0).astype(self.dtype), (self < 0).astype(self.dtype), out=out)
 
 
 def erfc(xp: Any, self: Array, out: Array | None = None) -> Array:
