@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+
 from gradwire.transport import DirectStream, PublicStream
 from gradwire_protocol.limits import CHUNK_BYTES
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from gradwire.session import Session
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.v1 import worker_pb2

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import gradwire as gw
 import numpy as np
-from gradwire import nn
-from gradwire.session import Session, use
-from gradwire.transport import GrpcConnection
 
+import gradwire as gw
 from benchmarks.floor import Floor
 from benchmarks.inprocess import in_process_session
 from benchmarks.measure import Timing, interleave
+from gradwire import nn
+from gradwire.session import Session, use
+from gradwire.transport import GrpcConnection
 
 __all__ = ["ROWS"]
 
@@ -197,7 +197,8 @@ def mlp(address: str) -> list[Line]:
         return run
 
     times = interleave(
-        {"gradwire": in_session(session, remote), "in process": in_session(local_session, local), "torch": theirs}, rounds=60
+        {"gradwire": in_session(session, remote), "in process": in_session(local_session, local), "torch": theirs},
+        rounds=60,
     )
     session.close()
     return [

@@ -1,8 +1,8 @@
 """Run the benchmark's rows against a worker process on TCP, and print them as a table.
 
-    python benchmarks/run.py              all rows
-    python benchmarks/run.py eager mlp    some
-    python benchmarks/run.py --write      all rows, and replace benchmarks/RESULTS.md
+python benchmarks/run.py              all rows
+python benchmarks/run.py eager mlp    some
+python benchmarks/run.py --write      all rows, and replace benchmarks/RESULTS.md
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def machine() -> str:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+        ]
         model = names[0] if names else model
     load = os.getloadavg()[0]
     return f"{os.cpu_count()} cores ({model}), load {load:.1f} at the start, Python {platform.python_version()}"
@@ -69,7 +71,8 @@ def main() -> int:
         [sys.executable, "-m", "gradwire_server", "--listen", "127.0.0.1:0", "--until-stdin-closes"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert worker.stdout is not None and worker.stdin is not None
+    assert worker.stdout is not None
+    assert worker.stdin is not None
     address = worker.stdout.readline().rsplit(" ", 1)[-1].strip()
     parts = [head]
     for name in given.rows or ROWS:

@@ -11,16 +11,17 @@ from __future__ import annotations
 import argparse
 import time
 
-import gradwire as gw
 import matplotlib
-from gradwire import nn
-from gradwire.utils.data import DataLoader, TensorDataset
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
+import gradwire as gw
+from gradwire import nn
+from gradwire.utils.data import DataLoader, TensorDataset
+
 matplotlib.use("Agg")
-from matplotlib import pyplot  # noqa: E402  (the backend is chosen first)
+from matplotlib import pyplot
 
 
 def load(seed: int) -> tuple[TensorDataset, gw.Tensor, gw.Tensor]:
@@ -34,7 +35,9 @@ def load(seed: int) -> tuple[TensorDataset, gw.Tensor, gw.Tensor]:
 
 def make_model() -> nn.Module:
     """Return a small multilayer perceptron with dropout."""
-    return nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10))
+    return nn.Sequential(
+        nn.Linear(64, 128), nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, 10)
+    )
 
 
 def accuracy(model: nn.Module, images: gw.Tensor, labels: gw.Tensor) -> float:
@@ -88,7 +91,9 @@ def report(seconds: float) -> None:
     """Print where the time went."""
     s = gw.current_session().statistics()
     print(f"{seconds:.1f} s, of which {s.wait_seconds:.1f} s in {s.waits} waits for the worker")
-    print(f"{s.calls} calls in {s.messages} messages ({s.calls / s.messages:.0f} a message), {s.signatures} kinds of call")
+    print(
+        f"{s.calls} calls in {s.messages} messages ({s.calls / s.messages:.0f} a message), {s.signatures} kinds of call"
+    )
     print(f"{s.sent_bytes / 1e6:.1f} MB sent, {s.received_bytes / 1e6:.2f} MB received")
 
 

@@ -35,7 +35,6 @@ from gradwire_protocol.composites import Composites  # noqa: E402
 from gradwire_protocol.registry import OPS, Op  # noqa: E402
 from gradwire_protocol.schema import Argument, Kind  # noqa: E402
 
-
 # Names that need a method by hand and have none; the files are written without them, and the exit status says so.
 problems: list[str] = []
 
@@ -135,7 +134,11 @@ def method(name: str, overloads: list[Op]) -> list[str]:
     if hasattr(Composites, name):
         return []
     if len(overloads) == 1:
-        return [f"    def {name}({signature(first)}) -> {returns(first)}:", f"        return {call(first)}  # type: ignore[no-any-return]", ""]
+        return [
+            f"    def {name}({signature(first)}) -> {returns(first)}:",
+            f"        return {call(first)}  # type: ignore[no-any-return]",
+            "",
+        ]
     odd = differing(overloads)
     if odd is None:
         problems.append(f"{name}: overloads {[op.name for op in overloads]} need a method by hand in composites")
@@ -180,7 +183,8 @@ def operators(generated: set[str]) -> list[str]:
     inplace = {f"{alias}_": f"{name}_" for alias, name in ALIASES.items()}
     for operator, name in {**OPERATORS, **ALIASES, **inplace}.items():
         if name in generated:
-            lines.append(f"    {operator} = {name}")
+            ignored = "  # type: ignore[assignment]" if operator in ("__eq__", "__ne__") else ""
+            lines.append(f"    {operator} = {name}{ignored}")
         elif hasattr(Composites, name):
             lines.append(f"    {operator} = Composites.{name}")
     # Defining __eq__ unsets __hash__; tensors are hashed by identity, as in PyTorch.
@@ -227,10 +231,11 @@ def methods_text() -> str:
 
 
 # Methods that `torch` has no function of.
-METHODS_ONLY = frozenset(
-    "float double half bool byte char short int long cfloat cdouble type_as view view_as expand expand_as repeat reshape_as "
-    "new_zeros new_ones new_empty new_full contiguous sum_to_size zeros_like ones_like empty_like full_like real where".split()
-)
+METHODS_ONLY = frozenset((
+    "float", "double", "half", "bool", "byte", "char", "short", "int", "long", "cfloat", "cdouble", "type_as", "view",
+    "view_as", "expand", "expand_as", "repeat", "reshape_as", "new_zeros", "new_ones", "new_empty", "new_full", "contiguous",
+    "sum_to_size", "zeros_like", "ones_like", "empty_like", "full_like", "real", "where",
+))  # fmt: skip
 
 
 def function(name: str, target: inspect.Signature) -> list[str]:

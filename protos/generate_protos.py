@@ -60,9 +60,7 @@ def contents(root: Path) -> dict[str, bytes]:
 
 def stale(wanted: dict[str, bytes], present: dict[str, bytes]) -> list[str]:
     """Return the paths that differ, are missing or are left over from a `.proto` that is gone."""
-    return sorted(
-        path for path in wanted.keys() | present.keys() if wanted.get(path) != present.get(path)
-    )
+    return sorted(path for path in wanted.keys() | present.keys() if wanted.get(path) != present.get(path))
 
 
 def write(root: Path, wanted: dict[str, bytes], paths: Sequence[str]) -> None:

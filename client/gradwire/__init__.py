@@ -7,28 +7,8 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
-from gradwire_protocol.dtypes import (
-    DType as dtype,
-)
-from gradwire_protocol.dtypes import (
-    bool_ as bool,
-)
-from gradwire_protocol.dtypes import (
-    complex64,
-    complex128,
-    float16,
-    float32,
-    float64,
-    int8,
-    int16,
-    int32,
-    int64,
-    promote_types,
-    uint8,
-)
-
 from gradwire import autograd, errors, nn, optim, utils
-from gradwire._functions import *  # noqa: F403
+from gradwire._functions import *
 from gradwire.autograd.grad_mode import (
     enable_grad,
     inference_mode,
@@ -89,6 +69,25 @@ from gradwire.saving import load, save
 from gradwire.session import Session, connect, disconnect
 from gradwire.session import current as current_session
 from gradwire.tensor import Tensor, get_default_dtype, set_default_dtype
+from gradwire_protocol.dtypes import (
+    DType as dtype,
+)
+from gradwire_protocol.dtypes import (
+    bool_ as bool,
+)
+from gradwire_protocol.dtypes import (
+    complex64,
+    complex128,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    promote_types,
+    uint8,
+)
 
 float = float32
 double = float64

@@ -6,16 +6,16 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from gradwire import printing
+from gradwire.autograd.grad_mode import state as grad_state
 from gradwire_protocol import codec, limits
 from gradwire_protocol.dtypes import DTYPES, DType, from_numpy, int64
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops import OPS
-from gradwire_protocol.tape import Node, Variable, gradient_edge
 from gradwire_protocol.signature import resolve
+from gradwire_protocol.tape import Node, Variable, gradient_edge
 from gradwire_protocol.v1 import tensor_pb2
-
-from gradwire import printing
-from gradwire.autograd.grad_mode import state as grad_state
 
 if TYPE_CHECKING:
     from gradwire.session import Session
@@ -87,7 +87,7 @@ class ConversionMethods:
     def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         if copy is False:
             raise ValueError("a tensor's values are on a worker, so an array of them is always a copy; got copy=False")
-        values = self.numpy()
+        values: np.ndarray[Any, Any] = self.numpy()
         return values if dtype is None else values.astype(dtype)
 
     def __bool__(self: Any) -> bool:

@@ -6,11 +6,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from gradwire_protocol.dtypes import DType, from_numpy, int64, scalar_dtype
-from gradwire_protocol.ops import OPS
 
 from gradwire.conversion import from_array
 from gradwire.device import check_device
+from gradwire_protocol.dtypes import DType, from_numpy, int64, scalar_dtype
+from gradwire_protocol.ops import OPS
 
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor
@@ -176,7 +176,13 @@ def scalar_tensor(value: Any, *, dtype: DType | None = None, device: Any = None)
 
 
 def arange(
-    start: Any, end: Any = None, step: Any = 1, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Return start, start + step, ... below end: `arange(end)`, `arange(start, end)`, `arange(start, end, step)`."""
     from gradwire.tensor import call
@@ -190,7 +196,9 @@ def arange(
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     if dtype is None:
         dtype = _default() if any(isinstance(number, float) for number in numbers) else int64
-    length = math.ceil((end - start) / step) if not all(isinstance(n, int) for n in numbers) else -((start - end) // step)
+    length = (
+        math.ceil((end - start) / step) if not all(isinstance(n, int) for n in numbers) else -((start - end) // step)
+    )
     return finish(call(OPS["gw::arange"], length, start, step, dtype), requires_grad, device)
 
 
@@ -205,7 +213,9 @@ def linspace(
     return finish(call(OPS["gw::linspace"], steps, start, end, dtype or _default()), requires_grad, device)
 
 
-def eye(n: int, m: int | None = None, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def eye(
+    n: int, m: int | None = None, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Return ones on the diagonal of an (n, m) tensor."""
     from gradwire.tensor import call
 

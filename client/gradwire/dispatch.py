@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from gradwire_protocol.ops import OPS
-
 from gradwire.tensor import call
+from gradwire_protocol.ops import OPS
 
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from gradwire.tensor import Tensor, expect_tensor, get_default_dtype
 from gradwire_protocol import infer
 from gradwire_protocol.dtypes import DType
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.signature import using_default
-
-from gradwire.tensor import Tensor, expect_tensor, get_default_dtype
 
 __all__ = ["cat", "equal", "is_floating_point", "is_tensor", "numel", "result_type", "stack", "where"]
 
@@ -36,7 +35,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
 
 def equal(input: Tensor, other: Tensor) -> bool:
     """Wait for whether both have the same sizes and elements."""
-    return expect_tensor("equal", input).equal(other)  # type: ignore[no-any-return]
+    return expect_tensor("equal", input).equal(other)
 
 
 def is_tensor(obj: Any) -> bool:

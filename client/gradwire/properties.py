@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, overload
 
+from gradwire.device import Device, check_device
 from gradwire_protocol.dtypes import DType
 from gradwire_protocol.infer import normalize_dim
-
-from gradwire.device import Device, check_device
 
 __all__ = ["PropertyMethods", "Size"]
 
@@ -130,15 +129,17 @@ class PropertyMethods:
         return bool(self.meta.shape == other.meta.shape)
 
     @property
-    def T(self: Any) -> Any:  # noqa: N802
+    def T(self: Any) -> Any:
         """Return the view with all axes reversed."""
         return self.permute(*range(self.meta.ndim - 1, -1, -1))
 
     @property
-    def mT(self: Any) -> Any:  # noqa: N802
+    def mT(self: Any) -> Any:
         """Return the view with the last two axes swapped."""
         if self.meta.ndim < 2:
-            raise RuntimeError(f"tensor.mT is only supported on matrices or batches of matrices. Got {self.meta.ndim}-D tensor.")
+            raise RuntimeError(
+                f"tensor.mT is only supported on matrices or batches of matrices. Got {self.meta.ndim}-D tensor."
+            )
         return self.transpose(-2, -1)
 
     def __len__(self: Any) -> int:

@@ -9,9 +9,10 @@ import secrets
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+
 from gradwire_protocol.dtypes import DType, int64, uint8
-from gradwire_protocol.random import blocks_for
 from gradwire_protocol.ops import OPS
+from gradwire_protocol.random import blocks_for
 
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor
@@ -101,7 +102,13 @@ def set_rng_state(new_state: Tensor) -> None:
 
 
 def _drawn(
-    name: str, size: tuple[int, ...], dtype: DType, generator: Generator | None, requires_grad: bool, device: Any, *numbers: int
+    name: str,
+    size: tuple[int, ...],
+    dtype: DType,
+    generator: Generator | None,
+    requires_grad: bool,
+    device: Any,
+    *numbers: int,
 ) -> Tensor:
     from gradwire.creation import finish
     from gradwire.tensor import call
@@ -127,14 +134,22 @@ def _floating(name: str, dtype: DType | None) -> DType:
 
 
 def rand(
-    *size: Any, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Return numbers from [0, 1)."""
     return _drawn("gw::uniform", _size(size), _floating("rand", dtype), generator, requires_grad, device)
 
 
 def randn(
-    *size: Any, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Return numbers from the standard normal distribution."""
     return _drawn("gw::normal", _size(size), _floating("randn", dtype), generator, requires_grad, device)
@@ -155,7 +170,12 @@ def randint(
 
 
 def randperm(
-    n: int, *, generator: Generator | None = None, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Return the numbers below n in random order."""
     from gradwire.creation import finish
@@ -178,7 +198,13 @@ def randn_like(input: Tensor, *, dtype: DType | None = None, device: Any = None,
 
 
 def randint_like(
-    input: Tensor, low: int, high: int | None = None, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    low: int,
+    high: int | None = None,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Return integers from [low, high), or [0, low), in the shape and dtype of `input`."""
     first, end = (0, low) if high is None else (low, high)
@@ -196,7 +222,8 @@ def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Gene
         if not tensors:
             raise TypeError("normal() needs a size where mean and std are numbers")
         size = (mean + std).shape if len(tensors) == 2 else tensors[0].shape
-    return randn(*size, generator=generator) * std + mean
+    made: Tensor = randn(*size, generator=generator) * std + mean
+    return made
 
 
 def dropout(input: Tensor, p: float = 0.5, train: bool = True, *, generator: Generator | None = None) -> Tensor:

@@ -6,10 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from gradwire_protocol.dtypes import from_numpy
-
 from gradwire.conversion import fetch, from_array
 from gradwire.serialization import read_safetensors, write_safetensors
+from gradwire_protocol.dtypes import from_numpy
 
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor

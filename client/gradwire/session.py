@@ -17,15 +17,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+
+from gradwire import callsite, embedded
+from gradwire.transport import Connection, GrpcConnection
 from gradwire_protocol import codec, limits
 from gradwire_protocol.errors import GradwireError, WorkerLost
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import table_digest
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.v1 import call_pb2, failure_pb2, tensor_pb2, worker_pb2
-
-from gradwire import callsite, embedded
-from gradwire.transport import Connection, GrpcConnection
 
 __all__ = ["Session", "Statistics", "connect", "current", "disconnect", "use"]
 
@@ -150,7 +150,11 @@ class Session:
         return signature
 
     def append(
-        self, signature: Signature, handles: Sequence[int], scalars: Sequence[Any], data: tensor_pb2.InlineTensor | None = None
+        self,
+        signature: Signature,
+        handles: Sequence[int],
+        scalars: Sequence[Any],
+        data: tensor_pb2.InlineTensor | None = None,
     ) -> int:
         """Append a call and return the handle of its first output. Never waits, except for credit."""
         with self.lock:
@@ -234,7 +238,9 @@ class Session:
         ack = worker_pb2.WorkerFrame.FromString(message).ack
         number, sites = self._unacked.popleft()
         if ack.number != number:
-            raise GradwireError(f"answers come in the order of batches; expected {number}, got {ack.number}; please report it")
+            raise GradwireError(
+                f"answers come in the order of batches; expected {number}, got {ack.number}; please report it"
+            )
         if ack.HasField("refused"):
             self._pending.append(codec.decode_failure(ack.refused))
         for failure in ack.failures:
@@ -248,7 +254,9 @@ class Session:
         if known is None:
             error = codec.decode_failure(failure)
             where = callsite.describe(sites[failure.call]) if failure.call < len(sites) else "a line no longer known"
-            text = f"{error}\n  raised on the worker by {failure.op}, called at {where}; nothing of that call was applied"
+            text = (
+                f"{error}\n  raised on the worker by {failure.op}, called at {where}; nothing of that call was applied"
+            )
             known = self._known[key] = type(error)(text)
         if all(known is not pending for pending in self._pending):
             self._pending.append(known)
@@ -280,7 +288,7 @@ class Session:
     def answer(self) -> call_pb2.Value:
         """Wait, and return the value that the last call answered; raise its failure if it is poisoned."""
         ack = self.wait()
-        assert ack is not None and ack.values
+        assert ack is not None
         value = ack.values[-1]
         if value.HasField("failure"):
             failure = value.failure
@@ -302,7 +310,7 @@ class Session:
     def download(self, handle: int, meta: Meta) -> np.ndarray[Any, Any]:
         """Return the elements of a tensor that is too large for an acknowledgement."""
         started = time.perf_counter()
-        values = self._bulk.download(handle, meta)
+        values: np.ndarray[Any, Any] = self._bulk.download(handle, meta)
         self._counts.received_bytes += meta.nbytes
         self._counts.wait_seconds += time.perf_counter() - started
         return values

@@ -6,9 +6,17 @@ outputs, record. Nothing in it waits.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from gradwire.autograd.grad_mode import inference_mode
+from gradwire.autograd.grad_mode import state as grad_state
+from gradwire.autograd.methods import AutogradMethods
+from gradwire.conversion import ConversionMethods
+from gradwire.properties import PropertyMethods
+from gradwire.random import RandomMethods
 from gradwire_protocol.dtypes import DType, float32
 from gradwire_protocol.inplace import INFERENCE, MULTIPLE, NO_GRAD, check_inplace, check_overlap, requires_grad
 from gradwire_protocol.meta import Meta
@@ -26,17 +34,9 @@ from gradwire_protocol.tape import (
     record_inplace,
 )
 
-from gradwire.autograd.grad_mode import inference_mode
-from gradwire.autograd.grad_mode import state as grad_state
-from gradwire.autograd.methods import AutogradMethods
-from gradwire.conversion import ConversionMethods
-from gradwire.properties import PropertyMethods
-from gradwire.random import RandomMethods
-
 if TYPE_CHECKING:
-    from gradwire_protocol.v1 import tensor_pb2
-
     from gradwire.session import Session
+    from gradwire_protocol.v1 import tensor_pb2
 
 __all__ = ["Tensor", "call", "expect_tensor", "get_default_dtype", "set_default_dtype"]
 
@@ -108,10 +108,8 @@ class Tensor(Variable, PropertyMethods, AutogradMethods, ConversionMethods, Rand
 
     def __del__(self) -> None:
         # Only an append: an RPC, or a lock, inside a finalizer could run anywhere, a send included.
-        try:
+        with contextlib.suppress(AttributeError):  # an object that was never completed, or gave its handle away
             self.session.released.append(self.handle)
-        except AttributeError:
-            pass  # the object was never completed
 
     def _call(
         self,
@@ -133,11 +131,13 @@ class Tensor(Variable, PropertyMethods, AutogradMethods, ConversionMethods, Rand
         try:
             signature = session.signatures.get(key)
         except TypeError:
-            signature, key = None, None
+            signature = None
         if signature is None:
             if not _NUMBERS.issuperset(map(type, scalars)):
                 return self._call(op, tensors, statics, tuple(map(_number, scalars)), lengths)
             signature = _intern(session, key, op, metas, statics, scalars, lengths, needs)
+        if len(tensors) > 1:
+            _check_session(session, tensors)
         handles = [0 if tensor is None else tensor.handle for tensor in tensors]
         if op.writes:
             return _write(session, signature, tensors, handles, scalars)
@@ -197,28 +197,32 @@ def _number(value: Any) -> Any:
         return value.item()
     for kind in (bool, int, float, complex):
         if isinstance(value, kind):
-            return kind(value)
-    return _Wrong(value)
+            convert: Any = kind
+            return convert(value)
+    raise TypeError(f"a number (bool, int, float or complex) is needed; got {type(value).__name__}")
 
 
-class _Wrong:
-    """Stands for a value that is no number, so that the schema check refuses it by its own type's name."""
-
-    def __new__(cls, value: Any) -> Any:
-        raise TypeError(f"a number (bool, int, float or complex) is needed; got {type(value).__name__}")
+def _check_session(session: Session, tensors: tuple[Any, ...]) -> None:
+    for tensor in tensors:
+        if tensor is not None and tensor.session is not session:
+            raise RuntimeError(
+                "Expected all tensors to be on the same device, but found at least two workers, "
+                f"{session.address} and {tensor.session.address}! Copy one to the other's session through numpy()."
+            )
 
 
 def _intern(
     session: Session, key: Any, op: Op, metas: Any, statics: Any, scalars: Any, lengths: Any, needs: int
 ) -> Signature:
     kinds = tuple(map(type, scalars))
+    # First the schema's check, which names an argument of the wrong type; then the key can be hashed.
     signature = resolve(op, metas, statics, kinds, lengths, needs, _default_dtype)
-    if key is None:
-        raise TypeError(f"{op.schema.name}(): an argument must be hashable; got {statics!r}")
     return session.intern(key, signature)
 
 
-def _views(session: Session, signature: Signature, tensors: tuple[Any, ...], first: int, scalars: tuple[Any, ...]) -> Any:
+def _views(
+    session: Session, signature: Signature, tensors: tuple[Any, ...], first: int, scalars: tuple[Any, ...]
+) -> Any:
     viewed = tensors[0]
     assert signature.offsets is not None
     outputs = []
@@ -266,9 +270,9 @@ def _check_write(op: Op, tensors: tuple[Any, ...]) -> None:
     if op.arguments[0].kind is not Kind.TENSOR:
         return
     self = tensors[0]
-    if op.differentiable and grad_state.recording and self.meta.dtype.is_differentiable:
-        if any(tensor is not None and requires_grad(tensor) for tensor in tensors):
-            check_inplace(self)
+    recordable = op.differentiable and grad_state.recording and self.meta.dtype.is_differentiable
+    if recordable and any(tensor is not None and requires_grad(tensor) for tensor in tensors):
+        check_inplace(self)
     if len(tensors) > 1:
         check_overlap(self, tensors[1:])
 

@@ -13,12 +13,23 @@ from typing import Any, Protocol
 
 import grpc
 import numpy as np
+
 from gradwire_protocol import codec, limits
 from gradwire_protocol.errors import WorkerLost, WorkerUnreachable
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.v1 import worker_pb2, worker_pb2_grpc
 
-__all__ = ["Bulk", "Connection", "DirectStream", "GrpcConnection", "PublicStream", "Stream", "health", "open_channel", "open_stream"]
+__all__ = [
+    "Bulk",
+    "Connection",
+    "DirectStream",
+    "GrpcConnection",
+    "PublicStream",
+    "Stream",
+    "health",
+    "open_channel",
+    "open_stream",
+]
 
 _METHOD = "/gradwire.v1.Worker/Run"
 _OPTIONS = (
@@ -60,7 +71,7 @@ class PublicStream:
         """Open the stream."""
         self._address = address
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        call = channel.stream_stream(_METHOD, request_serializer=None, response_deserializer=None)
+        call: Any = channel.stream_stream(_METHOD, request_serializer=None, response_deserializer=None)
         self._replies = call(iter(self._outbox.get, None))
 
     def send(self, message: bytes) -> None:
@@ -204,7 +215,7 @@ class Bulk:
             # Not shared with the control stream: calls must not wait behind megabytes.
             options = (*_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
             self._channel = grpc.insecure_channel(target(self._address), options=options)
-        return worker_pb2_grpc.WorkerStub(self._channel)  # type: ignore[no-untyped-call]
+        return worker_pb2_grpc.WorkerStub(self._channel)
 
     def upload(self, number: int, values: np.ndarray[Any, Any], meta: Meta) -> None:
         """Send an array and wait until the worker has all of it."""
@@ -280,11 +291,15 @@ class GrpcConnection:
 def health(address: str, seconds: float) -> str:
     """Return what `grpc.health.v1` says of a worker: SERVING, NOT_SERVING, ...; raise WorkerUnreachable."""
     with open_channel(address, seconds) as channel:
-        check = channel.unary_unary("/grpc.health.v1.Health/Check", request_serializer=None, response_deserializer=None)
+        check: Any = channel.unary_unary(
+            "/grpc.health.v1.Health/Check", request_serializer=None, response_deserializer=None
+        )
         try:
             # An empty request asks for the whole server; field 1 of the reply is the status. So the client needs no stubs.
             reply: bytes = check(b"", timeout=seconds)
         except grpc.RpcError as error:
-            raise WorkerUnreachable(f"the server at {address} must offer grpc.health.v1; it answered {error.code()}") from None
+            raise WorkerUnreachable(
+                f"the server at {address} must offer grpc.health.v1; it answered {error.code()}"
+            ) from None
     status = reply[1] if len(reply) >= 2 and reply[0] == 8 else 0
     return ("UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN")[min(status, 3)]

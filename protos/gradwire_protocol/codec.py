@@ -127,15 +127,13 @@ def decode_signature(message: call_pb2.Signature) -> Signature:
 
 
 def _check_counts(name: str, op: Any, metas: int, statics: int, kinds: int, lengths: tuple[int, ...]) -> None:
-    counts = {kind: 0 for kind in ("TENSOR", "TENSOR_LIST", "SCALAR", "STATIC")}
+    counts = dict.fromkeys(("TENSOR", "TENSOR_LIST", "SCALAR", "STATIC"), 0)
     for argument in op.arguments:
         counts[argument.kind.name] += 1
     wanted = (counts["TENSOR"] + sum(lengths), counts["STATIC"], counts["SCALAR"], counts["TENSOR_LIST"])
     given = (metas, statics, kinds, len(lengths))
     if wanted != given:
-        raise BatchMalformed(
-            f"{name} takes (tensors, statics, numbers, lists) = {wanted}; the signature has {given}"
-        )
+        raise BatchMalformed(f"{name} takes (tensors, statics, numbers, lists) = {wanted}; the signature has {given}")
 
 
 def encode_failure(error: BaseException, batch: int = 0, call: int = 0, op: str = "") -> failure_pb2.Failure:

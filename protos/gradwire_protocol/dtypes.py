@@ -102,9 +102,7 @@ def from_numpy(dtype: np.dtype[np.generic] | type) -> DType:
     found = _BY_NUMPY.get(native)
     if found is None:
         names = ", ".join(d.name for d in DTYPES)
-        raise TypeError(
-            f"can't convert np.ndarray of type {native}. The only supported types are: {names}."
-        )
+        raise TypeError(f"can't convert np.ndarray of type {native}. The only supported types are: {names}.")
     return found
 
 

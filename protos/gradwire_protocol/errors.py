@@ -51,7 +51,7 @@ class UnknownOp(ProtocolError):
 
 
 class HandleNotFound(GradwireError):
-    """This session holds no such handle: it was freed, belongs to another session, or was never made."""
+    """The session holds no such handle: it was freed, belongs to another session, or was never made."""
 
 
 class LimitExceeded(GradwireError):

@@ -141,7 +141,7 @@ def expect_floating(name: str, *metas: Meta) -> None:
     """Refuse integer and bool tensors where PyTorch has no kernel for them, in its words."""
     for meta in metas:
         if meta.dtype.category < Category.FLOAT:
-            raise RuntimeError(f'"{name}" not implemented for \'{torch_type_name(meta.dtype)}\'')
+            raise RuntimeError(f"\"{name}\" not implemented for '{torch_type_name(meta.dtype)}'")
 
 
 def same_dtype(name: str, *metas: Meta | None) -> DType:

@@ -14,7 +14,16 @@ from gradwire_protocol.meta import Meta
 if TYPE_CHECKING:
     from gradwire_protocol.tape import Variable
 
-__all__ = ["INFERENCE", "MULTIPLE", "NO_GRAD", "check_inplace", "check_overlap", "forbidden_view", "message_name", "requires_grad"]
+__all__ = [
+    "INFERENCE",
+    "MULTIPLE",
+    "NO_GRAD",
+    "check_inplace",
+    "check_overlap",
+    "forbidden_view",
+    "message_name",
+    "requires_grad",
+]
 
 MULTIPLE = "multiple outputs"  # one of several views that one call returned, such as unbind's
 NO_GRAD = "no_grad"  # made while nothing was recorded
@@ -34,9 +43,9 @@ _REASONS = {
 
 
 def message_name(node_name: str) -> str:
-    """Return a node's name as PyTorch's messages give it: `Mul` for `MulBackward0`."""
-    generated = re.fullmatch(r"(.*)Backward\d+", node_name)
-    return generated[1] if generated else f"torch::autograd::{node_name}"
+    """Return a node's name as PyTorch's messages give it: `Mul` for `MulBackward0`, `Sum1` for `SumBackward1`."""
+    generated = re.fullmatch(r"(.*)Backward(\d+)", node_name)
+    return generated[1] + generated[2].replace("0", "") if generated else f"torch::autograd::{node_name}"
 
 
 def requires_grad(variable: Variable) -> bool:
@@ -52,7 +61,9 @@ def forbidden_view(view: Variable, changed: str) -> str:
     if name and view.view_kind == MULTIPLE:
         start = f"{name} and {changed} modified inplace."
     else:
-        mode, now = ("inference", "in normal mode") if view.view_kind == INFERENCE else ("no_grad", "with grad mode enabled")
+        mode, now = (
+            ("inference", "in normal mode") if view.view_kind == INFERENCE else ("no_grad", "with grad mode enabled")
+        )
         made = f"{name} of a view which was" if name else "A view was"
         start = f"{made} created in {mode} mode and {changed} modified inplace {now}."
     return start + _REASONS[view.view_kind]
@@ -85,7 +96,9 @@ def _overlap_in_part(self: Variable, other: Variable) -> bool:
     """Return whether two blocks of memory overlap and are not seen alike; views with gaps are let pass, as in PyTorch."""
     first, last = self.offset, self.offset + self.meta.numel
     start, end = other.offset, other.offset + other.meta.numel
-    if not (first < end and start < last) or ((first, last) == (start, end) and self.meta.strides == other.meta.strides):
+    if not (first < end and start < last) or (
+        (first, last) == (start, end) and self.meta.strides == other.meta.strides
+    ):
         return False
     return _is_dense(self.meta) and _is_dense(other.meta)
 
@@ -93,7 +106,9 @@ def _overlap_in_part(self: Variable, other: Variable) -> bool:
 def _is_dense(meta: Meta) -> bool:
     """Return whether the elements fill their memory, each place once, in any order of the axes."""
     reached = 1
-    for stride, size in sorted((stride, size) for stride, size in zip(meta.strides, meta.shape, strict=True) if size != 1):
+    for stride, size in sorted(
+        (stride, size) for stride, size in zip(meta.strides, meta.shape, strict=True) if size != 1
+    ):
         if stride != reached:
             return False
         reached *= size

@@ -1037,8 +1037,8 @@ class OpMethods(Composites):
     __pos__ = Composites.positive
     __abs__ = abs
     __matmul__ = Composites.matmul
-    __eq__ = eq
-    __ne__ = ne
+    __eq__ = eq  # type: ignore[assignment]
+    __ne__ = ne  # type: ignore[assignment]
     __lt__ = lt
     __le__ = le
     __gt__ = gt

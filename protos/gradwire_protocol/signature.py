@@ -46,8 +46,8 @@ class Signature:
     """
 
     __slots__ = (
-        "default", "float_count", "int_count", "kept", "kernel", "kinds", "lengths", "metas", "needs", "number", "offsets", "op", "outputs", "returns_list",
-        "statics", "written",
+        "default", "float_count", "int_count", "kept", "kernel", "kinds", "lengths", "metas", "needs", "number", "offsets",
+        "op", "outputs", "returns_list", "statics", "written",
     )  # fmt: skip
 
     op: Op
@@ -86,7 +86,9 @@ def _check_static(op: Op, argument: Argument, value: Any) -> None:
         raise TypeError(f"{op.schema.name}(): argument '{argument.name}' must be {kind}, not {got}")
 
 
-def _check(op: Op, metas: Sequence[Meta | None], statics: Sequence[Any], kinds: Sequence[type], lengths: Sequence[int]) -> None:
+def _check(
+    op: Op, metas: Sequence[Meta | None], statics: Sequence[Any], kinds: Sequence[type], lengths: Sequence[int]
+) -> None:
     """Check the arguments against the schema's types, so that a shape rule sees only what it declares."""
     tensor, statics_left, kinds_left, lengths_left = 0, iter(statics), iter(kinds), iter(lengths)
     for argument in op.arguments:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = [
-    "CopySlices", "Edge", "Kept", "Node", "Storage", "Variable", "bind_view", "gradient_edge", "leaves", "plan", "raise_versions", "reach",
-    "record", "record_inplace", "refresh",
+    "CopySlices", "Edge", "Kept", "Node", "Storage", "Variable", "bind_view", "gradient_edge", "leaves", "plan",
+    "raise_versions", "reach", "record", "record_inplace", "refresh",
 ]  # fmt: skip
 
 _orders = count(1)
@@ -96,9 +96,7 @@ class Node:
     kept: dict[str, Any]  # name -> Kept, or tuple of Kept for a tensor list
     freed: bool
 
-    def __init__(
-        self, signature: Signature, edges: tuple[Edge | None, ...], scalars: tuple[Any, ...] = ()
-    ) -> None:
+    def __init__(self, signature: Signature, edges: tuple[Edge | None, ...], scalars: tuple[Any, ...] = ()) -> None:
         """Record a call of `signature`."""
         self.signature = signature
         self.scalars = scalars
@@ -149,16 +147,16 @@ class Node:
             if kept.storage.version != kept.version:
                 raise RuntimeError(self._modified(kept))
 
-    @property
-    def result_name(self) -> str:
-        """Return the name of the node that PyTorch says a kept result comes from."""
-        return self.name
+    def result(self, output: int) -> tuple[str, Meta]:
+        """Return the name of the node that PyTorch says a kept result comes from, and its meta."""
+        return self.name, self.output_metas[output]
 
     def _modified(self, kept: Kept) -> str:
         value = kept.value
-        meta = value.meta if value is not None else self.output_metas[max(kept.output, 0)]
+        name, meta = self.result(max(kept.output, 0))
+        meta = meta if value is None else value.meta
         if kept.output >= 0:
-            origin = f", which is output {kept.output} of {message_name(self.result_name)},"
+            origin = f", which is output {kept.output} of {message_name(name)},"
         elif value is not None and gradient_edge(value) is not None and value.node is not None:
             origin = f", which is output {value.output_nr} of {message_name(value.node.name)},"
         else:
@@ -190,10 +188,9 @@ class CopySlices(Node):
         """Return the meta of the viewed tensor."""
         return (self.signature.metas[0],)  # type: ignore[return-value]
 
-    @property
-    def result_name(self) -> str:
-        """Return the name of the node that the written view has now."""
-        return "AsStridedBackward0"
+    def result(self, output: int) -> tuple[str, Meta]:
+        """Return what the written view has now."""
+        return "AsStridedBackward0", self.view
 
     def kept_values(self) -> Iterable[Kept]:
         """Return what the in-place op kept."""

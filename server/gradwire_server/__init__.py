@@ -1,0 +1,1 @@
+"""The worker: tensors and autograd graphs, keyed by handle. `python -m gradwire_server` runs one."""

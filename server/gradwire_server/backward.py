@@ -14,7 +14,6 @@ from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops.shape import span
 from gradwire_protocol.signature import tensor_span
 from gradwire_protocol.tape import CopySlices, Edge, Kept, Node, plan
-
 from gradwire_server.engine import Array
 from gradwire_server.rules import gradient_for
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gradwire_protocol import codec, limits
 from gradwire_protocol.dtypes import DType
@@ -12,7 +12,6 @@ from gradwire_protocol.meta import Meta
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.tape import Edge, Kept, Node, Storage, Variable, gradient_edge, plan, reach
 from gradwire_protocol.v1 import call_pb2
-
 from gradwire_server.backward import gradients, to_input
 from gradwire_server.engine import Array, Engine
 from gradwire_server.store import PinnedNode
@@ -40,12 +39,16 @@ def constant(session: Session, run: Run, signature: Signature, size: tuple[int, 
 
 
 @_control
-def upload(session: Session, run: Run, signature: Signature, size: tuple[int, ...], dtype: DType, upload: int) -> Results:
+def upload(
+    session: Session, run: Run, signature: Signature, size: tuple[int, ...], dtype: DType, upload: int
+) -> Results:
     """Take a finished upload off the bulk plane."""
     meta = signature.outputs[0]
     host = session.uploads.pop(upload, None)
     if host is None or host.shape != meta.shape or host.dtype != meta.dtype.numpy:
-        raise HandleNotFound(f"upload {upload} needs to be finished with {meta} before its call; it is not; send it again")
+        raise HandleNotFound(
+            f"upload {upload} needs to be finished with {meta} before its call; it is not; send it again"
+        )
     return (session.engine.new(session.engine.backend.from_host(host), meta),)
 
 
@@ -92,7 +95,7 @@ def saved(
 ) -> Results:
     """Give a handle to a value that a node keeps."""
     target = node.target
-    target = getattr(target, "function", target)
+    target = cast("Node | Array", getattr(target, "function", target))
     kept = target.kept.get(name) if isinstance(target, Node) else None
     if isinstance(kept, tuple) and not isinstance(kept, Kept):
         kept = kept[index] if 0 <= index < len(kept) else None
@@ -101,6 +104,7 @@ def saved(
     value: Array = kept.value
     alias = value.alias()
     if kept.output >= 0:
+        assert isinstance(target, Node)
         alias.node, alias.output_nr = target, kept.output
     return (alias,)
 
@@ -187,7 +191,9 @@ def _accumulate(found: Sequence[Array], seeds: Sequence[Array], into: Sequence[A
             target.engine.backend.xp.add(target.data, gradient.data, out=target.data)
             target.storage.version += 1
             continue
-        made.append(Array(gradient.engine, gradient.data, gradient.meta) if _is_free(gradient, shared) else _copy(gradient))
+        made.append(
+            Array(gradient.engine, gradient.data, gradient.meta) if _is_free(gradient, shared) else _copy(gradient)
+        )
         shared.add(id(gradient.storage))
     return made
 
@@ -237,7 +243,9 @@ def _encode_edge(edge: Edge | None, marker: OutlineMarker, numbers: dict[int, in
     for kind, table in ((kinds.NEW, numbers), (kinds.OLD, marker.old), (kinds.LEAF, marker.leaves)):
         if key in table:
             return kinds(kind=kind, index=table[key], output=edge.output_nr)
-    raise KernelError(f"a gradient must lead to what the client knows; {edge.target!r} is not part of the graph; please report it")
+    raise KernelError(
+        f"a gradient must lead to what the client knows; {edge.target!r} is not part of the graph; please report it"
+    )
 
 
 def check_arguments(signature: Signature, arrays: Sequence[Variable | PinnedNode | None]) -> None:
@@ -245,4 +253,6 @@ def check_arguments(signature: Signature, arrays: Sequence[Variable | PinnedNode
     wants_node = signature.op.name in ("gw::next_function", "gw::saved")
     for array in arrays:
         if isinstance(array, PinnedNode) is not wants_node and array is not None:
-            raise BatchMalformed(f"{signature.op.name} needs a {'graph node' if wants_node else 'tensor'} handle; got another")
+            raise BatchMalformed(
+                f"{signature.op.name} needs a {'graph node' if wants_node else 'tensor'} handle; got another"
+            )

@@ -9,17 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import gradwire_server.ops  # noqa: F401  (fills the tables of kernels and gradients)
 from gradwire_protocol import infer
 from gradwire_protocol.dtypes import DType, float32
 from gradwire_protocol.errors import KernelError
 from gradwire_protocol.inplace import MULTIPLE
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.methods import OpMethods
-from gradwire_protocol.registry import OPS, Op
+from gradwire_protocol.registry import Op
 from gradwire_protocol.signature import Signature, differentiable_mask, resolve, using_default
 from gradwire_protocol.tape import Storage, Variable, bind_view, gradient_edge, raise_versions, record, record_inplace
-
-import gradwire_server.ops  # noqa: F401  (fills the tables of kernels and gradients)
 from gradwire_server.backend import Backend
 from gradwire_server.rules import KERNELS, Kernel, kernel_for
 
@@ -127,9 +126,7 @@ class Engine:
             return tensors[0]
         return outputs if signature.returns_list or len(outputs) > 1 else outputs[0]
 
-    def run(
-        self, signature: Signature, inputs: Sequence[Array | None], scalars: tuple[Any, ...]
-    ) -> tuple[Array, ...]:
+    def run(self, signature: Signature, inputs: Sequence[Array | None], scalars: tuple[Any, ...]) -> tuple[Array, ...]:
         """Run one call, record it if its signature says so, and return its new arrays."""
         runner: Runner | None = signature.kernel
         if runner is None:
@@ -187,7 +184,8 @@ class Engine:
         self, signature: Signature, inputs: Sequence[Array | None], results: Any, scalars: tuple[Any, ...]
     ) -> tuple[Array, ...]:
         viewed = inputs[0]
-        assert viewed is not None and signature.offsets is not None
+        assert viewed is not None
+        assert signature.offsets is not None
         outputs = []
         for data, meta, offset in zip(results, signature.outputs, signature.offsets, strict=True):
             if data.shape != meta.shape:
@@ -263,7 +261,9 @@ def _compute_dtype(signature: Signature, found: Kernel) -> tuple[DType, DType]:
         return infer.result_type(*arguments), signature.metas[0].dtype if written else signature.outputs[0].dtype
     if op.functional is not None:
         assert signature.metas[0] is not None
-        result = op.functional.infer(*op.arrange(signature.metas, signature.statics, signature.kinds, signature.lengths))
+        result = op.functional.infer(
+            *op.arrange(signature.metas, signature.statics, signature.kinds, signature.lengths)
+        )
         return result.dtype, signature.metas[0].dtype
     return signature.outputs[0].dtype, signature.outputs[0].dtype
 
@@ -286,8 +286,8 @@ def _pointwise_runner(signature: Signature, found: Kernel, xp: Any) -> Runner:
             data = [array.astype(dtype) if index in casts else array for index, array in enumerate(data)]
         if arranged:
             numbers = [_in_dtype(xp, dtype, value) for value in scalars] if kinds else scalars
-            return function(xp, *op.arrange(data, statics, numbers, ())),
-        return function(xp, *data),
+            return (function(xp, *op.arrange(data, statics, numbers, ())),)
+        return (function(xp, *data),)
 
     if not op.writes:
         return run

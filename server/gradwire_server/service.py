@@ -16,13 +16,13 @@ from typing import Any
 
 import grpc
 import numpy as np
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
 from gradwire_protocol import codec, limits
 from gradwire_protocol.errors import BatchMalformed, HandleNotFound, LimitExceeded, VersionMismatch, WorkerDraining
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import table_digest
 from gradwire_protocol.v1 import failure_pb2, worker_pb2, worker_pb2_grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-
 from gradwire_server.backend import Backend
 from gradwire_server.session import Session
 from gradwire_server.settings import Settings
@@ -108,7 +108,9 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
                 f"{hello.op_table_digest.hex()[:8]}; install the same gradwire version on both sides"
             )
         if self.draining:
-            raise WorkerDraining("this worker is finishing its sessions and takes no new one; connect to another worker")
+            raise WorkerDraining(
+                "this worker is finishing its sessions and takes no new one; connect to another worker"
+            )
 
     def _welcome(self, session: Session) -> Any:
         return worker_pb2.Welcome(

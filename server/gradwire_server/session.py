@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from gradwire_protocol import codec, limits
 from gradwire_protocol.errors import BatchConflict, BatchMalformed, HandleNotFound, LimitExceeded
 from gradwire_protocol.meta import Meta
@@ -21,7 +22,6 @@ from gradwire_protocol.ops import OPS
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.tape import Edge, gradient_edge
 from gradwire_protocol.v1 import call_pb2
-
 from gradwire_server.backend import Backend
 from gradwire_server.control import CONTROLS, OutlineMarker, check_arguments
 from gradwire_server.engine import Array, Engine
@@ -145,7 +145,9 @@ class Session:
         """Return the session's signatures with the batch's new ones; they are kept only if the batch runs."""
         known = len(self._signatures)
         if batch.signatures and batch.first_signature != known:
-            raise _Refused(BatchMalformed(f"new signatures must start at {known}; the batch starts at {batch.first_signature}"))
+            raise _Refused(
+                BatchMalformed(f"new signatures must start at {known}; the batch starts at {batch.first_signature}")
+            )
         if known + len(batch.signatures) > limits.MAX_SIGNATURES:
             raise _Refused(LimitExceeded(
                 f"a session may intern {limits.MAX_SIGNATURES} signatures and has {known}; reuse shapes, or start a new session"

@@ -51,9 +51,15 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument("--listen", default="127.0.0.1:7471", help="HOST:PORT (port 0 picks one) or unix:PATH")
     parser.add_argument("--device", default="cpu", help="cpu or cuda:N")
     parser.add_argument("--max-sessions", type=int, default=64, help="refuse more clients than this at once")
-    parser.add_argument("--drain-seconds", type=float, default=30.0, help="how long running calls may take after SIGTERM")
-    parser.add_argument("--threads", type=int, default=1, help="BLAS threads; more of them change the last bits of results")
-    parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does (an embedded worker)")
+    parser.add_argument(
+        "--drain-seconds", type=float, default=30.0, help="how long running calls may take after SIGTERM"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, help="BLAS threads; more of them change the last bits of results"
+    )
+    parser.add_argument(
+        "--until-stdin-closes", action="store_true", help="end when standard input does (an embedded worker)"
+    )
     given = parser.parse_args(arguments)
     settings = Settings(
         given.listen, given.device, given.max_sessions, given.drain_seconds, given.threads, given.until_stdin_closes

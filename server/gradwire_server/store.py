@@ -9,7 +9,6 @@ from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops.control import NODE_META
 from gradwire_protocol.tape import Node
 from gradwire_protocol.v1 import failure_pb2
-
 from gradwire_server.engine import Array
 
 __all__ = ["PinnedNode", "Poisoned", "Store"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import gradwire
 import pytest
-from gradwire import session as sessions
 
+import gradwire
+from gradwire import session as sessions
 from tests.support import open_loopback
 
 BOTH = ["gradwire", pytest.param("torch", marks=pytest.mark.parity)]

@@ -6,10 +6,10 @@ import copy
 import warnings
 from typing import Any
 
-import gradwire as gw
 import pytest
-from gradwire.session import Session
 
+import gradwire as gw
+from gradwire.session import Session
 from tests.client.graphs import refusal
 
 TWICE = (
@@ -56,7 +56,9 @@ def test_only_leaves_of_floating_dtype_may_require_grad(t: Any) -> None:
     text = "nly Tensors of floating point and complex dtype can require gradients"
     assert refusal(lambda: setattr(integers, "requires_grad", True)).endswith(text)
     assert refusal(lambda: t.tensor([1], requires_grad=True)).endswith(text)
-    assert refusal(lambda: t.ones(1, dtype=t.bool).requires_grad_()).startswith("RuntimeError: only Tensors of floating")
+    assert refusal(lambda: t.ones(1, dtype=t.bool).requires_grad_()).startswith(
+        "RuntimeError: only Tensors of floating"
+    )
 
 
 def test_frozen_inputs_record_nothing(t: Any) -> None:
@@ -220,7 +222,10 @@ def test_what_backward_refuses(t: Any) -> None:
         "RuntimeError: Mismatch in shape: grad_output[0] has a shape of torch.Size([3]) and output[0] has a shape of "
         "torch.Size([2])."
     )
-    assert refusal(lambda: t.autograd.backward([x.sum(), x.sum()], [None])) == "RuntimeError: got 2 tensors and 1 gradients"
+    assert (
+        refusal(lambda: t.autograd.backward([x.sum(), x.sum()], [None]))
+        == "RuntimeError: got 2 tensors and 1 gradients"
+    )
     assert refusal(lambda: x.backward(3.0)).startswith("TypeError")
     assert x.grad is None
 

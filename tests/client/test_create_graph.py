@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import gradwire as gw
 import pytest
-from gradwire.session import Session
 
+import gradwire as gw
+from gradwire.session import Session
 from tests.client.graphs import graph, names, refusal
 from tests.client.test_autograd import TWICE, leaf
 

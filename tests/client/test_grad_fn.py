@@ -6,10 +6,10 @@ import gc
 from collections.abc import Callable
 from typing import Any
 
-import gradwire as gw
 import pytest
-from gradwire.session import Session
 
+import gradwire as gw
+from gradwire.session import Session
 from tests.client.graphs import graph, names, refusal
 from tests.client.test_autograd import TWICE, leaf
 
@@ -178,7 +178,9 @@ def test_detach_in_place(t: Any) -> None:
     assert y.grad.tolist() == [4.0, 8.0]
     assert x.detach_() is x
     assert not x.requires_grad
-    assert refusal((t.ones(2, requires_grad=True) * 1)[0].detach_).startswith("RuntimeError: Can't detach views in-place.")
+    assert refusal((t.ones(2, requires_grad=True) * 1)[0].detach_).startswith(
+        "RuntimeError: Can't detach views in-place."
+    )
 
 
 def test_data_shares_memory_and_no_version(t: Any) -> None:

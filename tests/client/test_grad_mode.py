@@ -7,10 +7,10 @@ from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import gradwire as gw
 import pytest
-from gradwire.session import Session
 
+import gradwire as gw
+from gradwire.session import Session
 from tests.client.graphs import refusal
 from tests.client.test_autograd import leaf
 

@@ -86,7 +86,14 @@ def test_a_write_takes_the_place_of_the_value(t: Any) -> None:
     assert y.mul_(3) is y
     y += x
     y.sub_(1).div_(2)
-    assert names(y) == ["DivBackward0", "SubBackward0", "AddBackward0", "MulBackward0", "MulBackward0", "AccumulateGrad"]
+    assert names(y) == [
+        "DivBackward0",
+        "SubBackward0",
+        "AddBackward0",
+        "MulBackward0",
+        "MulBackward0",
+        "AccumulateGrad",
+    ]
     assert y._version == 4
     y.sum().backward()
     assert (x.grad.tolist(), y.tolist()) == ([2.0, 2.0], [1.5, 3.5])
@@ -296,7 +303,10 @@ def test_one_of_several_views_is_not_written_to(t: Any, split: str) -> None:
     y = x * 1
     name = {"unbind": "Unbind", "split": "Split", "chunk": "Split"}[split]
     first, second = getattr(y, split)(*() if split == "unbind" else (1,) if split == "split" else (2,))
-    assert refusal(lambda: second.mul_(2)) == f"RuntimeError: Output 1 of {name} is a view and is being modified inplace.{SEVERAL}"
+    assert (
+        refusal(lambda: second.mul_(2))
+        == f"RuntimeError: Output 1 of {name} is a view and is being modified inplace.{SEVERAL}"
+    )
     assert refusal(lambda: first.view(-1).mul_(2)).startswith("RuntimeError: Output 0 of View is a view and is being")
     y.mul_(2)
     text = f"Output 0 of {name} is a view and its base or another view of its base has been modified inplace."
@@ -313,7 +323,8 @@ def test_several_views_of_a_constant(t: Any) -> None:
     first.mul_(3)
     assert memory.tolist() == [3.0, 1.0]
     assert refusal(lambda: first.mul_(w)) == (
-        "RuntimeError: A view was created in no_grad mode and is being modified inplace with grad mode enabled." + SEVERAL
+        "RuntimeError: A view was created in no_grad mode and is being modified inplace with grad mode enabled."
+        + SEVERAL
     )
     with t.no_grad():
         first.mul_(w)
@@ -327,7 +338,10 @@ def test_a_view_made_under_no_grad_is_not_written_to_outside(t: Any) -> None:
         v = y[:1]
     start = "RuntimeError: A view was created in no_grad mode and"
     assert (v.requires_grad, v.is_leaf, v._base is y) == (True, True, True)
-    assert refusal(lambda: v.mul_(2)) == f"{start} is being modified inplace with grad mode enabled.{CLARIFY.format('no_grad')}"
+    assert (
+        refusal(lambda: v.mul_(2))
+        == f"{start} is being modified inplace with grad mode enabled.{CLARIFY.format('no_grad')}"
+    )
     w = v[0]
     assert "created in no_grad mode and is being modified inplace" in refusal(lambda: w.mul_(2))
     y.mul_(2)

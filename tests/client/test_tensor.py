@@ -7,12 +7,12 @@ import operator
 import pickle
 from typing import Any
 
-import gradwire as gw
 import numpy as np
 import pytest
+
+import gradwire as gw
 from gradwire.session import Session
 from gradwire_protocol import limits
-
 from tests.client.graphs import refusal
 from tests.client.test_autograd import leaf
 
@@ -138,7 +138,10 @@ def test_one_element(t: Any) -> None:
 def test_truth(t: Any) -> None:
     assert not t.zeros(1)
     assert t.tensor(True)
-    assert refusal(lambda: bool(t.ones(2))) == "RuntimeError: Boolean value of Tensor with more than one value is ambiguous"
+    assert (
+        refusal(lambda: bool(t.ones(2)))
+        == "RuntimeError: Boolean value of Tensor with more than one value is ambiguous"
+    )
     assert refusal(lambda: bool(t.ones(0))) == "RuntimeError: Boolean value of Tensor with no values is ambiguous"
 
 
@@ -235,10 +238,19 @@ def test_only_values_wait(session: Session) -> None:
     x = gw.ones(2, 3)
     y = x.t() + 1
     assert (y.shape, y.dtype, len(y), y.stride(), y.is_leaf) == ((3, 2), gw.float32, 3, (2, 1), True)
-    for act in (lambda: bool(y), lambda: y.item(), lambda: y.size(5), lambda: x + gw.ones(4), lambda: x.view(7), lambda: x @ x):
+    for act in (
+        lambda: bool(y),
+        lambda: y.item(),
+        lambda: y.size(5),
+        lambda: x + gw.ones(4),
+        lambda: x.view(7),
+        lambda: x @ x,
+    ):
         refusal(act)
     first, *_ = y
     assert session.statistics().waits == 0
-    for count, act in enumerate((first.tolist, y.numpy, y.sum().item, lambda: repr(y), lambda: y.equal(y), lambda: 1 in y), 1):
+    for count, act in enumerate(
+        (first.tolist, y.numpy, y.sum().item, lambda: repr(y), lambda: y.equal(y), lambda: 1 in y), 1
+    ):
         act()
         assert session.statistics().waits == count

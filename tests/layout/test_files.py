@@ -38,9 +38,7 @@ def long_functions(tree: ast.AST) -> list[str]:
 @pytest.mark.parametrize("path", FILES)
 def test_a_file_is_short(path: str) -> None:
     lines = len((ROOT / path).read_text(encoding="utf-8").splitlines())
-    assert lines <= file_limit(path), (
-        f"{path} must have at most {file_limit(path)} lines; split off a noun"
-    )
+    assert lines <= file_limit(path), f"{path} must have at most {file_limit(path)} lines; split off a noun"
 
 
 @pytest.mark.parametrize("path", FILES)

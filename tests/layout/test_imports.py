@@ -47,10 +47,7 @@ CODE_RUNNING = {
 }
 
 FILES = [
-    (package, path)
-    for package, folder in PACKAGES.items()
-    for path in python_files(folder)
-    if not is_generated(path)
+    (package, path) for package, folder in PACKAGES.items() for path in python_files(folder) if not is_generated(path)
 ]
 each_file = pytest.mark.parametrize(("package", "path"), FILES, ids=[path for _, path in FILES])
 
@@ -58,11 +55,7 @@ each_file = pytest.mark.parametrize(("package", "path"), FILES, ids=[path for _,
 def law_breaches(package: str, found: list[Import]) -> list[str]:
     """Return what the package must not import, a line each."""
     allowed = MAY_IMPORT[package] | {package} | sys.stdlib_module_names
-    return [
-        f"line {i.line}: {package} must not import {i.module}"
-        for i in found
-        if i.top not in allowed
-    ]
+    return [f"line {i.line}: {package} must not import {i.module}" for i in found if i.top not in allowed]
 
 
 def door_breaches(path: str, found: list[Import]) -> list[str]:
@@ -82,11 +75,7 @@ def running_breaches(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _is_evaluation(node.func):
             yield f"line {node.lineno}: eval and exec must not be called"
-        if (
-            isinstance(node, ast.keyword)
-            and node.arg == "allow_pickle"
-            and not _is_false(node.value)
-        ):
+        if isinstance(node, ast.keyword) and node.arg == "allow_pickle" and not _is_false(node.value):
             yield f"line {node.value.lineno}: allow_pickle must be the literal False"
 
 
@@ -175,9 +164,7 @@ def test_a_way_to_run_data_as_code_is_seen(source: str) -> None:
     assert list(running_breaches(ast.parse(source)))
 
 
-@pytest.mark.parametrize(
-    "source", ["model.eval()", "np.load(path, allow_pickle=False)", "executor(1)"]
-)
+@pytest.mark.parametrize("source", ["model.eval()", "np.load(path, allow_pickle=False)", "executor(1)"])
 def test_what_only_looks_like_it_is_let_through(source: str) -> None:
     assert list(running_breaches(ast.parse(source))) == []
 

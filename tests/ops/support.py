@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
 from gradwire_protocol.dtypes import from_numpy
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops import OPS
@@ -14,7 +15,6 @@ from gradwire_protocol.tape import gradient_edge
 from gradwire_server.backend import open_backend
 from gradwire_server.backward import gradients
 from gradwire_server.engine import Array, Engine
-
 from tests.ops.samples import SAMPLES, Case, Sample
 
 __all__ = [
@@ -56,7 +56,10 @@ def _strided(engine: Engine, values: Host) -> Array:
     meta = Meta.of(values.shape, from_numpy(values.dtype))
     if values.flags.c_contiguous or values.size == 0 or any(stride < 0 for stride in values.strides):
         return engine.new(engine.backend.from_host(np.array(values, order="C")), meta)
-    span = 1 + sum((size - 1) * stride for size, stride in zip(values.shape, values.strides, strict=True)) // values.itemsize
+    span = (
+        1
+        + sum((size - 1) * stride for size, stride in zip(values.shape, values.strides, strict=True)) // values.itemsize
+    )
     flat = np.array(np.lib.stride_tricks.as_strided(values, (span,), (values.itemsize,)))
     data = engine.backend.as_strided(engine.backend.from_host(flat), values.shape, values.strides)
     strides = tuple(stride // values.itemsize for stride in values.strides)
@@ -183,7 +186,9 @@ class Function:
             if not output.dtype.is_floating_point:
                 continue
             weights = rng.standard_normal(output.shape).astype(output.dtype.numpy)
-            part: Any = (output * engine.new(engine.backend.from_host(weights), Meta.of(output.shape, output.dtype))).sum()
+            part: Any = (
+                output * engine.new(engine.backend.from_host(weights), Meta.of(output.shape, output.dtype))
+            ).sum()
             total = part if total is None else total + part
         return total
 
@@ -197,7 +202,9 @@ class Function:
         """Return the gradient by the op's rules."""
         return [host(g) for g in self._gradient(engine_on(self.backend), values, create_graph=False)[1]]
 
-    def _gradient(self, engine: Engine, values: Sequence[Host], *, create_graph: bool) -> tuple[list[Array], list[Array]]:
+    def _gradient(
+        self, engine: Engine, values: Sequence[Host], *, create_graph: bool
+    ) -> tuple[list[Array], list[Array]]:
         leaves: list[Array] = []
         engine.recording = True
         total = self._run(engine, values, leaves)
@@ -257,11 +264,15 @@ def numeric_gradient(
     return found
 
 
-def assert_matches(analytic: Sequence[Host], numeric: Sequence[Sequence[tuple[int, float]]], rtol: float, what: str) -> None:
+def assert_matches(
+    analytic: Sequence[Host], numeric: Sequence[Sequence[tuple[int, float]]], rtol: float, what: str
+) -> None:
     """Compare a gradient with central differences."""
     for number, (array, column) in enumerate(zip(analytic, numeric, strict=True)):
         flat = array.reshape(-1)
         scale = max([1.0, *(abs(value) for _, value in column)])
         for place, value in column:
             error = abs(flat[place] - value)
-            assert error <= rtol * scale, f"{what}: input {number}, element {place}: rule {flat[place]}, differences {value}"
+            assert error <= rtol * scale, (
+                f"{what}: input {number}, element {place}: rule {flat[place]}, differences {value}"
+            )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from gradwire_protocol.ops import OPS
 
+from gradwire_protocol.ops import OPS
 from tests.ops.samples import SAMPLES
 from tests.ops.support import Function, assert_matches, describe, differentiable_cases, numeric_gradient, sampled
 

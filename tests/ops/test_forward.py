@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from gradwire_protocol.ops import OPS
 from gradwire_server.engine import Array
-
 from tests.ops.samples import SAMPLES
 from tests.ops.support import call, cases, describe, engine_on, host, is_array, outputs_of, put, sampled
 

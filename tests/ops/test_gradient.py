@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from gradwire_protocol.ops import OPS
 
+from gradwire_protocol.ops import OPS
 from tests.ops.samples import SAMPLES
 from tests.ops.support import Function, assert_matches, describe, differentiable_cases, numeric_gradient, sampled
 
@@ -18,5 +18,9 @@ def test_gradient(name: str) -> None:
         values = function.values()
         covered |= {op.arguments[position].name for position, _ in function.places}
         analytic = function.gradient(values)
-        assert_matches(analytic, numeric_gradient(function.number, values), sample.gradient_rtol, describe(op, number, case))
-    assert covered == set(op.differentiable), f"{name}: a case with float64 inputs is needed for each of {set(op.differentiable)}"
+        assert_matches(
+            analytic, numeric_gradient(function.number, values), sample.gradient_rtol, describe(op, number, case)
+        )
+    assert covered == set(op.differentiable), (
+        f"{name}: a case with float64 inputs is needed for each of {set(op.differentiable)}"
+    )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
 from gradwire_protocol.ops import OPS
 from gradwire_server.engine import Array
-
 from tests.ops.samples import SAMPLES
 from tests.ops.support import call, cases, describe, engine_on, outputs_of, put, sampled
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from gradwire_protocol import infer
 from gradwire_protocol.dtypes import DTYPES, DType, complex64, complex128, float16, float32
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.signature import using_default
-
 from tests.ops.samples import SAMPLES, Case, Refusal
 from tests.ops.support import Function, call, cases, describe, engine_on, host, is_array, outputs_of, put, sampled
 
@@ -73,7 +73,11 @@ def test_values_and_dtypes(name: str) -> None:
         for output, wanted in zip(outputs_of(op, args, result), expected, strict=False):
             assert output.dtype.numpy == wanted.detach().numpy().dtype, what
             np.testing.assert_allclose(
-                host(output), wanted.detach().numpy(), rtol=max(sample.rtol, 1e-5), atol=max(sample.atol, 1e-6), err_msg=what
+                host(output),
+                wanted.detach().numpy(),
+                rtol=max(sample.rtol, 1e-5),
+                atol=max(sample.atol, 1e-6),
+                err_msg=what,
             )
 
 
@@ -114,7 +118,9 @@ def test_gradients(name: str) -> None:
                 expected = _their_gradients(function, mine)
         except RuntimeError as error:
             # Backward helpers that PyTorch's autograd does not differentiate (it decomposes them elsewhere).
-            assert "derivative" in str(error) or "not implemented" in str(error), f"{describe(op, number, case)}: {error}"
+            assert "derivative" in str(error) or "not implemented" in str(error), (
+                f"{describe(op, number, case)}: {error}"
+            )
             continue
         if expected is None:
             continue
@@ -163,7 +169,9 @@ def test_promotion_table() -> None:
         (ours, theirs), (our_other, their_other) = _operand(*left), _operand(*right)
         both_numbers = isinstance(left[0], type) and isinstance(right[0], type)
         # PyTorch's complex32 stands between these; numpy has none, so gradwire does not either.
-        half_complex = float16 in (left[0], right[0]) and any(kind is complex or kind in _COMPLEX for kind in (left[0], right[0]))
+        half_complex = float16 in (left[0], right[0]) and any(
+            kind is complex or kind in _COMPLEX for kind in (left[0], right[0])
+        )
         if both_numbers or half_complex:
             continue
         with using_default(float32):

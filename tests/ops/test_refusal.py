@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from gradwire_protocol.ops import OPS
 
+from gradwire_protocol.ops import OPS
 from tests.ops.samples import SAMPLES, Refusal
 from tests.ops.support import call, engine_on, put, sampled
 

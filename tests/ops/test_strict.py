@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gradwire_protocol.ops import OPS
 
+from gradwire_protocol.ops import OPS
 from tests.ops.samples import SAMPLES
 from tests.ops.support import (
     Function,

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import gradwire as gw
 import pytest
+
+import gradwire as gw
 from gradwire import session as sessions
 from gradwire_protocol.v1 import call_pb2, worker_pb2
 from gradwire_server.backend import open_backend
 from gradwire_server.session import Session as WorkerSession
-
 from tests.support import Loopback, open_loopback
 
 

@@ -11,8 +11,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import gradwire as gw
 import pytest
+
+import gradwire as gw
 from gradwire import session as sessions
 from gradwire.session import Session
 from gradwire.transport import DirectStream, GrpcConnection, PublicStream
@@ -95,7 +96,12 @@ def run_training(**environment: str) -> str:
     """Run the training in a process of its own and return what it printed."""
     kept = {name: value for name, value in os.environ.items() if name != "GRADWIRE_ADDRESS"}
     done = subprocess.run(
-        [sys.executable, "-c", TRAINING], env={**kept, **environment}, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", TRAINING],
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -159,7 +165,7 @@ def test_a_worker_on_a_unix_socket(tmp_path: Path) -> None:
 
 
 def test_nobody_at_the_address() -> None:
-    with pytest.raises(gw.errors.WorkerUnreachable, match="gradwire worker --listen 127.0.0.1:9"):
+    with pytest.raises(gw.errors.WorkerUnreachable, match=r"gradwire worker --listen 127\.0\.0\.1:9"):
         gw.connect("127.0.0.1:9", connect_seconds=0.3)
     with pytest.raises(gw.errors.WorkerUnreachable, match="HOST:PORT or unix:PATH"):
         gw.connect("nonsense")
@@ -246,7 +252,15 @@ def test_odd_arrays_travel_whole(worker: Worker) -> None:
 
     sessions.use(connect(worker))
     base = np.arange(24, dtype=">i4").reshape(4, 6)
-    for array in (base, base.T, base[::2, ::-1], base[:0], np.array(5, dtype="<i2"), np.array([[True], [False]]), base.astype(">f8")):
+    for array in (
+        base,
+        base.T,
+        base[::2, ::-1],
+        base[:0],
+        np.array(5, dtype="<i2"),
+        np.array([[True], [False]]),
+        base.astype(">f8"),
+    ):
         there = gw.from_numpy(array)
         assert there.shape == array.shape
         assert there.tolist() == array.tolist()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradwire_protocol.tape import Variable as _Tensor
-
 from gradwire.autograd.engine import backward, grad
 from gradwire.autograd.grad_mode import (
     enable_grad,
@@ -14,6 +12,7 @@ from gradwire.autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
+from gradwire_protocol.tape import Variable as _Tensor
 
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor

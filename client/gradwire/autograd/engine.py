@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from gradwire.autograd.graph import RemoteNode
 from gradwire_protocol import codec
 from gradwire_protocol.errors import GradwireError
 from gradwire_protocol.inplace import requires_grad
@@ -16,8 +17,6 @@ from gradwire_protocol.ops import OPS
 from gradwire_protocol.registry import check_no_overlap
 from gradwire_protocol.tape import Edge, Node, Variable, gradient_edge, leaves, plan, reach
 from gradwire_protocol.v1 import call_pb2
-
-from gradwire.autograd.graph import RemoteNode
 
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor
@@ -41,7 +40,7 @@ def _as_list(value: Any) -> list[Any]:
 
 def _seeds(tensors: Sequence[Tensor], given: Sequence[Tensor | None] | None) -> list[Tensor | None]:
     """Check the gradients given for the outputs; None stands for 1, which only a scalar may leave out."""
-    seeds = [None] * len(tensors) if given is None else list(given)
+    seeds: list[Tensor | None] = [None] * len(tensors) if given is None else list(given)
     if len(seeds) != len(tensors):
         raise RuntimeError(f"got {len(tensors)} tensors and {len(seeds)} gradients")
     for index, (tensor, seed) in enumerate(zip(tensors, seeds, strict=True)):
@@ -216,7 +215,9 @@ def grad(
     Waits only with `create_graph`, for the outline of the new graph.
     """
     if materialize_grads and allow_unused is False:
-        raise ValueError("Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False.")
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
     tensors, wanted = _as_list(outputs), _as_list(inputs)
     if not wanted:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")

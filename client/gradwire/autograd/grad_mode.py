@@ -54,7 +54,9 @@ class _GradMode:
         state.set(enabled, state.inference if inference is None else inference)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         state.set(*self._previous.pop())
 
     def clone(self) -> _GradMode:
@@ -104,39 +106,31 @@ def _suspended(generator: Any, item: Any) -> Generator[Any, Any, Callable[[], An
     return functools.partial(generator.send, sent)
 
 
-class no_grad(_GradMode):  # noqa: N801  (PyTorch's name)
+class no_grad(_GradMode):
     """Record nothing inside. `with no_grad():`, `@no_grad()` or `@no_grad`."""
 
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
         """Return the context manager, or the decorated function for the bare decorator."""
-        made = super().__new__(cls)
-        if function is None:
-            return made
-        made.__init__()
-        return made(function)
+        return super().__new__(cls) if function is None else cls()(function)
 
     def __init__(self) -> None:
         """Prepare the mode; it is entered by `with`."""
         super().__init__(False)
 
 
-class enable_grad(_GradMode):  # noqa: N801
+class enable_grad(_GradMode):
     """Record inside, also within `no_grad`."""
 
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
         """Return the context manager, or the decorated function for the bare decorator."""
-        made = super().__new__(cls)
-        if function is None:
-            return made
-        made.__init__()
-        return made(function)
+        return super().__new__(cls) if function is None else cls()(function)
 
     def __init__(self) -> None:
         """Prepare the mode."""
         super().__init__(True)
 
 
-class set_grad_enabled(_GradMode):  # noqa: N801
+class set_grad_enabled(_GradMode):
     """Set recording on or off: at once as a function, until the end of the block as a context manager."""
 
     def __init__(self, mode: bool) -> None:
@@ -154,16 +148,12 @@ class set_grad_enabled(_GradMode):  # noqa: N801
         return super().__call__(function)
 
 
-class inference_mode(_GradMode):  # noqa: N801
+class inference_mode(_GradMode):
     """Record nothing, and mark what is made inside so that it can never enter a graph."""
 
     def __new__(cls, mode: bool | Callable[..., Any] = True) -> Any:
         """Return the context manager, or the decorated function for the bare decorator."""
-        made = super().__new__(cls)
-        if isinstance(mode, bool):
-            return made
-        made.__init__()
-        return made(mode)
+        return super().__new__(cls) if isinstance(mode, bool) else cls()(mode)
 
     def __init__(self, mode: bool = True) -> None:
         """Prepare the mode; `inference_mode(False)` is an ordinary block with recording on."""

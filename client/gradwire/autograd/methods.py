@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
+from gradwire.autograd.grad_mode import state as grad_state
 from gradwire_protocol.inplace import requires_grad
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.tape import Storage, Variable
-
-from gradwire.autograd.grad_mode import state as grad_state
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +23,11 @@ _GRAD_OF_NON_LEAF = (
     ".retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the leaf "
     "Tensor instead."
 )
+
+
+def _set_grad(tensor: Any, value: Tensor | None) -> None:
+    """Set the slot, which is Tensor's own."""
+    tensor._grad = value
 
 
 class AutogradMethods:
@@ -44,7 +48,7 @@ class AutogradMethods:
             raise RuntimeError("you can only change requires_grad flags of leaf variables.")
         self.requires_grad_(value)
 
-    def requires_grad_(self: Any, requires_grad: bool = True) -> Self:
+    def requires_grad_(self: Any, requires_grad: bool = True) -> Any:
         """Set whether this leaf requires grad; raise RuntimeError for a non-leaf (unless True) or an integer tensor."""
         if not self.is_leaf:
             if not requires_grad:
@@ -52,15 +56,17 @@ class AutogradMethods:
                     "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
                     "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
                 )
-            return self  # type: ignore[no-any-return]
+            return self
         if requires_grad and self.meta.dtype.is_complex:
-            raise RuntimeError(f"gradients need a real floating dtype; got {self.meta.dtype}; gradwire has no complex ones yet")
+            raise RuntimeError(
+                f"gradients need a real floating dtype; got {self.meta.dtype}; gradwire has no complex ones yet"
+            )
         if requires_grad and not self.meta.dtype.is_differentiable:
             raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
         if requires_grad and self.is_inference() and not grad_state.inference:
             raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
         self.leaf_requires_grad = bool(requires_grad)
-        return self  # type: ignore[no-any-return]
+        return self
 
     def is_inference(self: Any) -> bool:
         """Return whether the tensor was made in inference mode."""
@@ -90,10 +96,12 @@ class AutogradMethods:
     @grad.setter
     def grad(self: Any, value: Tensor | None) -> None:
         if value is None:
-            self._grad = None
+            _set_grad(self, None)
             return
         if not isinstance(value, Variable):
-            raise TypeError(f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}")
+            raise TypeError(
+                f"assigned grad expected to be a Tensor or None but got grad of type {type(value).__name__}"
+            )
         if value is self:
             raise RuntimeError("can't assign Variable as its own grad")
         if value.meta.shape != self.meta.shape:
@@ -106,11 +114,11 @@ class AutogradMethods:
                 f"attempting to assign a gradient with dtype '{value.meta.dtype.name}' to a tensor with dtype "
                 f"'{self.meta.dtype.name}'. Please ensure that the gradient and the tensor have the same dtype"
             )
-        self._grad = value
+        _set_grad(self, value)
 
     @grad.deleter
     def grad(self: Any) -> None:
-        self._grad = None
+        _set_grad(self, None)
 
     @property
     def retains_grad(self: Any) -> bool:
@@ -143,7 +151,7 @@ class AutogradMethods:
 
         backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
-    def detach_(self: Any) -> Self:
+    def detach_(self: Any) -> Any:
         """Make this tensor a leaf that requires no grad."""
         if self.base is not None:
             raise RuntimeError(
@@ -156,8 +164,9 @@ class AutogradMethods:
             # The worker's array has a node too: this tensor goes on as another array on the same memory.
             alias = self.detach()
             self.handle, alias.handle = alias.handle, self.handle
-        self.node, self.output_nr, self.leaf_requires_grad = None, 0, False
-        return self  # type: ignore[no-any-return]
+        tensor: Any = self  # these slots are Variable's
+        tensor.node, tensor.output_nr, tensor.leaf_requires_grad = None, 0, False
+        return self
 
     @property
     def data(self: Any) -> Tensor:

@@ -18,7 +18,12 @@ __all__ = ["Composites", "Number", "ints"]
 
 
 class Composites(
-    PointwiseComposites, ReductionComposites, ShapeComposites, IndexingComposites, MatmulComposites, LossComposites,
+    PointwiseComposites,
+    ReductionComposites,
+    ShapeComposites,
+    IndexingComposites,
+    MatmulComposites,
+    LossComposites,
     CreationComposites,
 ):
     """All of them."""

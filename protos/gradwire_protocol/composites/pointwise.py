@@ -6,7 +6,18 @@ from typing import Any
 
 from gradwire_protocol.composites.base import Callable_
 from gradwire_protocol.dtypes import (
-    DType, bool_, complex64, complex128, float16, float32, float64, int8, int16, int32, int64, uint8,
+    DType,
+    bool_,
+    complex64,
+    complex128,
+    float16,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
 )  # fmt: skip
 from gradwire_protocol.ops import OPS
 
@@ -56,33 +67,33 @@ class PointwiseComposites(Callable_):
         """Raise to a power in place."""
         return OPS["pow_.Tensor_Tensor" if _is_tensor(exponent) else "pow_.Tensor_Scalar"](self, exponent)
 
-    def clamp(self, min: Any = None, max: Any = None) -> Any:  # noqa: A002  (PyTorch's names)
+    def clamp(self, min: Any = None, max: Any = None) -> Any:
         """Bound by numbers, or by tensors."""
         return _clamp(self, "clamp", min, max)
 
-    def clamp_(self, min: Any = None, max: Any = None) -> Any:  # noqa: A002
+    def clamp_(self, min: Any = None, max: Any = None) -> Any:
         """Bound in place."""
         return _clamp(self, "clamp_", min, max)
 
     clip, clip_ = clamp, clamp_
 
-    def clamp_min(self, min: Any) -> Any:  # noqa: A002
+    def clamp_min(self, min: Any) -> Any:
         """Bound from below."""
         return _clamp(self, "clamp", min, None)
 
-    def clamp_max(self, max: Any) -> Any:  # noqa: A002
+    def clamp_max(self, max: Any) -> Any:
         """Bound from above."""
         return _clamp(self, "clamp", None, max)
 
-    def clamp_min_(self, min: Any) -> Any:  # noqa: A002
+    def clamp_min_(self, min: Any) -> Any:
         """Bound from below in place."""
         return _clamp(self, "clamp_", min, None)
 
-    def clamp_max_(self, max: Any) -> Any:  # noqa: A002
+    def clamp_max_(self, max: Any) -> Any:
         """Bound from above in place."""
         return _clamp(self, "clamp_", None, max)
 
-    def where(self: Any, input: Any, other: Any) -> Any:  # noqa: A002
+    def where(self: Any, input: Any, other: Any) -> Any:
         """Choose by this condition from `input` and `other`, of which either may be a number."""
         from gradwire_protocol import infer
 
@@ -175,7 +186,10 @@ def _cast(self: Any, dtype: DType) -> Any:
 def _clamp(self: Any, name: str, minimum: Any, maximum: Any) -> Any:
     if not _is_tensor(minimum) and not _is_tensor(maximum):
         return OPS[name](self, minimum, maximum)
-    bounds = [value if value is None or _is_tensor(value) else self._number(value, self.meta.dtype) for value in (minimum, maximum)]
+    bounds = [
+        value if value is None or _is_tensor(value) else self._number(value, self.meta.dtype)
+        for value in (minimum, maximum)
+    ]
     return OPS[f"{name}.Tensor"](self, *bounds)
 
 

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from gradwire_protocol.ops import (  # noqa: F401
-    control, creation, indexing, loss, matmul, normalization, pointwise, random, reduction, shape, update,
+    control,
+    creation,
+    indexing,
+    loss,
+    matmul,
+    normalization,
+    pointwise,
+    random,
+    reduction,
+    shape,
+    update,
 )  # fmt: skip
 from gradwire_protocol.registry import OPS
 

@@ -31,9 +31,7 @@ def _backward(
             f"backward needs a gradient (or None) per tensor and a target (or None) per input; got {len(tensors)} tensors "
             f"with {len(gradients)} gradients and {len(inputs)} inputs with {len(into)} targets"
         )
-    return tuple(
-        Meta.of(meta.shape, meta.dtype) for meta, target in zip(inputs, into, strict=True) if target is None
-    )
+    return tuple(Meta.of(meta.shape, meta.dtype) for meta, target in zip(inputs, into, strict=True) if target is None)
 
 
 def _nothing(*arguments: object) -> tuple[()]:

@@ -22,7 +22,10 @@ def made(size: Shape, dtype: DType) -> Meta:
     return Meta.of(size, dtype)
 
 
-op("full(int[] size, Scalar fill_value, *, ScalarType dtype) -> Tensor", lambda size, fill_value, dtype: made(size, dtype))
+op(
+    "full(int[] size, Scalar fill_value, *, ScalarType dtype) -> Tensor",
+    lambda size, fill_value, dtype: made(size, dtype),
+)
 op("eye.m(int n, int m, *, ScalarType dtype) -> Tensor", lambda n, m, dtype: made((n, m), dtype))
 
 # ATen's arange and linspace take the end; the length is worked out where the numbers are known, so that it is static.

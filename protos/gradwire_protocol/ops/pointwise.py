@@ -73,7 +73,7 @@ for _name in ("remainder", "fmod"):
 def _power(self: Meta | type, exponent: Meta | type) -> Meta:
     result = infer.pointwise(self, exponent)
     if result.dtype is bool_ and exponent is not bool:
-        raise RuntimeError('"pow" not implemented for \'Bool\'')
+        raise RuntimeError("\"pow\" not implemented for 'Bool'")
     return result
 
 
@@ -122,8 +122,12 @@ def _activation(self: Meta, *rest: Any) -> Meta:
 
 _pointwise("relu(Tensor self) -> Tensor", infer.like, {"self": "result"})
 _pointwise("leaky_relu(Tensor self, Scalar negative_slope=0.01) -> Tensor", _activation, {"self": "self"})
-_pointwise("elu(Tensor self, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1) -> Tensor", _activation, {"self": "self"})
-_pointwise("softplus(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor", _activation, {"self": "self"}, inplace=False)
+_pointwise(
+    "elu(Tensor self, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1) -> Tensor", _activation, {"self": "self"}
+)
+_pointwise(
+    "softplus(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor", _activation, {"self": "self"}, inplace=False
+)
 _pointwise("silu(Tensor self) -> Tensor", _activation, {"self": "self"})
 _pointwise("hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor", infer.like, {"self": "self"})
 
@@ -143,7 +147,8 @@ for _name in ("sigmoid", "tanh"):
     _pointwise(f"{_name}_backward(Tensor grad_output, Tensor output) -> Tensor",
                keeps={"grad_output": "output", "output": "grad_output output"}, inplace=False)  # fmt: skip
 _pointwise("threshold_backward(Tensor grad_output, Tensor self, Scalar threshold) -> Tensor",
-           lambda grad_output, self, threshold: infer.pointwise(grad_output, self), {"grad_output": "self"}, inplace=False)  # fmt: skip
+           lambda grad_output, self, threshold: infer.pointwise(grad_output, self), {"grad_output": "self"},
+           inplace=False)  # fmt: skip
 
 _pointwise("gelu_backward(Tensor grad_output, Tensor self, *, str approximate='none') -> Tensor", _gelu,
            {"grad_output": "self", "self": "grad_output self"}, inplace=False)  # fmt: skip
@@ -151,8 +156,12 @@ _pointwise("silu_backward(Tensor grad_output, Tensor self) -> Tensor", keeps={"g
            inplace=False)  # fmt: skip
 
 # Choice and bounds.
-_pointwise("maximum(Tensor self, Tensor other) -> Tensor", keeps={"self": "self other", "other": "self other"}, inplace=False)
-_pointwise("minimum(Tensor self, Tensor other) -> Tensor", keeps={"self": "self other", "other": "self other"}, inplace=False)
+_pointwise(
+    "maximum(Tensor self, Tensor other) -> Tensor", keeps={"self": "self other", "other": "self other"}, inplace=False
+)
+_pointwise(
+    "minimum(Tensor self, Tensor other) -> Tensor", keeps={"self": "self other", "other": "self other"}, inplace=False
+)
 
 
 def _clamp(self: Meta, minimum: Any, maximum: Any) -> Meta:
@@ -161,7 +170,9 @@ def _clamp(self: Meta, minimum: Any, maximum: Any) -> Meta:
     return infer.pointwise(self, minimum, maximum)
 
 
-_pointwise("clamp(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor", _clamp, {"self": "self"}, node="ClampBackward1")
+_pointwise(
+    "clamp(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor", _clamp, {"self": "self"}, node="ClampBackward1"
+)
 _pointwise("clamp.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor", _clamp,
            {"self": "self min max", "min": "self min max", "max": "self min max"}, node="ClampBackward0")  # fmt: skip
 
@@ -205,7 +216,7 @@ for _name in ("logical_not", "isnan", "isinf", "isfinite"):
 def _bits(self: Meta, *other: Meta | type) -> Meta:
     result = infer.pointwise(self, *other)
     if result.dtype.category > Category.INT:
-        raise RuntimeError(f'"bitwise" not implemented for \'{torch_type_name(result.dtype)}\'')
+        raise RuntimeError(f"\"bitwise\" not implemented for '{torch_type_name(result.dtype)}'")
     return result
 
 
@@ -264,5 +275,10 @@ op("_to_dtype(Tensor self, ScalarType dtype) -> Tensor", _to_dtype, {"self": ""}
 op("real(Tensor self) -> Tensor", _real, {"self": ""})
 op("copy_(Tensor(a!) self, Tensor src) -> Tensor(a!)", _written, {"self": "", "src": ""}, node="CopyBackwards")
 op("fill_.Scalar(Tensor(a!) self, Scalar value) -> Tensor(a!)", _written, {"self": ""}, node="FillBackward0")
-op("fill_.Tensor(Tensor(a!) self, Tensor value) -> Tensor(a!)", _filled, {"self": "", "value": ""}, node="FillBackward1")
+op(
+    "fill_.Tensor(Tensor(a!) self, Tensor value) -> Tensor(a!)",
+    _filled,
+    {"self": "", "value": ""},
+    node="FillBackward1",
+)
 op("zero_(Tensor(a!) self) -> Tensor(a!)", _written, {"self": ""}, node="ZeroBackward0")

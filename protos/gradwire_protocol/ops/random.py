@@ -33,14 +33,29 @@ def _written_floating(self: Meta, *rest: Any) -> tuple[()]:
 
 
 # Written tensors lose their graph as in PyTorch: their gradient with respect to what they held is zero.
-op("gw::uniform_(Tensor(a!) self, float from_, float to, SymInt seed, SymInt offset) -> Tensor(a!)", _written_floating, {"self": ""})
-op("gw::normal_(Tensor(a!) self, float mean, float std, SymInt seed, SymInt offset) -> Tensor(a!)", _written, {"self": ""})
+op(
+    "gw::uniform_(Tensor(a!) self, float from_, float to, SymInt seed, SymInt offset) -> Tensor(a!)",
+    _written_floating,
+    {"self": ""},
+)
+op(
+    "gw::normal_(Tensor(a!) self, float mean, float std, SymInt seed, SymInt offset) -> Tensor(a!)",
+    _written,
+    {"self": ""},
+)
 op("gw::bernoulli_(Tensor(a!) self, float p, SymInt seed, SymInt offset) -> Tensor(a!)", _written, {"self": ""})
-op("gw::random_(Tensor(a!) self, SymInt low, SymInt high, SymInt seed, SymInt offset) -> Tensor(a!)", _written, {"self": ""})
-op("gw::bernoulli(Tensor self, SymInt seed, SymInt offset) -> Tensor", lambda self, seed, offset: Meta.of(self.shape, self.dtype))
+op(
+    "gw::random_(Tensor(a!) self, SymInt low, SymInt high, SymInt seed, SymInt offset) -> Tensor(a!)",
+    _written,
+    {"self": ""},
+)
+op(
+    "gw::bernoulli(Tensor self, SymInt seed, SymInt offset) -> Tensor",
+    lambda self, seed, offset: Meta.of(self.shape, self.dtype),
+)
 
 
-def _dropout(input: Meta, p: type, seed: type, offset: type) -> tuple[Meta, Meta]:  # noqa: A002  (ATen's name)
+def _dropout(input: Meta, p: type, seed: type, offset: type) -> tuple[Meta, Meta]:
     expect_floating("bernoulli_scalar_cpu_", input)
     return Meta.of(input.shape, input.dtype), Meta.of(input.shape, bool_)
 

@@ -12,10 +12,14 @@ def _update(self: Metas, grads: Metas, *rest: object) -> tuple[()]:
     """Check that every list is empty or matches the parameters one to one."""
     for values in (grads, *(value for value in rest if isinstance(value, tuple))):
         if values and len(values) != len(self):
-            raise RuntimeError(f"an update needs one tensor per parameter in each list; got {len(self)} parameters and {len(values)}")
+            raise RuntimeError(
+                f"an update needs one tensor per parameter in each list; got {len(self)} parameters and {len(values)}"
+            )
         for parameter, value in zip(self, values, strict=False):
             if value.shape != parameter.shape or value.dtype is not parameter.dtype:
-                raise RuntimeError(f"an update needs tensors of the parameter's shape and dtype; got {value} for {parameter}")
+                raise RuntimeError(
+                    f"an update needs tensors of the parameter's shape and dtype; got {value} for {parameter}"
+                )
     for parameter in self:
         check_no_overlap(parameter)
         if not parameter.dtype.is_floating_point:

@@ -1,0 +1,1 @@
+"""Generated protobuf stubs of wire version 1."""

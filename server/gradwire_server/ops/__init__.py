@@ -3,5 +3,15 @@
 from __future__ import annotations
 
 from gradwire_server.ops import (  # noqa: F401
-    activation, creation, indexing, loss, matmul, normalization, pointwise, random, reduction, shape, update,
+    activation,
+    creation,
+    indexing,
+    loss,
+    matmul,
+    normalization,
+    pointwise,
+    random,
+    reduction,
+    shape,
+    update,
 )  # fmt: skip

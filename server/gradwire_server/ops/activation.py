@@ -111,11 +111,13 @@ gradient("leaky_relu", self=lambda g, call: (call.self > 0).where(g, g * call.ne
 gradient(
     "elu",
     self=lambda g, call: (call.self > 0).where(
-        g * call.scale, g * (call.self.clamp(None, 0) * call.input_scale).exp() * (call.alpha * call.scale * call.input_scale)
+        g * call.scale,
+        g * (call.self.clamp(None, 0) * call.input_scale).exp() * (call.alpha * call.scale * call.input_scale),
     ),
 )
 gradient(
-    "softplus", self=lambda g, call: (call.self * call.beta > call.threshold).where(g, g * (call.self * call.beta).sigmoid())
+    "softplus",
+    self=lambda g, call: (call.self * call.beta > call.threshold).where(g, g * (call.self * call.beta).sigmoid()),
 )
 gradient("silu", self=lambda g, call: g.silu_backward(call.self))
 gradient("hardtanh", self=lambda g, call: (call.self > call.min_val).logical_and(call.self < call.max_val).where(g, 0))

@@ -6,7 +6,6 @@ from typing import Any
 
 from gradwire_protocol.dtypes import DType
 from gradwire_protocol.meta import Meta
-
 from gradwire_server.rules import kernel
 
 Array = Any
@@ -39,7 +38,9 @@ def linspace(xp: Any, steps: int, start: Any, end: Any, dtype: DType) -> Array:
     """Count from both ends to the middle, as PyTorch does, so that the last element is exactly `end`."""
     index = xp.arange(steps, dtype=xp.float64)
     step = (end - start) / max(steps - 1, 1)
-    values = xp.where(index < steps // 2 + steps % 2 * (steps == 1), start + step * index, end - step * (steps - 1 - index))
+    values = xp.where(
+        index < steps // 2 + steps % 2 * (steps == 1), start + step * index, end - step * (steps - 1 - index)
+    )
     return values.astype(dtype.numpy)
 
 

@@ -9,7 +9,6 @@ import math
 from typing import Any
 
 from gradwire_protocol.dtypes import DType
-
 from gradwire_server.ops.special import erf
 from gradwire_server.rules import gradient, kernel, pointwise
 
@@ -121,7 +120,11 @@ gradient("rsub.Tensor", self=lambda g, call: g * -call.alpha, other=lambda g, ca
 gradient("rsub.Scalar", self=lambda g, call: g * -call.alpha)
 gradient("mul.Tensor", self=lambda g, call: g * call.other, other=lambda g, call: g * call.self)
 gradient("mul.Scalar", self=lambda g, call: g * call.other)
-gradient("div.Tensor", self=lambda g, call: g / call.other, other=lambda g, call: -g * ((call.self / call.other) / call.other))
+gradient(
+    "div.Tensor",
+    self=lambda g, call: g / call.other,
+    other=lambda g, call: -g * ((call.self / call.other) / call.other),
+)
 gradient("div.Scalar", self=lambda g, call: g / call.other)
 
 
@@ -135,9 +138,15 @@ def _div_mode_self(g: Any, call: Any) -> Any:
 
 gradient("div.Tensor_mode", self=_div_mode_self, other=_div_mode_other)
 gradient("div.Scalar_mode", self=_div_mode_self)
-gradient("remainder.Tensor", self=lambda g, call: g, other=lambda g, call: -g * call.self.div(call.other, rounding_mode="floor"))
+gradient(
+    "remainder.Tensor",
+    self=lambda g, call: g,
+    other=lambda g, call: -g * call.self.div(call.other, rounding_mode="floor"),
+)
 gradient("remainder.Scalar", self=lambda g, call: g)
-gradient("fmod.Tensor", self=lambda g, call: g, other=lambda g, call: -g * call.self.div(call.other, rounding_mode="trunc"))
+gradient(
+    "fmod.Tensor", self=lambda g, call: g, other=lambda g, call: -g * call.self.div(call.other, rounding_mode="trunc")
+)
 gradient("fmod.Scalar", self=lambda g, call: g)
 
 
@@ -352,7 +361,11 @@ def _clamp_max(g: Any, call: Any) -> Any:
 
 gradient("clamp", self=_clamp_self)
 gradient("clamp.Tensor", self=_clamp_self, min=_clamp_min, max=_clamp_max)
-gradient("where.self", self=lambda g, call: call.condition.where(g, 0), other=lambda g, call: g.masked_fill(call.condition, 0))
+gradient(
+    "where.self",
+    self=lambda g, call: call.condition.where(g, 0),
+    other=lambda g, call: g.masked_fill(call.condition, 0),
+)
 gradient("lerp.Scalar", self=lambda g, call: g * (1 - call.weight), end=lambda g, call: g * call.weight)
 gradient("lerp.Tensor", self=lambda g, call: g * (1 - call.weight), end=lambda g, call: g * call.weight,
          weight=lambda g, call: g * (call.end - call.self))  # fmt: skip
@@ -388,7 +401,11 @@ def masked_fill(xp: Any, self: Array, mask: Array, value: Any) -> Array:
 
 
 gradient("masked_fill.Scalar", self=lambda g, call: g.masked_fill(call.mask, 0))
-gradient("masked_fill.Tensor", self=lambda g, call: g.masked_fill(call.mask, 0), value=lambda g, call: call.mask.where(g, 0).sum())
+gradient(
+    "masked_fill.Tensor",
+    self=lambda g, call: g.masked_fill(call.mask, 0),
+    value=lambda g, call: call.mask.where(g, 0).sum(),
+)
 
 # -- copies and casts --------------------------------------------------------------------------------------------------
 

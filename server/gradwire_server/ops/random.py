@@ -6,7 +6,6 @@ from typing import Any
 
 from gradwire_protocol.dtypes import DType, float64, from_numpy, int64
 from gradwire_protocol.meta import Meta
-
 from gradwire_server import philox
 from gradwire_server.rules import gradient, kernel
 
@@ -70,7 +69,7 @@ def bernoulli(xp: Any, self: Array, seed: int, offset: int) -> Array:
 
 
 @kernel("gw::dropout")
-def dropout(xp: Any, input: Array, p: float, seed: int, offset: int, result: tuple[Meta, Meta]) -> tuple[Array, Array]:  # noqa: A002
+def dropout(xp: Any, input: Array, p: float, seed: int, offset: int, result: tuple[Meta, Meta]) -> tuple[Array, Array]:
     """Zero each element with probability p, and scale the others by 1 / (1 - p)."""
     mask = philox.bernoulli(xp, input.shape, 1 - p, seed, offset)
     return input * mask * input.dtype.type(0 if p == 1 else 1 / (1 - p)), mask

@@ -29,8 +29,20 @@ _MIDDLE = (
     2.15311535474403846e-8,
 )  # fmt: skip
 _LARGE = (
-    (3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1, 1.60837851487422766e-2, 6.58749161529837803e-4),
-    (2.56852019228982242e00, 1.87295284992346725e00, 5.27905102951428412e-1, 6.05183413124413191e-2, 2.33520497626869185e-3),
+    (
+        3.05326634961232344e-1,
+        3.60344899949804439e-1,
+        1.25781726111229246e-1,
+        1.60837851487422766e-2,
+        6.58749161529837803e-4,
+    ),
+    (
+        2.56852019228982242e00,
+        1.87295284992346725e00,
+        5.27905102951428412e-1,
+        6.05183413124413191e-2,
+        2.33520497626869185e-3,
+    ),
     1.63153871373020978e-2,
 )
 _INVERSE_SQRT_PI = 5.6418958354775628695e-1
@@ -55,7 +67,7 @@ def _scaled_tail(xp: Any, y: Array) -> Array:
 
 
 def erf(xp: Any, self: Array, *, complement: bool = False) -> Array:
-    """Return erf(self), or erfc(self), computed in float64 and rounded to the dtype of `self`."""
+    """Compute the error function, or its complement, computed in float64 and rounded to the dtype of `self`."""
     x = self.astype(xp.float64)
     y = xp.absolute(x)
     small = x * _ratio(xp.minimum(y, 0.46875) ** 2, _SMALL)

@@ -75,7 +75,14 @@ def fused_sgd(
 
 
 def _momentum(
-    xp: Any, step: Array, buffer: Array, momentum: float, dampening: float, nesterov: bool, is_first_step: bool, out: Array
+    xp: Any,
+    step: Array,
+    buffer: Array,
+    momentum: float,
+    dampening: float,
+    nesterov: bool,
+    is_first_step: bool,
+    out: Array,
 ) -> Array:
     if is_first_step:
         buffer[...] = step

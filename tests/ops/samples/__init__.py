@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from tests.ops.samples import (
-    creation, indexing, loss, matmul, normalization, pointwise, random, reduction, shape, update,
+    creation,
+    indexing,
+    loss,
+    matmul,
+    normalization,
+    pointwise,
+    random,
+    reduction,
+    shape,
+    update,
 )  # fmt: skip
 from tests.ops.samples.record import Case, Refusal, Sample
 

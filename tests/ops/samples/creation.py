@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from gradwire_protocol.dtypes import DType, bool_, float32, float64, int32, int64
 
+from gradwire_protocol.dtypes import DType, bool_, float32, float64, int32, int64
 from tests.ops.samples.record import Case, Refusal, Sample
 
 
@@ -78,6 +78,8 @@ SAMPLES: list[Sample] = [
         _arange_cases,
     ),
     Sample(
-        "gw::linspace", lambda steps, start, end, dtype: np.linspace(start, end, steps).astype(dtype.numpy), _linspace_cases
+        "gw::linspace",
+        lambda steps, start, end, dtype: np.linspace(start, end, steps).astype(dtype.numpy),
+        _linspace_cases,
     ),
 ]

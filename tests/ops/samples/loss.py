@@ -54,7 +54,9 @@ def _nll_cases(inputs: Any) -> Callable[..., Iterator[Case]]:
                 some = bool((target != ignore_index).any())
                 # PyTorch's backward refuses the target of one element that its forward takes for a vector.
                 theirs = scores.ndim > 1 or target.ndim == 0
-                yield Case((scores, target, weight, reduction, ignore_index), differentiable=some, torch_gradient=theirs)
+                yield Case(
+                    (scores, target, weight, reduction, ignore_index), differentiable=some, torch_gradient=theirs
+                )
 
     return cases
 

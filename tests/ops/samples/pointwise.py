@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+
 from gradwire_protocol.dtypes import DType, bool_, float32, float64, int32, int64
 from gradwire_protocol.ops import OPS
-
 from tests.ops.samples.record import Case, Refusal, Sample
 
 Array = np.ndarray[Any, Any]
@@ -17,7 +17,9 @@ Cases = Callable[[np.random.Generator], Iterator[Case]]
 NAN, INF = float("nan"), float("inf")
 
 
-def _real(rng: np.random.Generator, shape: Sequence[int], low: float = -2.0, high: float = 2.0, dtype: Any = np.float64) -> Array:
+def _real(
+    rng: np.random.Generator, shape: Sequence[int], low: float = -2.0, high: float = 2.0, dtype: Any = np.float64
+) -> Array:
     """Return numbers that keep a distance of 0.05 from the integers, where rounding and signs have their kinks."""
     values = rng.uniform(low, high, tuple(shape))
     near = np.abs(values - np.round(values)) < 0.05
@@ -81,11 +83,21 @@ def _writable(cases: Cases) -> Cases:
     return chosen
 
 
-def _binary(low: float = -2.0, high: float = 2.0, *, integers: bool = True, kinks: bool = False, other_low: float | None = None) -> Cases:
+def _binary(
+    low: float = -2.0, high: float = 2.0, *, integers: bool = True, kinks: bool = False, other_low: float | None = None
+) -> Cases:
     least = low if other_low is None else other_low
 
     def cases(rng: np.random.Generator) -> Iterator[Case]:
-        for mine, other in (((3, 4), (3, 4)), ((3, 4), (4,)), ((3, 1), (1, 4)), ((), (3,)), ((2, 3), ()), ((), ()), ((0, 3), (3,))):
+        for mine, other in (
+            ((3, 4), (3, 4)),
+            ((3, 4), (4,)),
+            ((3, 1), (1, 4)),
+            ((), (3,)),
+            ((2, 3), ()),
+            ((), ()),
+            ((0, 3), (3,)),
+        ):
             yield Case((_real(rng, mine, low, high), _real(rng, other, least, high)))
         yield Case((_real(rng, (4, 3), low, high).T, _real(rng, (3, 4), least, high)))
         yield Case((_real(rng, (2, 3), low, high, np.float32), _real(rng, (2, 3), least, high)))
@@ -124,7 +136,9 @@ def _promoted(*values: Any) -> list[Any]:
     from gradwire_protocol.dtypes import from_numpy
     from gradwire_protocol.meta import Meta
 
-    kinds = [Meta.of(v.shape, from_numpy(v.dtype)) if isinstance(v, np.ndarray | np.generic) else type(v) for v in values]
+    kinds = [
+        Meta.of(v.shape, from_numpy(v.dtype)) if isinstance(v, np.ndarray | np.generic) else type(v) for v in values
+    ]
     dtype = infer.result_type(*kinds).numpy
     return [np.asarray(value).astype(dtype) for value in values]
 
@@ -150,12 +164,20 @@ def _with_alpha(cases: Cases) -> Cases:
 def _alpha(sign: int, reverse: bool = False) -> Callable[..., Any]:
     def reference(self: Any, other: Any, alpha: Any = 1) -> Any:
         a, b = _promoted(self, other)
-        return (b + sign * a * np.asarray(alpha).astype(a.dtype)) if reverse else (a + sign * b * np.asarray(alpha).astype(a.dtype))
+        return (
+            (b + sign * a * np.asarray(alpha).astype(a.dtype))
+            if reverse
+            else (a + sign * b * np.asarray(alpha).astype(a.dtype))
+        )
 
     return reference
 
 
-_SHAPES = Refusal((np.zeros((2, 3)), np.zeros((2, 4))), RuntimeError, r"The size of tensor a \(3\) must match the size of tensor b \(4\)")
+_SHAPES = Refusal(
+    (np.zeros((2, 3)), np.zeros((2, 4))),
+    RuntimeError,
+    r"The size of tensor a \(3\) must match the size of tensor b \(4\)",
+)
 _FLAGS = np.array([True, False])
 _ALPHA = Refusal(
     (np.array([1]), np.array([1])), RuntimeError, "For integral input tensors, argument alpha must not be a floating point number",
@@ -165,7 +187,12 @@ _ALPHA = Refusal(
 SAMPLES: list[Sample] = [
     *_both("add.Tensor", _alpha(1), _with_alpha(_binary(kinks=True)), (_SHAPES, _ALPHA)),
     *_both("add.Scalar", _alpha(1), _scalar((2, -1.5, True))),
-    *_both("sub.Tensor", _alpha(-1), _with_alpha(_binary()), (_SHAPES, _ALPHA, Refusal((_FLAGS, _FLAGS), RuntimeError, "with two bool tensors"))),
+    *_both(
+        "sub.Tensor",
+        _alpha(-1),
+        _with_alpha(_binary()),
+        (_SHAPES, _ALPHA, Refusal((_FLAGS, _FLAGS), RuntimeError, "with two bool tensors")),
+    ),
     *_both("sub.Scalar", _alpha(-1), _scalar((2, -1.5))),
     *_both("rsub.Tensor", _alpha(-1, True), _with_alpha(_binary())),
     *_both("rsub.Scalar", _alpha(-1, True), _scalar((2, -1.5))),
@@ -176,9 +203,19 @@ SAMPLES: list[Sample] = [
     *_both("maximum", _of(np.maximum), _binary(kinks=True), (_SHAPES,)),
     *_both("minimum", _of(np.minimum), _binary(kinks=True), (_SHAPES,)),
     *_both("atan2", _of(np.arctan2, floats=True), _binary(0.5, 2.0)),
-    *_both("remainder.Tensor", _of(np.remainder), _binary(0.6, 5.0), (_SHAPES, Refusal((np.array([1]), np.array([0])), RuntimeError, "ZeroDivisionError"))),
+    *_both(
+        "remainder.Tensor",
+        _of(np.remainder),
+        _binary(0.6, 5.0),
+        (_SHAPES, Refusal((np.array([1]), np.array([0])), RuntimeError, "ZeroDivisionError")),
+    ),
     *_both("remainder.Scalar", _of(np.remainder), _scalar((3, 1.7), 0.3, 1.6)),
-    *_both("fmod.Tensor", _of(np.fmod), _binary(0.6, 5.0), (_SHAPES, Refusal((np.array([1]), np.array([0])), RuntimeError, "ZeroDivisionError"))),
+    *_both(
+        "fmod.Tensor",
+        _of(np.fmod),
+        _binary(0.6, 5.0),
+        (_SHAPES, Refusal((np.array([1]), np.array([0])), RuntimeError, "ZeroDivisionError")),
+    ),
     *_both("fmod.Scalar", _of(np.fmod), _scalar((3, 1.7), 0.3, 1.6)),
     *_both("floor_divide", _of(np.floor_divide), _binary(0.6, 5.0)),
     *_both("floor_divide.Scalar", _of(np.floor_divide), _scalar((3, 1.7))),
@@ -198,7 +235,6 @@ def _modes(cases: Cases) -> Cases:
             for case in cases(rng):
                 yield Case(case.args, {"rounding_mode": mode}, case.differentiable and mode is None)
 
-
     return chosen
 
 
@@ -208,7 +244,9 @@ def _signed_modes(rng: np.random.Generator) -> Iterator[Case]:
         yield Case((np.array([-7, 7, -6, 5]), np.array([2, -2, 3, 5])), {"rounding_mode": mode})
 
 
-_MODE = Refusal((np.ones(2), np.ones(2)), RuntimeError, "div expected rounding_mode to be one of", {"rounding_mode": "up"})
+_MODE = Refusal(
+    (np.ones(2), np.ones(2)), RuntimeError, "div expected rounding_mode to be one of", {"rounding_mode": "up"}
+)
 SAMPLES += [
     *_both("div.Tensor_mode", _rounded, _signed_modes, (_MODE,)),
     *_both("div.Scalar_mode", _rounded, _modes(_scalar((3, 1.7)))),
@@ -240,13 +278,24 @@ for _name, _function, _low, _high in (
     ("erf", np.vectorize(math.erf, otypes=[float]), -3, 3), ("erfc", np.vectorize(math.erfc, otypes=[float]), -3, 3),
 ):  # fmt: skip
     SAMPLES += _both(_name, _floats(_function), _unary(_low, _high, integers=_low <= 1 and _high >= 1), rtol=2e-5)
-for _name, _function in (("sign", np.sign), ("floor", np.floor), ("ceil", np.ceil), ("round", np.round), ("trunc", np.trunc)):
+for _name, _function in (
+    ("sign", np.sign),
+    ("floor", np.floor),
+    ("ceil", np.ceil),
+    ("round", np.round),
+    ("trunc", np.trunc),
+):
     SAMPLES += _both(
         _name, lambda self, f=_function: np.nan_to_num(f(self), posinf=INF, neginf=-INF) if f is np.sign and np.asarray(self).dtype.kind == "f" else f(self) if np.asarray(self).dtype.kind == "f" else (np.sign(self) if f is np.sign and np.asarray(self).dtype != bool else self),
         _unary(-3, 3, integers=False, kinks=True),
     )  # fmt: skip
 SAMPLES += [
-    *_both("neg", np.negative, _unary(-3, 3, integers=False), (Refusal((_FLAGS,), RuntimeError, "Negation, the `-` operator, on a bool tensor"),)),
+    *_both(
+        "neg",
+        np.negative,
+        _unary(-3, 3, integers=False),
+        (Refusal((_FLAGS,), RuntimeError, "Negation, the `-` operator, on a bool tensor"),),
+    ),
     *_both("abs", np.abs, _unary(-3, 3, integers=False, kinks=True)),
     *_both("square", lambda self: np.asarray(self) * np.asarray(self), _unary(-3, 3, integers=False)),
     *_both("frac", lambda self: self - np.trunc(self), _unary(-3, 3, integers=False)),
@@ -323,17 +372,37 @@ _WHOLE = np.array([1, 2])
 _NO_ACTIVATION = (Refusal((_WHOLE,), RuntimeError, "not implemented for 'Long'"),)
 SAMPLES += [
     *_both("relu", lambda self: np.maximum(self, 0), _unary(-3, 3, integers=False)),
-    *_both("leaky_relu", lambda self, slope=0.01: np.where(self > 0, self, self * slope), _with((), (0.2,)), _NO_ACTIVATION),
+    *_both(
+        "leaky_relu", lambda self, slope=0.01: np.where(self > 0, self, self * slope), _with((), (0.2,)), _NO_ACTIVATION
+    ),
     *_both("elu", _elu, _with((), (0.5, 1.5, 2.0)), _NO_ACTIVATION),
-    *_both("softplus", lambda self, beta=1, threshold=20: np.where(self * beta > threshold, self, np.log1p(np.exp(self * beta)) / beta), _with((), (2.0, 3.0)), _NO_ACTIVATION),
+    *_both(
+        "softplus",
+        lambda self, beta=1, threshold=20: np.where(
+            self * beta > threshold, self, np.log1p(np.exp(self * beta)) / beta
+        ),
+        _with((), (2.0, 3.0)),
+        _NO_ACTIVATION,
+    ),
     *_both("silu", _silu, _with(()), _NO_ACTIVATION),
     *_both("hardtanh", lambda self, low=-1, high=1: np.clip(self, low, high), _with((), (-0.5, 1.5))),
-    *_both("gelu", _gelu, _approximations(_with(())), (Refusal((np.ones(2),), RuntimeError, "approximate argument must be either none or tanh", {"approximate": "no"}),)),
+    *_both(
+        "gelu",
+        _gelu,
+        _approximations(_with(())),
+        (
+            Refusal(
+                (np.ones(2),), RuntimeError, "approximate argument must be either none or tanh", {"approximate": "no"}
+            ),
+        ),
+    ),
     Sample("gelu_backward", _slope(_gelu), _approximations(_pairs), rtol=1e-4),
     Sample("silu_backward", _slope(_silu), _pairs, rtol=1e-4),
     Sample("sigmoid_backward", lambda g, y: g * y * (1 - y), _pairs),
     Sample("tanh_backward", lambda g, y: g * (1 - y * y), _pairs),
-    Sample("threshold_backward", lambda g, x, t: g * (x > t), lambda rng: (Case((*case.args, 0)) for case in _pairs(rng))),
+    Sample(
+        "threshold_backward", lambda g, x, t: g * (x > t), lambda rng: (Case((*case.args, 0)) for case in _pairs(rng))
+    ),
 ]
 
 # -- choice and bounds
@@ -385,7 +454,13 @@ def _triple(low: float) -> Cases:
     def cases(rng: np.random.Generator) -> Iterator[Case]:
         for value in (1, -0.5):
             yield Case((_real(rng, (3, 4)), _real(rng, (4,)), _real(rng, (3, 1), low, 3)), {"value": value})
-        yield Case((_real(rng, (2,), dtype=np.float32), _real(rng, (2,), dtype=np.float32), _real(rng, (2,), low, 3, np.float32)))
+        yield Case(
+            (
+                _real(rng, (2,), dtype=np.float32),
+                _real(rng, (2,), dtype=np.float32),
+                _real(rng, (2,), low, 3, np.float32),
+            )
+        )
 
     return cases
 
@@ -444,9 +519,18 @@ for _name, _function in (
 ):  # fmt: skip
     SAMPLES += _both(f"{_name}.Tensor", _of(_function), _compared, (_SHAPES,))
     SAMPLES += _both(f"{_name}.Scalar", _of(_function), _numbers)
-for _name, _function in (("logical_and", np.logical_and), ("logical_or", np.logical_or), ("logical_xor", np.logical_xor)):
+for _name, _function in (
+    ("logical_and", np.logical_and),
+    ("logical_or", np.logical_or),
+    ("logical_xor", np.logical_xor),
+):
     SAMPLES += _both(_name, _function, _compared)
-for _name, _function in (("logical_not", np.logical_not), ("isnan", np.isnan), ("isinf", np.isinf), ("isfinite", np.isfinite)):
+for _name, _function in (
+    ("logical_not", np.logical_not),
+    ("isnan", np.isnan),
+    ("isinf", np.isinf),
+    ("isfinite", np.isfinite),
+):
     SAMPLES += _both(_name, _function, _unary(-2, 2, kinks=True))
 
 
@@ -470,7 +554,11 @@ for _name, _function in (("and", np.bitwise_and), ("or", np.bitwise_or), ("xor",
     SAMPLES += [
         Sample(f"bitwise_{_name}.Tensor", _of(_function), _flags),
         Sample(f"bitwise_{_name}_.Tensor", _kept_dtype(_of(_function)), _flags),
-        Sample(f"bitwise_{_name}.Scalar", _of(_function), lambda rng: iter([Case((np.array([5, 6]), 3)), Case((_FLAGS, True))])),
+        Sample(
+            f"bitwise_{_name}.Scalar",
+            _of(_function),
+            lambda rng: iter([Case((np.array([5, 6]), 3)), Case((_FLAGS, True))]),
+        ),
         Sample(f"bitwise_{_name}_.Scalar", _of(_function), lambda rng: iter([Case((np.array([5, 6]), 3))])),
     ]
 for _name, _function in (("left_shift", np.left_shift), ("right_shift", np.right_shift)):
@@ -507,13 +595,29 @@ def _copies(rng: np.random.Generator) -> Iterator[Case]:
 
 
 _EXPANDED = np.broadcast_to(np.zeros(1), (3,))
-_SHARED = Refusal((_EXPANDED, np.zeros(3)), RuntimeError, "more than one element of the written-to tensor refers to a single memory location")
+_SHARED = Refusal(
+    (_EXPANDED, np.zeros(3)),
+    RuntimeError,
+    "more than one element of the written-to tensor refers to a single memory location",
+)
 SAMPLES += [
     Sample("clone", lambda self: self, _unary(-2, 2)),
     Sample("_to_dtype", _to, _cast_cases),
-    Sample("real", np.real, lambda rng: iter([Case((_real(rng, (3,)),)), Case((np.array([1 + 2j, 3j]),)), Case((np.array([1], np.complex64),))])),
+    Sample(
+        "real",
+        np.real,
+        lambda rng: iter(
+            [Case((_real(rng, (3,)),)), Case((np.array([1 + 2j, 3j]),)), Case((np.array([1], np.complex64),))]
+        ),
+    ),
     Sample("copy_", lambda self, src: np.broadcast_to(src, self.shape).astype(self.dtype), _copies, (_SHARED,)),
     Sample("fill_.Scalar", lambda self, value: np.full(self.shape, value, self.dtype), _scalar((2, 1.5))),
-    Sample("fill_.Tensor", lambda self, value: np.full(self.shape, value, self.dtype), lambda rng: iter([Case((_real(rng, (3, 2)), _real(rng, ()))), Case((np.array([1, 2]), np.array(2.7)), differentiable=False)])),
+    Sample(
+        "fill_.Tensor",
+        lambda self, value: np.full(self.shape, value, self.dtype),
+        lambda rng: iter(
+            [Case((_real(rng, (3, 2)), _real(rng, ()))), Case((np.array([1, 2]), np.array(2.7)), differentiable=False)]
+        ),
+    ),
     Sample("zero_", np.zeros_like, lambda rng: iter([Case((_real(rng, (3, 4)),)), Case((np.array([1, 2]),))])),
 ]

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+
 from gradwire_protocol.dtypes import float32, float64, int32, int64
 from gradwire_server import philox
-
 from tests.ops.samples.record import Case, Refusal, Sample
 
 Array = np.ndarray[Any, Any]
@@ -72,8 +72,10 @@ SAMPLES: list[Sample] = [
     Sample(
         "gw::integers",
         lambda size, low, high, seed, offset, dtype: (
-            (_words(int(np.prod(size)), seed, offset) % np.uint64(high - low)).astype(np.int64) + low
-        ).reshape(size).astype(dtype.numpy),
+            ((_words(int(np.prod(size)), seed, offset) % np.uint64(high - low)).astype(np.int64) + low)
+            .reshape(size)
+            .astype(dtype.numpy)
+        ),
         _cases(-3, 9, dtypes=(int64, int32)),
     ),
     Sample(
@@ -81,7 +83,11 @@ SAMPLES: list[Sample] = [
         lambda n, seed, offset, dtype: philox.permutation(np, n, dtype, seed, offset),
         lambda rng: [Case((n, _SEED, _OFFSET), {"dtype": int64}) for n in (0, 1, 7, 100)],
     ),
-    Sample("gw::uniform_", lambda self, low, high, s, o: low + (high - low) * _uniform64(self.shape, s, o), _in_place(-1.0, 3.0)),
+    Sample(
+        "gw::uniform_",
+        lambda self, low, high, s, o: low + (high - low) * _uniform64(self.shape, s, o),
+        _in_place(-1.0, 3.0),
+    ),
     Sample("gw::normal_", lambda self, mean, std, s, o: mean + std * _normal(self.shape, s, o), _in_place(1.0, 2.0)),
     Sample(
         "gw::bernoulli_",
@@ -90,7 +96,9 @@ SAMPLES: list[Sample] = [
     ),
     Sample(
         "gw::random_",
-        lambda self, low, high, s, o: (_words(self.size, s, o) % np.uint64(high - low)).reshape(self.shape).astype(self.dtype) + low,
+        lambda self, low, high, s, o: (
+            (_words(self.size, s, o) % np.uint64(high - low)).reshape(self.shape).astype(self.dtype) + low
+        ),
         _in_place(2, 8),
     ),
     Sample(

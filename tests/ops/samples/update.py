@@ -92,7 +92,13 @@ def _refusals(count: int, numbers: dict[str, Any]) -> tuple[Refusal, ...]:
     return (
         Refusal((good + good, good, *rest), RuntimeError, "one tensor per parameter", numbers, in_torch=False),
         Refusal((good, other, *rest), RuntimeError, "the parameter's shape and dtype", numbers, in_torch=False),
-        Refusal(([np.zeros(3, np.int64)], short, *([[]] * (count - 2))), RuntimeError, "floating-point", numbers, in_torch=False),
+        Refusal(
+            ([np.zeros(3, np.int64)], short, *([[]] * (count - 2))),
+            RuntimeError,
+            "floating-point",
+            numbers,
+            in_torch=False,
+        ),
     )
 
 
