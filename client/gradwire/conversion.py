@@ -127,7 +127,8 @@ class ConversionMethods:
 
     def __repr__(self: Any) -> str:
         return printing.format_tensor(
-            fetch(self),
+            _shown(self),
+            shape=self.meta.shape,
             dtype_suffix=_suffix(self.meta.dtype),
             device=None if self.session.device == "cpu" else self.session.device,
             grad_fn=_node_name(self),
@@ -175,6 +176,18 @@ def _node_name(tensor: Any) -> str | None:
     except RuntimeError:
         return "Invalid"
     return edge.target.name if edge is not None and isinstance(edge.target, Node) else None
+
+
+def _shown(tensor: Any) -> np.ndarray[Any, Any]:
+    """Wait for the elements that printing shows: of a large tensor only the edges travel."""
+    positions = printing.summary_indices(tensor.meta.shape)
+    if positions is None:
+        return fetch(tensor)
+    edges = tensor.detach()
+    for dim, places in enumerate(positions):
+        if places is not None:
+            edges = edges.index_select(dim, from_array(np.asarray(places), int64, tensor.session))
+    return fetch(edges)
 
 
 def _suffix(dtype: DType) -> str | None:

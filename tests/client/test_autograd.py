@@ -435,7 +435,7 @@ def test_refusals_send_nothing_and_wait_for_nothing(session: Session) -> None:
     assert refusal(z.backward) == "RuntimeError: grad can be implicitly created only for scalar outputs"
     assert refusal(lambda: x.add_(1)).startswith("RuntimeError: a leaf Variable")
     assert refusal(lambda: view.add_(1)).startswith("RuntimeError: a view of a leaf Variable")
-    assert refusal(lambda: x.add_(gw.ones)).startswith("TypeError")
+    assert refusal(lambda: z.add_(gw.ones)).startswith("TypeError")
     assert refusal(lambda: setattr(x, "grad", w)).startswith("RuntimeError: attempting to assign")
     assert (x.grad_fn, x.is_leaf, z.requires_grad, z._version, x.grad is None) == (None, True, True, 1, False)
     assert sent(session) == calls

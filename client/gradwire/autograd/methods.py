@@ -65,8 +65,15 @@ class AutogradMethods:
             raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
         if requires_grad and self.is_inference() and not grad_state.inference:
             raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
+        if requires_grad and self.base is not None and not self.leaf_requires_grad:
+            self._become_other_array()
         self.leaf_requires_grad = bool(requires_grad)
         return self
+
+    def _become_other_array(self: Any) -> None:
+        """Stand for another array on the same memory, which is no view and has no graph: so the worker sees a leaf."""
+        alias = self.detach()
+        self.handle, alias.handle = alias.handle, self.handle
 
     def is_inference(self: Any) -> bool:
         """Return whether the tensor was made in inference mode."""
@@ -161,9 +168,7 @@ class AutogradMethods:
                 "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
             )
         if self.node is not None:
-            # The worker's array has a node too: this tensor goes on as another array on the same memory.
-            alias = self.detach()
-            self.handle, alias.handle = alias.handle, self.handle
+            self._become_other_array()
         tensor: Any = self  # these slots are Variable's
         tensor.node, tensor.output_nr, tensor.leaf_requires_grad = None, 0, False
         return self

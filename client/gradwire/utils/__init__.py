@@ -1,1 +1,5 @@
-"""Tools around a training script; `gradwire.utils.data` feeds it."""
+"""Utilities around training: `gradwire.utils.data`."""
+
+from gradwire.utils import data
+
+__all__ = ["data"]
