@@ -219,7 +219,7 @@ def refresh(view: Variable) -> None:
     Raises RuntimeError for a view that cannot have one, such as an output of `unbind`.
     """
     base = view.base
-    if base is None or view.base_version == view.storage.version or view.leaf_requires_grad:
+    if base is None or view.base_version == view.storage.version:
         return
     if view.node is None and base.node is None and not base.leaf_requires_grad:
         return

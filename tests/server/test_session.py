@@ -32,18 +32,22 @@ def batches(loopback: Loopback) -> list[call_pb2.Batch]:
     return [frame.batch for frame in frames if frame.WhichOneof("frame") == "batch"]
 
 
-def train(steps: int = 4) -> gw.Tensor:
-    """Run a short training with in-place updates, and return the weights."""
+def train(steps: int = 4) -> gw.nn.Module:
+    """Run a short training - dropout, backward, a fused update, an update by hand - and return the model."""
     gw.manual_seed(0)
-    inputs, weights = gw.randn(8, 3), gw.zeros(3, requires_grad=True)
+    model = gw.nn.Sequential(gw.nn.Linear(3, 5), gw.nn.ReLU(), gw.nn.Dropout(0.2), gw.nn.Linear(5, 2))
+    optimizer = gw.optim.Adam(model.parameters(), lr=0.01)
+    inputs, labels = gw.randn(8, 3), gw.randint(0, 2, (8,))
     for _ in range(steps):
-        loss = ((inputs * weights).tanh() - 0.5).mul(inputs).exp()
-        loss.backward(gw.ones(8, 3))
+        loss = gw.nn.functional.cross_entropy(model(inputs), labels)
+        loss.backward()
+        optimizer.step()
         with gw.no_grad():
-            weights -= 0.1 * weights.grad
-            weights.grad.zero_()
-        weights.detach().tolist()
-    return weights
+            for parameter in model.parameters():
+                parameter -= 0.1 * parameter.grad
+                parameter.grad.zero_()
+        loss.item()
+    return model
 
 
 def elements(worker: WorkerSession) -> dict[int, bytes]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gradwire.autograd.grad_mode import state as grad_state
 from gradwire_protocol.inplace import requires_grad
 from gradwire_protocol.ops import OPS
-from gradwire_protocol.tape import Storage, Variable
+from gradwire_protocol.tape import Storage, Variable, refresh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,13 +44,13 @@ class AutogradMethods:
     def requires_grad(self: Any, value: bool) -> None:
         if not isinstance(value, bool):
             raise RuntimeError("requires_grad must be a bool")
-        if value and not self.is_leaf:
+        if value and self.node is not None:
             raise RuntimeError("you can only change requires_grad flags of leaf variables.")
         self.requires_grad_(value)
 
     def requires_grad_(self: Any, requires_grad: bool = True) -> Any:
         """Set whether this leaf requires grad; raise RuntimeError for a non-leaf (unless True) or an integer tensor."""
-        if not self.is_leaf:
+        if self.node is not None:
             if not requires_grad:
                 raise RuntimeError(
                     "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a "
@@ -65,15 +65,8 @@ class AutogradMethods:
             raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
         if requires_grad and self.is_inference() and not grad_state.inference:
             raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
-        if requires_grad and self.base is not None and not self.leaf_requires_grad:
-            self._become_other_array()
         self.leaf_requires_grad = bool(requires_grad)
         return self
-
-    def _become_other_array(self: Any) -> None:
-        """Stand for another array on the same memory, which is no view and has no graph: so the worker sees a leaf."""
-        alias = self.detach()
-        self.handle, alias.handle = alias.handle, self.handle
 
     def is_inference(self: Any) -> bool:
         """Return whether the tensor was made in inference mode."""
@@ -83,7 +76,8 @@ class AutogradMethods:
 
     @property
     def is_leaf(self: Any) -> bool:
-        """Return whether no recorded call made this tensor."""
+        """Return whether no recorded call made this tensor. Raises RuntimeError for a view that has no node any more."""
+        refresh(self)
         return self.node is None
 
     @property
@@ -168,7 +162,9 @@ class AutogradMethods:
                 "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
             )
         if self.node is not None:
-            self._become_other_array()
+            # The worker's array has a node too: this tensor goes on as another array on the same memory.
+            alias = self.detach()
+            self.handle, alias.handle = alias.handle, self.handle
         tensor: Any = self  # these slots are Variable's
         tensor.node, tensor.output_nr, tensor.leaf_requires_grad = None, 0, False
         return self
