@@ -62,7 +62,8 @@ class _Columns:
     """The batch that is being filled."""
 
     first_handle: int
-    first_signature: int
+    first_signature: int  # of those in this batch, counted from the start of the worker's table
+    reset_signatures: bool = False
     signatures: list[call_pb2.Signature] = field(default_factory=list)
     calls: list[int] = field(default_factory=list)
     inputs: list[int] = field(default_factory=list)
@@ -77,6 +78,7 @@ class _Columns:
         if self.signatures:
             batch.first_signature = self.first_signature
             batch.signatures.extend(self.signatures)
+            batch.reset_signatures = self.reset_signatures
         if self.floats:
             batch.floats.extend(self.floats)
         if self.ints:
@@ -98,7 +100,7 @@ class Session:
         self._embedded = worker
         self._counts = _Counts()
         self._next_handle = 1
-        self._next_signature = 0
+        self._first_signature = self._next_signature = 0
         self._next_upload = 1
         self._number = 0
         self._sent_at = 0.0
@@ -143,11 +145,23 @@ class Session:
             found = self.signatures.get(key)
             if found is not None:
                 return found
-            signature.number = self._next_signature
-            self._next_signature += 1
-            self._columns.signatures.append(codec.encode_signature(signature))
+            self._number_signature(signature)
             self.signatures[key] = signature
         return signature
+
+    def _number_signature(self, signature: Signature) -> None:
+        """Number a signature; where the table is full, start a new one, so that a long script never runs out.
+
+        Numbers grow for ever here and are sent relative to the table's first, so one of an old table is seen as such.
+        """
+        if self._next_signature - self._first_signature >= limits.MAX_SIGNATURES:
+            self.flush()
+            self.signatures.clear()
+            self._first_signature = self._next_signature
+            self._columns.first_signature, self._columns.reset_signatures = 0, True
+        signature.number = self._next_signature
+        self._next_signature += 1
+        self._columns.signatures.append(codec.encode_signature(signature))
 
     def append(
         self,
@@ -158,10 +172,15 @@ class Session:
     ) -> int:
         """Append a call and return the handle of its first output. Never waits, except for credit."""
         with self.lock:
+            number = signature.number - self._first_signature
+            if number < 0:
+                # Another thread started a new table since this one was looked up.
+                self._number_signature(signature)
+                number = signature.number - self._first_signature
             columns = self._columns
             if scalars:
                 self._push(columns, scalars)
-            columns.calls.append(signature.number)
+            columns.calls.append(number)
             columns.inputs.extend(handles)
             columns.sites.append(callsite.current(3))
             if data is not None:
@@ -205,7 +224,7 @@ class Session:
             columns.fill_rare(batch)
             if released:
                 batch.released.extend(codec.released_ranges(released))
-            self._columns = _Columns(self._next_handle, self._next_signature)
+            self._columns = _Columns(self._next_handle, self._next_signature - self._first_signature)
             self._send(batch, columns)
 
     def _send(self, batch: call_pb2.Batch, columns: _Columns) -> None:

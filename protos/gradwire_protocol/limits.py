@@ -28,8 +28,8 @@ MAX_BATCH_CALLS = 256
 # Credits: how far a client may run ahead of its worker before it waits for acknowledgements.
 MAX_UNACKED_BATCHES = 32
 
-# Signatures that one session may intern; each is a few hundred bytes on the worker.
-MAX_SIGNATURES = 65_536
+# Signatures that one session holds interned; each is about a KiB on both sides. A client that needs more starts over.
+MAX_SIGNATURES = 16_384
 
 # numpy's own bound on axes.
 MAX_NDIM = 64

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import gradwire_server.ops  # noqa: F401  (fills the tables of kernels and gradients)
-from gradwire_protocol import infer
+from gradwire_protocol import infer, limits
 from gradwire_protocol.dtypes import DType, float32
 from gradwire_protocol.errors import KernelError
 from gradwire_protocol.inplace import MULTIPLE
@@ -119,6 +119,8 @@ class Engine:
         key = (op, metas, statics, kinds, lengths, needs)
         signature = self._signatures.get(key)
         if signature is None:
+            if len(self._signatures) >= limits.MAX_SIGNATURES:
+                self._signatures.clear()
             signature = resolve(op, metas, statics, kinds, lengths, needs, self.default)
             self._signatures[key] = signature
         outputs = self.run(signature, tensors, scalars)

@@ -143,17 +143,18 @@ class Session:
 
     def _intern(self, batch: call_pb2.Batch) -> list[Signature | Exception]:
         """Return the session's signatures with the batch's new ones; they are kept only if the batch runs."""
-        known = len(self._signatures)
+        interned = [] if batch.reset_signatures else self._signatures
+        known = len(interned)
         if batch.signatures and batch.first_signature != known:
             raise _Refused(
                 BatchMalformed(f"new signatures must start at {known}; the batch starts at {batch.first_signature}")
             )
         if known + len(batch.signatures) > limits.MAX_SIGNATURES:
             raise _Refused(LimitExceeded(
-                f"a session may intern {limits.MAX_SIGNATURES} signatures and has {known}; reuse shapes, or start a new session"
+                f"a session may intern {limits.MAX_SIGNATURES} signatures and has {known}; reset them"
             ))  # fmt: skip
         if not batch.signatures:
-            return self._signatures
+            return interned
         added: list[Signature | Exception] = []
         for message in batch.signatures:
             try:
@@ -163,7 +164,7 @@ class Session:
             except Exception as error:
                 # A shape rule's refusal: the client's own rule should have raised it. The calls that use it fail.
                 added.append(error)
-        return [*self._signatures, *added]
+        return [*interned, *added]
 
     def _check_columns(self, batch: call_pb2.Batch, signatures: list[Signature | Exception]) -> None:
         """Refuse a batch whose columns are not exactly as long as its calls need."""

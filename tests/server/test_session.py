@@ -219,3 +219,13 @@ def test_uint64_seeds_and_large_integers_travel_whole(loopback: Loopback) -> Non
     assert gw.rand(4).tolist() == first
     big = gw.tensor([2**62 + 1])
     assert (big + (2**61 + 1)).tolist() == [2**62 + 2**61 + 2]
+
+
+def test_a_script_with_more_kinds_of_call_than_the_table_holds_goes_on(
+    loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gradwire_protocol.limits.MAX_SIGNATURES", 20)
+    values = gw.arange(100)
+    assert [values[index].item() for index in range(100)] == list(range(100))
+    assert any(batch.reset_signatures for batch in batches(loopback))
+    assert len(loopback.worker._signatures) <= 20
