@@ -177,14 +177,24 @@ ALIASES = {
 }  # fmt: skip
 
 
+# What is no operand, None above all, is equal to no tensor: Python then compares by identity.
+COMPARED = """
+    def {operator}(self, other: object) -> Any:
+        return self.{name}(other) if is_operand(other) else NotImplemented  # type: ignore[arg-type]
+"""
+
+
 def operators(generated: set[str]) -> list[str]:
     """Return the operator aliases whose method exists; one written by hand is named through its class."""
     lines = []
     inplace = {f"{alias}_": f"{name}_" for alias, name in ALIASES.items()}
     for operator, name in {**OPERATORS, **ALIASES, **inplace}.items():
         if name in generated:
-            ignored = "  # type: ignore[assignment]" if operator in ("__eq__", "__ne__") else ""
-            lines.append(f"    {operator} = {name}{ignored}")
+            lines += (
+                COMPARED.format(operator=operator, name=name).splitlines()
+                if name in ("eq", "ne")
+                else [f"    {operator} = {name}"]
+            )
         elif hasattr(Composites, name):
             lines.append(f"    {operator} = Composites.{name}")
     # Defining __eq__ unsets __hash__; tensors are hashed by identity, as in PyTorch.
@@ -209,10 +219,10 @@ def methods_text() -> str:
         "from __future__ import annotations",
         "",
         "from collections.abc import Sequence",
-        "from typing import Self",
+        "from typing import Any, Self",
         "",
         "import gradwire_protocol.ops",
-        "from gradwire_protocol.composites import Composites, Number, ints",
+        "from gradwire_protocol.composites import Composites, Number, ints, is_operand",
         "from gradwire_protocol.dtypes import DType",
         "from gradwire_protocol.registry import OPS",
         "",

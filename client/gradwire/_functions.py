@@ -215,6 +215,14 @@ def clone(input: Tensor) -> Any:
     return expect_tensor("clone", input).clone()
 
 
+def conj(input: Tensor) -> Any:
+    return expect_tensor("conj", input).conj()
+
+
+def conj_physical(input: Tensor) -> Any:
+    return expect_tensor("conj_physical", input).conj_physical()
+
+
 def cos(input: Tensor) -> Any:
     return expect_tensor("cos", input).cos()
 
@@ -265,6 +273,10 @@ def dot(input: Tensor, tensor: Any) -> Any:
 
 def elu(input: Tensor, alpha: Any = 1, scale: Any = 1, input_scale: Any = 1) -> Any:
     return expect_tensor("elu", input).elu(alpha, scale, input_scale)
+
+
+def elu_backward(input: Tensor, alpha: Any, scale: Any, input_scale: Any, is_result: Any, self_or_result: Any) -> Any:
+    return expect_tensor("elu_backward", input).elu_backward(alpha, scale, input_scale, is_result, self_or_result)
 
 
 def embedding(input: Tensor, indices: Any, padding_idx: Any = -1) -> Any:
@@ -363,6 +375,10 @@ def hardtanh(input: Tensor, min_val: Any = -1, max_val: Any = 1) -> Any:
     return expect_tensor("hardtanh", input).hardtanh(min_val, max_val)
 
 
+def hardtanh_backward(input: Tensor, other_input: Any, min_val: Any, max_val: Any) -> Any:
+    return expect_tensor("hardtanh_backward", input).hardtanh_backward(other_input, min_val, max_val)
+
+
 def huber_loss(input: Tensor, target: Any, reduction: Any = 1, delta: Any = 1.0) -> Any:
     return expect_tensor("huber_loss", input).huber_loss(target, reduction, delta)
 
@@ -419,6 +435,10 @@ def leaky_relu(input: Tensor, negative_slope: Any = 0.01) -> Any:
     return expect_tensor("leaky_relu", input).leaky_relu(negative_slope)
 
 
+def leaky_relu_backward(input: Tensor, other_input: Any, negative_slope: Any, self_is_result: Any) -> Any:
+    return expect_tensor("leaky_relu_backward", input).leaky_relu_backward(other_input, negative_slope, self_is_result)
+
+
 def lerp(input: Tensor, end: Any, weight: Any) -> Any:
     return expect_tensor("lerp", input).lerp(end, weight)
 
@@ -453,6 +473,10 @@ def log1p(input: Tensor) -> Any:
 
 def log2(input: Tensor) -> Any:
     return expect_tensor("log2", input).log2()
+
+
+def log_sigmoid(input: Tensor) -> Any:
+    return expect_tensor("log_sigmoid", input).log_sigmoid()
 
 
 def log_softmax(input: Tensor, dim: Any = None, dtype: Any = None, *, axis: Any = None) -> Any:
@@ -679,8 +703,8 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Any:
     return expect_tensor("roll", input).roll(shifts, dims)
 
 
-def round(input: Tensor) -> Any:
-    return expect_tensor("round", input).round()
+def round(input: Tensor, *, decimals: Any = 0) -> Any:
+    return expect_tensor("round", input).round(decimals=decimals)
 
 
 def rsqrt(input: Tensor) -> Any:
@@ -705,6 +729,10 @@ def select(input: Tensor, dim: Any, index: Any) -> Any:
 
 def select_backward(input: Tensor, input_sizes: Any, dim: Any, index: Any) -> Any:
     return expect_tensor("select_backward", input).select_backward(input_sizes, dim, index)
+
+
+def sgn(input: Tensor) -> Any:
+    return expect_tensor("sgn", input).sgn()
 
 
 def sigmoid(input: Tensor) -> Any:
@@ -757,6 +785,10 @@ def softmax(input: Tensor, dim: Any = None, dtype: Any = None, *, axis: Any = No
 
 def softplus(input: Tensor, beta: Any = 1, threshold: Any = 20) -> Any:
     return expect_tensor("softplus", input).softplus(beta, threshold)
+
+
+def softplus_backward(input: Tensor, other_input: Any, beta: Any, threshold: Any) -> Any:
+    return expect_tensor("softplus_backward", input).softplus_backward(other_input, beta, threshold)
 
 
 def split(input: Tensor, split_size: Any, dim: Any = 0) -> Any:
@@ -825,6 +857,10 @@ def tanh(input: Tensor) -> Any:
 
 def tanh_backward(input: Tensor, output: Any) -> Any:
     return expect_tensor("tanh_backward", input).tanh_backward(output)
+
+
+def threshold(input: Tensor, threshold: Any, value: Any) -> Any:
+    return expect_tensor("threshold", input).threshold(threshold, value)
 
 
 def threshold_backward(input: Tensor, other_input: Any, threshold: Any) -> Any:

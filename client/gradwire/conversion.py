@@ -142,7 +142,7 @@ class ConversionMethods:
                 "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm usage, "
                 "see https://github.com/pytorch/pytorch/pull/103001"
             )
-        copied = self.detach().clone()._alias_as(type(self), self.leaf_requires_grad)
+        copied = self.detach().clone()._alias_as(type(self), self.requires_grad)
         memo[id(self)] = copied
         copied._grad = copy.deepcopy(self._grad, memo)
         copied.__dict__.update(copy.deepcopy(self.__dict__, memo))

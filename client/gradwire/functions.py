@@ -28,9 +28,12 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
     return OPS["stack"]([expect_tensor("stack", tensor) for tensor in tensors], dim)
 
 
-def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
-    """Choose by `condition` from `input` and `other`, of which either may be a number."""
-    return expect_tensor("where", condition).where(input, other)
+def where(condition: Tensor, input: Any, other: Any) -> Any:
+    """Choose by `condition` from `input` and `other`, of which either or both may be a number."""
+    if isinstance(input, Tensor):
+        return input.where(condition, other)
+    overload = "where.ScalarSelf" if isinstance(other, Tensor) else "where.Scalar"
+    return OPS[overload](expect_tensor("where", condition), input, other)
 
 
 def equal(input: Tensor, other: Tensor) -> bool:

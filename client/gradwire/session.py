@@ -13,12 +13,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from gradwire import callsite, embedded
+from gradwire.columns import Columns
 from gradwire.transport import Connection, GrpcConnection
 from gradwire_protocol import codec, limits
 from gradwire_protocol.errors import GradwireError, WorkerLost
@@ -57,36 +58,6 @@ class _Counts:
     received_bytes: int = 0
 
 
-@dataclass(slots=True)
-class _Columns:
-    """The batch that is being filled."""
-
-    first_handle: int
-    first_signature: int  # of those in this batch, counted from the start of the worker's table
-    reset_signatures: bool = False
-    signatures: list[call_pb2.Signature] = field(default_factory=list)
-    calls: list[int] = field(default_factory=list)
-    inputs: list[int] = field(default_factory=list)
-    floats: list[float] = field(default_factory=list)
-    ints: list[int] = field(default_factory=list)
-    tensors: list[tensor_pb2.InlineTensor] = field(default_factory=list)
-    sites: list[callsite.Site] = field(default_factory=list)
-    tensor_bytes: int = 0
-
-    def fill_rare(self, batch: call_pb2.Batch) -> None:
-        """Add the columns that most batches of one call leave empty: setting an empty one costs as much as a full one."""
-        if self.signatures:
-            batch.first_signature = self.first_signature
-            batch.signatures.extend(self.signatures)
-            batch.reset_signatures = self.reset_signatures
-        if self.floats:
-            batch.floats.extend(self.floats)
-        if self.ints:
-            batch.ints.extend(self.ints)
-        if self.tensors:
-            batch.tensors.extend(self.tensors)
-
-
 class Session:
     """A client's session with one worker. Made by `connect`, or by the first call for the embedded worker."""
 
@@ -104,7 +75,7 @@ class Session:
         self._next_upload = 1
         self._number = 0
         self._sent_at = 0.0
-        self._columns = _Columns(1, 0)
+        self._columns = Columns(1, 0)
         self._unacked: deque[tuple[int, list[callsite.Site]]] = deque()
         self._pending: list[Exception] = []
         self._known: dict[tuple[int, int], Exception] = {}
@@ -179,7 +150,7 @@ class Session:
                 number = signature.number - self._first_signature
             columns = self._columns
             if scalars:
-                self._push(columns, scalars)
+                columns.push(scalars)
             columns.calls.append(number)
             columns.inputs.extend(handles)
             columns.sites.append(callsite.current(3))
@@ -196,16 +167,6 @@ class Session:
             ):
                 self.flush()
         return first
-
-    @staticmethod
-    def _push(columns: _Columns, scalars: Sequence[Any]) -> None:
-        for value in scalars:
-            if type(value) is float:
-                columns.floats.append(value)
-            elif type(value) is complex:
-                columns.floats += (value.real, value.imag)
-            elif value is not None:
-                columns.ints.append(value)
 
     def flush(self) -> None:
         """Send what was appended, if anything."""
@@ -224,10 +185,10 @@ class Session:
             columns.fill_rare(batch)
             if released:
                 batch.released.extend(codec.released_ranges(released))
-            self._columns = _Columns(self._next_handle, self._next_signature - self._first_signature)
+            self._columns = Columns(self._next_handle, self._next_signature - self._first_signature)
             self._send(batch, columns)
 
-    def _send(self, batch: call_pb2.Batch, columns: _Columns) -> None:
+    def _send(self, batch: call_pb2.Batch, columns: Columns) -> None:
         message = worker_pb2.ClientFrame(batch=batch).SerializeToString()
         while len(self._unacked) >= self.welcome.max_unacked_batches:
             self._receive()

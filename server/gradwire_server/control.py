@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gradwire_protocol import codec, limits
 from gradwire_protocol.dtypes import DType
-from gradwire_protocol.errors import BatchMalformed, HandleNotFound, KernelError
+from gradwire_protocol.errors import BatchMalformed, HandleNotFound, KernelError, LimitExceeded
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.tape import Edge, Kept, Node, Storage, Variable, gradient_edge, plan, reach
@@ -137,6 +137,9 @@ def backward(
     create_graph: bool,
 ) -> Results:
     """Run a backward. Nothing is added to any `into` before every gradient is there."""
+    for tensor, target in zip(inputs, into, strict=True):
+        if target is not None and (target.meta.shape, target.meta.dtype) != (tensor.meta.shape, tensor.meta.dtype):
+            raise BatchMalformed(f"a gradient of {tensor.meta} is added to a tensor like it; got {target.meta}")
     engine = session.engine
     roots, targets = [_edge(tensor) for tensor in tensors], [_edge(tensor) for tensor in inputs]
     marker = run.outline_marker(roots, seeds) if create_graph else None
@@ -147,7 +150,13 @@ def backward(
         if marker is None:
             return _accumulate(whole, filled, into)
         made = _own_recorded(whole, filled)
-    run.answer(call_pb2.Value(outline=outline(marker, made)))
+    described = outline(marker, made)
+    if described.ByteSize() > limits.MAX_MESSAGE_BYTES // 2:
+        raise LimitExceeded(
+            f"a backward with create_graph may make a graph described by {limits.MAX_MESSAGE_BYTES // 2} bytes; this one "
+            f"needs {described.ByteSize()}; differentiate in parts, or without create_graph"
+        )
+    run.answer(call_pb2.Value(outline=described))
     return made
 
 

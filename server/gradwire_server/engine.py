@@ -278,7 +278,7 @@ def _pointwise_runner(signature: Signature, found: Kernel, xp: Any) -> Runner:
     dtype = compute.numpy
     casts = tuple(
         index for index, meta in enumerate(signature.metas)
-        if meta is not None and meta.dtype is not compute and not (op.name == "where.self" and index == 0)
+        if meta is not None and meta.dtype is not compute and not (index == 0 and op.arguments[0].name == "condition")
     )  # fmt: skip
     arranged = bool(statics or signature.kinds)
     kinds = signature.kinds

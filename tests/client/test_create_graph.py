@@ -9,6 +9,8 @@ import pytest
 
 import gradwire as gw
 from gradwire.session import Session
+from gradwire_protocol import limits
+from gradwire_protocol.errors import LimitExceeded
 from tests.client.graphs import graph, names, refusal
 from tests.client.test_autograd import TWICE, leaf
 
@@ -193,6 +195,16 @@ def test_views_that_were_looked_at_before_a_second_backward(t: Any) -> None:
     (mixed,) = t.autograd.grad(gx[1], w, retain_graph=True)
     e = 2.718281828**16
     assert mixed.tolist() == pytest.approx([0.0, 2 * e + 2 * 4 * 8 * e], rel=1e-3)
+
+
+def test_a_graph_too_large_to_describe_is_refused(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = gw.ones(2, requires_grad=True)
+    y = (x**3).exp().sum()
+    monkeypatch.setattr(limits, "MAX_MESSAGE_BYTES", 64)
+    with pytest.raises(LimitExceeded, match="described by 32 bytes; this one needs"):
+        gw.autograd.grad(y, x, create_graph=True)
+    y.backward()
+    assert x.grad.shape == (2,)
 
 
 def test_only_create_graph_waits(session: Session) -> None:

@@ -65,8 +65,16 @@ class AutogradMethods:
             raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
         if requires_grad and self.is_inference() and not grad_state.inference:
             raise RuntimeError("Setting requires_grad=True on inference tensor outside InferenceMode is not allowed.")
+        if requires_grad and self.requires_grad and not self.leaf_requires_grad:
+            # A view that had only its base's flag: to the worker, what it was used for so far must not lead here.
+            self._become_other_array()
         self.leaf_requires_grad = bool(requires_grad)
         return self
+
+    def _become_other_array(self: Any) -> None:
+        """Stand for another of the worker's arrays, on the same memory and without a graph."""
+        alias = self.detach()
+        self.handle, alias.handle = alias.handle, self.handle
 
     def is_inference(self: Any) -> bool:
         """Return whether the tensor was made in inference mode."""
@@ -162,9 +170,7 @@ class AutogradMethods:
                 "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
             )
         if self.node is not None:
-            # The worker's array has a node too: this tensor goes on as another array on the same memory.
-            alias = self.detach()
-            self.handle, alias.handle = alias.handle, self.handle
+            self._become_other_array()
         tensor: Any = self  # these slots are Variable's
         tensor.node, tensor.output_nr, tensor.leaf_requires_grad = None, 0, False
         return self

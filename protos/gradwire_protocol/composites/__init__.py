@@ -5,7 +5,7 @@ Shared by the client's Tensor and the worker's Array, so that a gradient rule ma
 
 from __future__ import annotations
 
-from gradwire_protocol.composites.base import Number, ints
+from gradwire_protocol.composites.base import Number, ints, is_operand
 from gradwire_protocol.composites.creation import CreationComposites
 from gradwire_protocol.composites.indexing import IndexingComposites
 from gradwire_protocol.composites.loss import LossComposites
@@ -14,7 +14,7 @@ from gradwire_protocol.composites.pointwise import PointwiseComposites
 from gradwire_protocol.composites.reduction import ReductionComposites
 from gradwire_protocol.composites.shape import ShapeComposites
 
-__all__ = ["Composites", "Number", "ints"]
+__all__ = ["Composites", "Number", "ints", "is_operand"]
 
 
 class Composites(

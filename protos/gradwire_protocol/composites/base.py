@@ -8,7 +8,7 @@ from typing import Any
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import Op
 
-__all__ = ["Callable_", "Number", "ints", "sizes"]
+__all__ = ["Callable_", "Number", "ints", "is_operand", "sizes"]
 
 Number = bool | int | float | complex
 
@@ -18,6 +18,11 @@ def ints(values: Sequence[int] | int | None) -> tuple[int, ...] | None:
     if values is None or type(values) is tuple:
         return values
     return (values,) if isinstance(values, int) else tuple(values)
+
+
+def is_operand(value: object) -> bool:
+    """Return whether a tensor may be compared with `value`: tensors and numbers, numpy's included."""
+    return isinstance(value, Callable_ | bool | int | float | complex) or hasattr(value, "item")
 
 
 def sizes(values: tuple[Any, ...]) -> tuple[int, ...]:

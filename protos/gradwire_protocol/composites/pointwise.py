@@ -23,9 +23,31 @@ from gradwire_protocol.ops import OPS
 
 __all__ = ["PointwiseComposites"]
 
+_MUL, _POW = {True: OPS["mul.Tensor"], False: OPS["mul.Scalar"]}, OPS["pow.Tensor_Scalar"]
+_DIV, _DIV_NUMBER, _RECIPROCAL, _CONJ = OPS["div.Tensor"], OPS["div.Scalar"], OPS["reciprocal"], OPS["conj_physical"]
+_NUMBER_FOR, _TO_DTYPE = OPS["gw::number_for"], OPS["_to_dtype"]
+
 
 def _is_tensor(value: Any) -> bool:
     return isinstance(value, Callable_)
+
+
+def _cast(self: Any, dtype: DType) -> Any:
+    return self if self.meta.dtype is dtype else self._call(_TO_DTYPE, (self,), (dtype,))
+
+
+def _clamp(name: str, self: Any, min: Any, max: Any) -> Any:
+    kinds = {_is_tensor(bound) for bound in (min, max) if bound is not None}
+    if len(kinds) == 2:
+        raise TypeError(f"{name}() takes two tensors or two numbers as bounds; got one of each")
+    return OPS[f"{name}.Tensor" if True in kinds else name](self, min, max)
+
+
+def _div(name: str, self: Any, other: Any, rounding_mode: str | None) -> Any:
+    overload = "Tensor" if _is_tensor(other) else "Scalar"
+    if rounding_mode is None:
+        return OPS[f"{name}.{overload}"](self, other)
+    return OPS[f"{name}.{overload}_mode"](self, other, rounding_mode=rounding_mode)
 
 
 class PointwiseComposites(Callable_):
@@ -33,104 +55,130 @@ class PointwiseComposites(Callable_):
 
     __slots__ = ()
 
+    # -- quotients, remainders and powers
     def div(self, other: Any, *, rounding_mode: str | None = None) -> Any:
         """Divide; `rounding_mode` is None, "trunc" or "floor"."""
-        kind = "Tensor" if _is_tensor(other) else "Scalar"
-        if rounding_mode is None:
-            return OPS[f"div.{kind}"](self, other)
-        return OPS[f"div.{kind}_mode"](self, other, rounding_mode=rounding_mode)
+        if rounding_mode is not None:
+            return _div("div", self, other, rounding_mode)
+        if _is_tensor(other):
+            return self._call(_DIV, (self, other))
+        return self._call(_DIV_NUMBER, (self,), (), (other,))
 
     def div_(self, other: Any, *, rounding_mode: str | None = None) -> Any:
         """Divide in place."""
-        kind = "Tensor" if _is_tensor(other) else "Scalar"
-        if rounding_mode is None:
-            return OPS[f"div_.{kind}"](self, other)
-        return OPS[f"div_.{kind}_mode"](self, other, rounding_mode=rounding_mode)
+        return _div("div_", self, other, rounding_mode)
 
+    divide, divide_ = div, div_
+
+    def true_divide(self, other: Any) -> Any:
+        """Divide; integers, too, give fractions."""
+        return self.div(other)
+
+    def true_divide_(self, other: Any) -> Any:
+        """Divide in place."""
+        return self.div_(other)
+
+    def remainder(self, other: Any) -> Any:
+        """Compute the remainder that has the sign of `other`."""
+        return OPS["remainder.Tensor" if _is_tensor(other) else "remainder.Scalar"](self, other)
+
+    def pow(self, exponent: Any) -> Any:
+        """Raise to a power."""
+        if _is_tensor(exponent):
+            return OPS["pow.Tensor_Tensor"](self, exponent)
+        return self._call(_POW, (self,), (), (exponent,))
+
+    def square(self) -> Any:
+        """Return `self.pow(2)`."""
+        return self._call(_POW, (self,), (), (2,))
+
+    def square_(self) -> Any:
+        """Raise to the second power in place."""
+        return OPS["pow_.Tensor_Scalar"](self, 2)
+
+    # -- operators with a number on the left; those of other families of operators are methods under a second name
     def __rtruediv__(self, other: Any) -> Any:
-        return OPS["reciprocal"](self) * other
+        inverse = self._call(_RECIPROCAL, (self,))
+        return inverse._call(_MUL[False], (inverse,), (), (other,))
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return OPS["floor_divide"](OPS["full_like"](self, other, dtype=None), self)
+        return OPS["floor_divide"](self._call(_NUMBER_FOR, (self,), (), (other,)), self)
 
     def __rmod__(self, other: Any) -> Any:
-        return OPS["remainder.Tensor"](OPS["full_like"](self, other, dtype=None), self)
+        return OPS["remainder.Scalar_Tensor"](other, self)
 
     def __rpow__(self, other: Any) -> Any:
         return OPS["pow.Scalar"](other, self)
 
-    def pow(self, exponent: Any) -> Any:
-        """Raise to a power."""
-        return OPS["pow.Tensor_Tensor" if _is_tensor(exponent) else "pow.Tensor_Scalar"](self, exponent)
+    def __rlshift__(self, other: Any) -> Any:
+        return OPS["bitwise_left_shift.Tensor"](self._call(_NUMBER_FOR, (self,), (), (other,)), self)
 
-    def pow_(self, exponent: Any) -> Any:
-        """Raise to a power in place."""
-        return OPS["pow_.Tensor_Tensor" if _is_tensor(exponent) else "pow_.Tensor_Scalar"](self, exponent)
+    def __rrshift__(self, other: Any) -> Any:
+        return OPS["bitwise_right_shift.Tensor"](self._call(_NUMBER_FOR, (self,), (), (other,)), self)
 
+    def __ilshift__(self, other: Any) -> Any:
+        return OPS["bitwise_left_shift_.Tensor" if _is_tensor(other) else "bitwise_left_shift_.Tensor_Scalar"](
+            self, other
+        )
+
+    def __irshift__(self, other: Any) -> Any:
+        return OPS["bitwise_right_shift_.Tensor" if _is_tensor(other) else "bitwise_right_shift_.Tensor_Scalar"](
+            self, other
+        )
+
+    # -- bounds and choice
     def clamp(self, min: Any = None, max: Any = None) -> Any:
-        """Bound by numbers, or by tensors."""
-        return _clamp(self, "clamp", min, max)
+        """Bound by two numbers, or by two tensors, of which one may be None."""
+        return _clamp("clamp", self, min, max)
 
     def clamp_(self, min: Any = None, max: Any = None) -> Any:
         """Bound in place."""
-        return _clamp(self, "clamp_", min, max)
+        return _clamp("clamp_", self, min, max)
 
     clip, clip_ = clamp, clamp_
 
-    def clamp_min(self, min: Any) -> Any:
-        """Bound from below."""
-        return _clamp(self, "clamp", min, None)
+    def where(self, condition: Any, other: Any) -> Any:
+        """Keep the elements where `condition` holds; elsewhere take those of `other`, which may be a number."""
+        return OPS["where.self" if _is_tensor(other) else "where.ScalarOther"](condition, self, other)
 
-    def clamp_max(self, max: Any) -> Any:
-        """Bound from above."""
-        return _clamp(self, "clamp", None, max)
+    def round(self, *, decimals: Any = 0) -> Any:
+        """Round to the nearest integer, halves to the even one; or to a number of decimals."""
+        return OPS["round"](self) if decimals == 0 else OPS["round.decimals"](self, decimals=decimals)
 
-    def clamp_min_(self, min: Any) -> Any:
-        """Bound from below in place."""
-        return _clamp(self, "clamp_", min, None)
+    def round_(self, *, decimals: Any = 0) -> Any:
+        """Round in place."""
+        return OPS["round_"](self) if decimals == 0 else OPS["round_.decimals"](self, decimals=decimals)
 
-    def clamp_max_(self, max: Any) -> Any:
-        """Bound from above in place."""
-        return _clamp(self, "clamp_", None, max)
-
-    def where(self: Any, input: Any, other: Any) -> Any:
-        """Choose by this condition from `input` and `other`, of which either may be a number."""
-        from gradwire_protocol import infer
-
-        tensors = [value for value in (input, other) if _is_tensor(value)]
-        if len(tensors) == 2:
-            return OPS["where.self"](self, input, other)
-        kinds = [value.meta if _is_tensor(value) else type(value) for value in (input, other)]
-        dtype = infer.result_type(*kinds) if tensors else None
-        pair = [value if _is_tensor(value) else self._number(value, dtype) for value in (input, other)]
-        return OPS["where.self"](self, *pair)
-
-    def _number(self, value: Any, dtype: DType | None) -> Any:
-        from gradwire_protocol import infer
-
-        return OPS["new_full"](self, (), value, dtype=dtype or infer.result_type(type(value)))
-
-    def fill_(self, value: Any) -> Any:
-        """Fill with a number or a 0-dim tensor."""
-        return OPS["fill_.Tensor" if _is_tensor(value) else "fill_.Scalar"](self, value)
-
+    # -- activations
     def relu6(self) -> Any:
         """Bound to [0, 6]."""
         return OPS["hardtanh"](self, 0, 6)
 
     def logsigmoid(self) -> Any:
         """Compute log(sigmoid(self)) without overflow."""
-        return OPS["neg"](OPS["softplus"](OPS["neg"](self)))
+        return OPS["log_sigmoid"](self)
 
     def logit(self) -> Any:
         """Compute log(self / (1 - self))."""
         return OPS["log"](self) - OPS["log1p"](OPS["neg"](self))
 
+    # -- what is the tensor itself for most dtypes
     def positive(self) -> Any:
         """Return this tensor."""
+        if self.meta.dtype is bool_:
+            raise RuntimeError("The `+` operator, on a bool tensor is not supported.")
         return self
 
-    def type_as(self: Any, other: Any) -> Any:
+    def conj(self) -> Any:
+        """Return this tensor; a copy with the imaginary parts negated if it is complex."""
+        return self._call(_CONJ, (self,)) if self.meta.dtype.is_complex else self
+
+    def real(self) -> Any:
+        """Return this tensor; a copy of the real parts if it is complex."""
+        return OPS["real"](self) if self.meta.dtype.is_complex else self
+
+    # -- casts: this tensor itself if it has the dtype already
+    def type_as(self, other: Any) -> Any:
         """Return this tensor in the dtype of another."""
         return _cast(self, other.meta.dtype)
 
@@ -177,20 +225,3 @@ class PointwiseComposites(Callable_):
     def cdouble(self) -> Any:
         """Cast to complex128."""
         return _cast(self, complex128)
-
-
-def _cast(self: Any, dtype: DType) -> Any:
-    return self if self.meta.dtype is dtype else OPS["_to_dtype"](self, dtype)
-
-
-def _clamp(self: Any, name: str, minimum: Any, maximum: Any) -> Any:
-    if not _is_tensor(minimum) and not _is_tensor(maximum):
-        return OPS[name](self, minimum, maximum)
-    bounds = [
-        value if value is None or _is_tensor(value) else self._number(value, self.meta.dtype)
-        for value in (minimum, maximum)
-    ]
-    return OPS[f"{name}.Tensor"](self, *bounds)
-
-
-# Other names that PyTorch gives to the same methods; those of generated methods are added by the generator.

@@ -1,284 +1,508 @@
-"""Arithmetic, comparison and elementary functions: one result element per broadcast element.
+"""Arithmetic, comparison and elementary functions: one result element per broadcast element; and what moves elements.
 
-A family is a line. What PyTorch's own gradient formulas save is what `keeps` names, so that `grad_fn._saved_*` is as there.
+Which dtypes an op takes, and the words that refuse the others, are those of PyTorch's CPU kernels, also where a GPU
+kernel of PyTorch's would name itself otherwise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from gradwire_protocol import infer
-from gradwire_protocol.dtypes import Category, DType, bool_, complex64, complex128, float32, float64
+from gradwire_protocol.dtypes import Category, DType, bool_, complex64, float32, float64, uint8
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import check_no_overlap, op, torch_type_name
 
+BOOL, INT, FLOAT, COMPLEX = Category
+_REAL, _INTEGRAL, _INEXACT, _NUMBERS = (INT, FLOAT), (BOOL, INT), (FLOAT, COMPLEX), (INT, FLOAT, COMPLEX)
+_ORDERED = (BOOL, INT, FLOAT)
 
-def _pointwise(schema: str, rule: Any = infer.pointwise, keeps: dict[str, str] | None = None, **rest: Any) -> None:
-    op(schema, rule, keeps, pointwise=True, inplace=rest.pop("inplace", True), **rest)
+# What C++ calls the dtypes, where PyTorch's messages do: in general, and of a number that is to be stored.
+_C_NAMES = {
+    "bool": "bool", "uint8": "unsigned char", "int8": "signed char", "int16": "short int", "int32": "int",
+    "int64": "long int", "float16": "c10::Half", "float32": "float", "float64": "double",
+    "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
+}  # fmt: skip
+_STORED_NAMES = _C_NAMES | {"uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int64": "int64_t"}
 
 
-def _add(self: Meta, other: Meta | type, alpha: type) -> Meta:
-    result = infer.pointwise(self, other)
-    if alpha is float and result.dtype.category < Category.FLOAT:
+def overflow(dtype: DType) -> RuntimeError:
+    """Return PyTorch's error for a number that cannot be stored as a dtype."""
+    return RuntimeError(f"value cannot be converted to type {_STORED_NAMES[dtype.name]} without overflow")
+
+
+def unsupported(kernel: str, dtype: DType) -> NotImplementedError:
+    """Return PyTorch's error for a dtype that a kernel does not take."""
+    return NotImplementedError(f"\"{kernel}\" not implemented for '{torch_type_name(dtype)}'")
+
+
+def _only(allowed: Collection[Category], kernel: str, rule: infer.Rule) -> infer.Rule:
+    """Return `rule`, refusing results outside of the categories; PyTorch promotes first and then looks for a kernel."""
+
+    def checked(*arguments: Any) -> Meta:
+        result: Meta = rule(*arguments)
+        if result.dtype.category not in allowed:
+            raise unsupported(kernel, result.dtype)
+        return result
+
+    return checked
+
+
+def _tensors_only(*arguments: Any) -> Meta:
+    """Broadcast and promote the tensors; numbers do not take part (`addcmul`, the `_backward`s)."""
+    return infer.pointwise(*(argument for argument in arguments if isinstance(argument, Meta)))
+
+
+def _compared(allowed: Collection[Category], kernel: str) -> infer.Rule:
+    """Return a rule whose result is bool, refusing inputs that promote to something outside of the categories."""
+
+    def rule(*arguments: Any) -> Meta:
+        dtype = infer.result_type(*arguments)
+        if dtype.category not in allowed:
+            raise unsupported(kernel, dtype)
+        return infer.compare(*arguments)
+
+    return rule
+
+
+# --- functions of one tensor ---------------------------------------------------------------------------------------
+
+
+def _unary(name: str, rule: infer.Rule, keeps: str | None = "", node: str | None = None, arguments: str = "") -> None:
+    """Declare a function of `self` and its in-place form; `keeps` is what the gradient reads, None for no gradient."""
+    op(f"{name}(Tensor self{arguments}) -> Tensor", rule, None if keeps is None else {"self": keeps},
+       node=node, pointwise=True, inplace=True)  # fmt: skip
+
+
+def _neg(self: Meta) -> Meta:
+    if self.dtype is bool_:
+        raise RuntimeError(
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use "
+            "the `~` or `logical_not()` operator instead."
+        )
+    return infer.like(self)
+
+
+def _abs(self: Meta) -> Meta:
+    if self.dtype is bool_:
+        raise unsupported("abs_cpu", bool_)
+    if self.dtype.is_complex:
+        return Meta.of(self.shape, float32 if self.dtype is complex64 else float64)
+    return infer.like(self)
+
+
+def _sign(self: Meta) -> Meta:
+    if self.dtype.is_complex:
+        raise NotImplementedError(
+            "Unlike NumPy, torch.sign is not intended to support complex numbers. Please use torch.sgn instead."
+        )
+    return infer.like(self)
+
+
+def _rounded(name: str) -> infer.Rule:
+    def rule(self: Meta) -> Meta:
+        if self.dtype.is_complex and name != "round":
+            raise NotImplementedError(f"{name} is not supported for complex inputs")
+        return _only(_REAL, f"{name}_vml_cpu", infer.like)(self)  # type: ignore[no-any-return]
+
+    return rule
+
+
+def _clamped(name: str) -> infer.Rule:
+    """Return the rule of what PyTorch makes of `clamp` for its self's dtype (`relu`, `hardtanh`)."""
+
+    def rule(self: Meta, *rest: type) -> Meta:
+        if self.dtype is bool_:
+            raise RuntimeError(f"{'Boolean' if name == 'relu' else 'Bool'} inputs not supported for {name}")
+        if self.dtype.is_complex:
+            raise NotImplementedError("clamp is not supported for complex types")
+        return infer.like(self)
+
+    return rule
+
+
+def _gelu(self: Meta, approximate: str) -> Meta:
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError("approximate argument must be either none or tanh.")
+    return infer.like(self)
+
+
+for _name in (
+    "exp", "exp2", "expm1", "sqrt", "rsqrt", "reciprocal", "tan", "tanh", "sigmoid",
+):  # fmt: skip
+    _unary(_name, infer.floating, "result")
+for _name in (
+    "log", "log2", "log10", "sin", "cos", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh",
+):  # fmt: skip
+    _unary(_name, infer.floating, "self")
+_unary("log1p", infer.floating, "self", "Log1PBackward0")
+for _name in ("erf", "erfc"):
+    _unary(_name, _only((FLOAT,), f"{_name}_vml_cpu", infer.floating), "self")
+for _name in ("floor", "ceil", "round", "trunc"):
+    _unary(_name, _rounded(_name))
+_unary("round.decimals", _only((FLOAT,), "round_cpu", infer.like), "", "RoundBackward1", ", *, int decimals")
+_unary("frac", _only((FLOAT,), "frac_cpu", infer.like))
+_unary("neg", _neg)
+_unary("abs", _abs, "self")
+_unary("sign", _sign)
+_unary("sgn", infer.like)
+_unary("conj_physical", infer.like)
+_unary("bitwise_not", _only(_INTEGRAL, "bitwise_not_cpu", infer.like), None)
+_unary("logical_not", infer.compare, None)
+_unary("nan_to_num", infer.like, "self", arguments=", float? nan=None, float? posinf=None, float? neginf=None")
+for _name in ("isnan", "isinf", "isfinite"):
+    op(f"{_name}(Tensor self) -> Tensor", infer.compare, pointwise=True)
+
+# --- activations ---------------------------------------------------------------------------------------------------
+
+_unary("relu", _clamped("relu"), "result")
+_unary("hardtanh", _clamped("hardtanh"), "self", arguments=", Scalar min_val=-1, Scalar max_val=1")
+_unary("leaky_relu", _only((FLOAT,), "leaky_relu_cpu", infer.like), "self", arguments=", Scalar negative_slope=0.01")
+_unary("elu", _only((FLOAT,), "elu_cpu", infer.like), "self",
+       arguments=", Scalar alpha=1, Scalar scale=1, Scalar input_scale=1")  # fmt: skip
+_unary("threshold", _only(_REAL, "threshold_cpu", infer.like), "self", arguments=", Scalar threshold, Scalar value")
+_unary("silu", _only(_INEXACT, "silu_cpu", infer.like), "self")
+_unary("gelu", _only((FLOAT,), "GeluKernelImpl", _gelu), "self", arguments=", *, str approximate='none'")
+op("softplus(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor",
+   _only((FLOAT,), "softplus_cpu", infer.like), {"self": "self"}, pointwise=True)  # fmt: skip
+op(
+    "log_sigmoid(Tensor self) -> Tensor",
+    _only((FLOAT,), "log_sigmoid_cpu", infer.like),
+    {"self": "self"},
+    pointwise=True,
+)
+
+
+def _backward(name: str, kernel: str, allowed: Collection[Category], reads: str, rest: str = "") -> None:
+    """Declare the op that an activation's gradient is made of; it has a gradient of its own, for create_graph."""
+    op(f"{name}(Tensor grad_output, Tensor {reads}{rest}) -> Tensor", _only(allowed, kernel, _tensors_only),
+       {"grad_output": reads, reads: f"grad_output {reads}"}, node=_backward_node(name), pointwise=True)  # fmt: skip
+
+
+def _backward_node(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("_")) + "Backward0"
+
+
+_backward("sigmoid_backward", "sigmoid_backward_cpu", _INEXACT, "output")
+_backward("tanh_backward", "tanh_backward_cpu", _INEXACT, "output")
+_backward("silu_backward", "silu_backward_cpu", _INEXACT, "self")
+_backward("gelu_backward", "GeluBackwardKernelImpl", (FLOAT,), "self", ", *, str approximate='none'")
+_backward("softplus_backward", "softplus_backward_cpu", (FLOAT,), "self", ", Scalar beta, Scalar threshold")
+op("elu_backward(Tensor grad_output, Scalar alpha, Scalar scale, Scalar input_scale, bool is_result, "
+   "Tensor self_or_result) -> Tensor", _only((FLOAT,), "elu_backward_cpu", _tensors_only),
+   {"grad_output": "self_or_result", "self_or_result": "grad_output self_or_result"},
+   node="EluBackwardBackward0", pointwise=True)  # fmt: skip
+for _name, _kernel, _allowed, _rest in (
+    ("threshold_backward", "threshold_cpu", _REAL, ", Scalar threshold"),
+    ("hardtanh_backward", "hardshrink_backward_cpu", (FLOAT,), ", Scalar min_val, Scalar max_val"),
+    ("leaky_relu_backward", "leaky_relu_backward_cpu", (FLOAT,), ", Scalar negative_slope, bool self_is_result"),
+):
+    op(f"{_name}(Tensor grad_output, Tensor self{_rest}) -> Tensor", _only(_allowed, _kernel, _tensors_only),
+       {"grad_output": "self", "self": ""}, node=_backward_node(_name), pointwise=True)  # fmt: skip
+
+# --- arithmetic of two -----------------------------------------------------------------------------------------------
+
+
+def _check_alpha(result: DType, alpha: type) -> None:
+    if alpha is bool and result is not bool_:
+        raise RuntimeError("Boolean alpha only supported for Boolean results.")
+    if alpha in (float, complex) and result.category < FLOAT:
         raise RuntimeError("For integral input tensors, argument alpha must not be a floating point number.")
+    if alpha is complex and not result.is_complex:
+        raise RuntimeError("For non-complex input tensors, argument alpha must not be a complex number.")
+
+
+def _add(self: Meta, other: Any, alpha: type) -> Meta:
+    result = infer.pointwise(self, other)
+    _check_alpha(result.dtype, alpha)
     return result
 
 
-def _subtract(self: Meta, other: Meta | type, alpha: type) -> Meta:
-    other_is_bool = other is bool or (isinstance(other, Meta) and other.dtype is bool_)
-    if self.dtype is bool_ and other_is_bool:
+def _sub(self: Meta, other: Any, alpha: type) -> Meta:
+    bools = [argument is bool or getattr(argument, "dtype", None) is bool_ for argument in (self, other)]
+    if all(bools):
         raise RuntimeError(
-            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` operator "
-            "instead."
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+            "operator instead."
         )
-    if self.dtype is bool_ or other_is_bool:
+    if any(bools):
         raise RuntimeError(
-            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, use the "
-            "`~` or `logical_not()` operator instead."
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, "
+            "use the `~` or `logical_not()` operator instead."
         )
     return _add(self, other, alpha)
 
 
-for _overload, _other in (("Tensor", "Tensor"), ("Scalar", "Scalar")):
-    _both = {"self": "", "other": ""} if _other == "Tensor" else {"self": ""}
-    _star = "*, " if _other == "Tensor" else ""
-    _pointwise(f"add.{_overload}(Tensor self, {_other} other, {_star}Scalar alpha=1) -> Tensor", _add, _both)
-    _pointwise(f"sub.{_overload}(Tensor self, {_other} other, {_star}Scalar alpha=1) -> Tensor", _subtract, _both)
-    _pointwise(f"rsub.{_overload}(Tensor self, {_other} other, Scalar alpha=1) -> Tensor", _subtract, _both, inplace=False,
-               node=f"RsubBackward{int(_other == 'Scalar')}")  # fmt: skip
-
-
-def _division(self: Meta, other: Meta | type, rounding_mode: str | None) -> Meta:
-    if rounding_mode not in (None, "trunc", "floor"):
+def _divided(self: Meta, other: Any, rounding_mode: str | None) -> Meta:
+    if rounding_mode is None:
+        return infer.floating(self, other)
+    if rounding_mode not in ("trunc", "floor"):
         raise RuntimeError(
             f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
         )
-    return infer.floating(self, other) if rounding_mode is None else infer.pointwise(self, other)
+    return _only(_REAL, f"div_{rounding_mode}_cpu", infer.pointwise)(self, other)  # type: ignore[no-any-return]
 
 
-_pointwise("mul.Tensor(Tensor self, Tensor other) -> Tensor", keeps={"self": "other", "other": "self"})
-_pointwise("mul.Scalar(Tensor self, Scalar other) -> Tensor", keeps={"self": ""})
-_pointwise("div.Tensor(Tensor self, Tensor other) -> Tensor", infer.floating, {"self": "other", "other": "self other"})
-_pointwise("div.Scalar(Tensor self, Scalar other) -> Tensor", infer.floating, {"self": ""})
-_pointwise("div.Tensor_mode(Tensor self, Tensor other, *, str? rounding_mode) -> Tensor", _division,
-           {"self": "other", "other": "self other"})  # fmt: skip
-_pointwise("div.Scalar_mode(Tensor self, Scalar other, *, str? rounding_mode) -> Tensor", _division, {"self": ""})
-_pointwise("floor_divide(Tensor self, Tensor other) -> Tensor")
-_pointwise("floor_divide.Scalar(Tensor self, Scalar other) -> Tensor")
+def _extreme(name: str) -> infer.Rule:
+    def rule(self: Meta, other: Meta) -> Meta:
+        if self.dtype.is_complex or other.dtype.is_complex:
+            raise RuntimeError(f"{name} not implemented for complex tensors.")
+        return infer.pointwise(self, other)
+
+    return rule
+
+
+def _binary(
+    name: str, rule: infer.Rule, self: str | None, other: str | None, rest: str = "", node: str | None = None
+) -> None:
+    """Declare `name` of two tensors, and in place; `self` and `other` are what their gradients read, None for none."""
+    keeps = {argument: kept for argument, kept in (("self", self), ("other", other)) if kept is not None}
+    op(f"{name}(Tensor self, Tensor other{rest}) -> Tensor", rule, keeps, node=node, pointwise=True, inplace=True)
+
+
+def _with_number(name: str, rule: infer.Rule, self: str | None, rest: str = "", node: str | None = None) -> None:
+    """Declare `name` of a tensor and a number, and in place."""
+    op(f"{name}(Tensor self, Scalar other{rest}) -> Tensor", rule, None if self is None else {"self": self},
+       node=node, pointwise=True, inplace=True)  # fmt: skip
+
+
+for _name, _sum in (("add", _add), ("sub", _sub)):
+    _binary(f"{_name}.Tensor", _sum, "", "", ", *, Scalar alpha=1")
+    _with_number(f"{_name}.Scalar", _sum, "", ", Scalar alpha=1")
+op(
+    "rsub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor",
+    _sub,
+    {"self": "", "other": ""},
+    pointwise=True,
+)
+op("rsub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor", _sub, {"self": ""},
+   node="RsubBackward1", pointwise=True)  # fmt: skip
+_binary("mul.Tensor", infer.pointwise, "other", "self")
+_with_number("mul.Scalar", infer.pointwise, "")
+_binary("div.Tensor", infer.floating, "other", "self other")
+_with_number("div.Scalar", infer.floating, "")
+_binary("div.Tensor_mode", _divided, "other", "self other", ", *, str? rounding_mode", "DivBackward2")
+_with_number("div.Scalar_mode", _divided, "", ", *, str? rounding_mode", "DivBackward2")
+# PyTorch records these, and remainder.Scalar_Tensor, without a derivative, and fails in the backward; these have one.
+_floored = _only(_REAL, "div_floor_cpu", infer.pointwise)
+_binary("floor_divide", _floored, "", "")
+_with_number("floor_divide.Scalar", _floored, "")
 for _name in ("remainder", "fmod"):
-    _pointwise(f"{_name}.Tensor(Tensor self, Tensor other) -> Tensor", keeps={"self": "", "other": "self other"})
-    _pointwise(f"{_name}.Scalar(Tensor self, Scalar other) -> Tensor", keeps={"self": ""})
+    _rule = _only(_REAL, f"{_name}_cpu", infer.pointwise)
+    _binary(f"{_name}.Tensor", _rule, "", "self other", node=f"{_name.capitalize()}Backward1")
+    _with_number(f"{_name}.Scalar", _rule, "")
+op("remainder.Scalar_Tensor(Scalar self, Tensor other) -> Tensor", _only(_REAL, "remainder_cpu", infer.pointwise),
+   {"other": "other"}, pointwise=True)  # fmt: skip
 
-
-def _power(self: Meta | type, exponent: Meta | type) -> Meta:
-    result = infer.pointwise(self, exponent)
-    if result.dtype is bool_ and exponent is not bool:
-        raise RuntimeError("\"pow\" not implemented for 'Bool'")
-    return result
-
-
-_pointwise("pow.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor", _power, {"self": "self"})
-_pointwise("pow.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor", _power,
-           {"self": "self exponent", "exponent": "self exponent result"}, node="PowBackward1")  # fmt: skip
-_pointwise("pow.Scalar(Scalar self, Tensor exponent) -> Tensor", _power, {"exponent": "exponent result"}, node="PowBackward2",
-           inplace=False)  # fmt: skip
-
-# Elementary functions of one argument, by what the gradient reads.
-for _kept, _names in (
-    ("self", "log log2 log10 log1p sin cos asin acos atan sinh cosh asinh acosh atanh erf"),
-    ("result", "exp exp2 expm1 sqrt rsqrt reciprocal sigmoid tanh tan"),
-):
-    for _name in _names.split():
-        _pointwise(f"{_name}(Tensor self) -> Tensor", infer.floating, {"self": _kept})
-_pointwise("erfc(Tensor self) -> Tensor", infer.floating, {"self": "self"})
-
-
-def _negative(self: Meta) -> Meta:
-    if self.dtype is bool_:
-        raise RuntimeError(
-            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the `~` or "
-            "`logical_not()` operator instead."
-        )
-    return infer.like(self)
-
-
-_pointwise("neg(Tensor self) -> Tensor", _negative, {"self": ""})
-_pointwise("abs(Tensor self) -> Tensor", infer.like, {"self": "self"})
-_pointwise("square(Tensor self) -> Tensor", infer.like, {"self": "self"}, node="PowBackward0")
-for _name in ("sign", "floor", "ceil", "round", "trunc"):
-    _pointwise(f"{_name}(Tensor self) -> Tensor", infer.like, {"self": ""})
-_pointwise("frac(Tensor self) -> Tensor", infer.like, {"self": ""})
-_pointwise("atan2(Tensor self, Tensor other) -> Tensor", infer.floating, {"self": "self other", "other": "self other"})
-_pointwise("nan_to_num(Tensor self, float? nan=None, float? posinf=None, float? neginf=None) -> Tensor",
-           lambda self, nan, posinf, neginf: infer.like(self), {"self": "self"})  # fmt: skip
-
-# Activations.
-
-
-def _activation(self: Meta, *rest: Any) -> Meta:
-    infer.expect_floating("activation", self)
-    return infer.like(self)
-
-
-_pointwise("relu(Tensor self) -> Tensor", infer.like, {"self": "result"})
-_pointwise("leaky_relu(Tensor self, Scalar negative_slope=0.01) -> Tensor", _activation, {"self": "self"})
-_pointwise(
-    "elu(Tensor self, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1) -> Tensor", _activation, {"self": "self"}
+_power = _only(_NUMBERS, "pow", infer.pointwise)
+op(
+    "pow.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor",
+    infer.pointwise,
+    {"self": "self"},
+    pointwise=True,
+    inplace=True,
 )
-_pointwise(
-    "softplus(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor", _activation, {"self": "self"}, inplace=False
-)
-_pointwise("silu(Tensor self) -> Tensor", _activation, {"self": "self"})
-_pointwise("hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor", infer.like, {"self": "self"})
+op("pow.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor", _power,
+   {"self": "self exponent", "exponent": "self exponent result"},
+   node="PowBackward1", pointwise=True, inplace=True)  # fmt: skip
+op("pow.Scalar(Scalar self, Tensor exponent) -> Tensor", _power, {"exponent": "exponent result"},
+   node="PowBackward2", pointwise=True)  # fmt: skip
+
+_binary("atan2", _only((FLOAT,), "atan2_cpu", infer.floating), "self other", "self other")
+for _name in ("maximum", "minimum"):
+    op(f"{_name}(Tensor self, Tensor other) -> Tensor", _extreme(_name),
+       {"self": "self other", "other": "self other"}, pointwise=True)  # fmt: skip
+
+# --- bounds ----------------------------------------------------------------------------------------------------------
 
 
-def _gelu(*arguments: Any) -> Meta:
-    metas, approximate = arguments[:-1], arguments[-1]
-    if approximate not in ("none", "tanh"):
-        raise RuntimeError("approximate argument must be either none or tanh.")
-    infer.expect_floating("GeluKernelImpl", metas[0])
-    return infer.pointwise(*metas)
-
-
-_pointwise("gelu(Tensor self, *, str approximate='none') -> Tensor", _gelu, {"self": "self"})
-
-# Their gradients, which are ops so that they can be differentiated again.
-for _name in ("sigmoid", "tanh"):
-    _pointwise(f"{_name}_backward(Tensor grad_output, Tensor output) -> Tensor",
-               keeps={"grad_output": "output", "output": "grad_output output"}, inplace=False)  # fmt: skip
-_pointwise("threshold_backward(Tensor grad_output, Tensor self, Scalar threshold) -> Tensor",
-           lambda grad_output, self, threshold: infer.pointwise(grad_output, self), {"grad_output": "self"},
-           inplace=False)  # fmt: skip
-
-_pointwise("gelu_backward(Tensor grad_output, Tensor self, *, str approximate='none') -> Tensor", _gelu,
-           {"grad_output": "self", "self": "grad_output self"}, inplace=False)  # fmt: skip
-_pointwise("silu_backward(Tensor grad_output, Tensor self) -> Tensor", keeps={"grad_output": "self", "self": "grad_output self"},
-           inplace=False)  # fmt: skip
-
-# Choice and bounds.
-_pointwise(
-    "maximum(Tensor self, Tensor other) -> Tensor", keeps={"self": "self other", "other": "self other"}, inplace=False
-)
-_pointwise(
-    "minimum(Tensor self, Tensor other) -> Tensor", keeps={"self": "self other", "other": "self other"}, inplace=False
-)
-
-
-def _clamp(self: Meta, minimum: Any, maximum: Any) -> Meta:
-    if minimum in (None, type(None)) and maximum in (None, type(None)):
+def _clamp(self: Meta, low: Any = None, high: Any = None) -> Meta:
+    given = [name for name, bound in (("min", low), ("max", high)) if bound not in (None, type(None))]
+    if not given:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
-    return infer.pointwise(self, minimum, maximum)
-
-
-_pointwise(
-    "clamp(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor", _clamp, {"self": "self"}, node="ClampBackward1"
-)
-_pointwise("clamp.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor", _clamp,
-           {"self": "self min max", "min": "self min max", "max": "self min max"}, node="ClampBackward0")  # fmt: skip
-
-
-def _where(condition: Meta, self: Meta, other: Meta) -> Meta:
-    if condition.dtype is not bool_:
-        raise RuntimeError(
-            f"where expected condition to be a boolean tensor, but got a tensor with dtype {torch_type_name(condition.dtype)}"
-        )
-    shape = infer.broadcast_shapes(condition.shape, self.shape, other.shape)
-    return Meta.of(shape, infer.result_type(self, other))
-
-
-_pointwise("where.self(Tensor condition, Tensor self, Tensor other) -> Tensor", _where,
-           {"self": "condition", "other": "condition"}, node="WhereBackward0", inplace=False)  # fmt: skip
-
-
-def _lerp(self: Meta, end: Meta, weight: Any) -> Meta:
-    infer.same_dtype("lerp", self, end)
-    return Meta.of(infer.broadcast_shapes(*(m.shape for m in (self, end, weight) if isinstance(m, Meta))), self.dtype)
-
-
-_pointwise("lerp.Scalar(Tensor self, Tensor end, Scalar weight) -> Tensor", _lerp, {"self": "", "end": ""})
-_pointwise("lerp.Tensor(Tensor self, Tensor end, Tensor weight) -> Tensor", _lerp,
-           {"self": "weight", "end": "weight", "weight": "self end"}, node="LerpBackward1")  # fmt: skip
-for _name, _keeps in (("addcmul", "tensor1 tensor2"), ("addcdiv", "tensor1 tensor2")):
-    _pointwise(f"{_name}(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor",
-               lambda self, tensor1, tensor2, value: infer.pointwise(self, tensor1, tensor2),
-               {"self": "", "tensor1": "tensor2", "tensor2": _keeps})  # fmt: skip
-
-# Comparison and logic: bool results.
-for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
-    _pointwise(f"{_name}.Tensor(Tensor self, Tensor other) -> Tensor", infer.compare)
-    _pointwise(f"{_name}.Scalar(Tensor self, Scalar other) -> Tensor", infer.compare)
-for _name in ("logical_and", "logical_or", "logical_xor"):
-    _pointwise(f"{_name}(Tensor self, Tensor other) -> Tensor", infer.compare)
-for _name in ("logical_not", "isnan", "isinf", "isfinite"):
-    _pointwise(f"{_name}(Tensor self) -> Tensor", infer.compare, inplace=_name == "logical_not")
-
-
-def _bits(self: Meta, *other: Meta | type) -> Meta:
-    result = infer.pointwise(self, *other)
-    if result.dtype.category > Category.INT:
-        raise RuntimeError(f"\"bitwise\" not implemented for '{torch_type_name(result.dtype)}'")
+    result = infer.pointwise(self, low, high)
+    if result.dtype.is_complex:
+        raise NotImplementedError("clamp is not supported for complex types")
+    by_tensors = isinstance(low, Meta) or isinstance(high, Meta)
+    if result.dtype is bool_ and not (by_tensors and len(given) == 1):  # which is maximum or minimum, that bools have
+        which = f"clamp_{given[0]}" if len(given) == 1 else "clamp"
+        raise unsupported(f"{which}_cpu" if by_tensors else f"{which}_scalar_cpu", bool_)
     return result
 
 
-for _name in ("and", "or", "xor", "left_shift", "right_shift"):
-    _tensor_scalar = "Tensor_Scalar" if _name.endswith("shift") else "Scalar"
-    _pointwise(f"bitwise_{_name}.Tensor(Tensor self, Tensor other) -> Tensor", _bits)
-    _pointwise(f"bitwise_{_name}.{_tensor_scalar}(Tensor self, Scalar other) -> Tensor", _bits)
-_pointwise("bitwise_not(Tensor self) -> Tensor", _bits)
+def _clamp_max(self: Meta, high: type) -> Meta:
+    return _clamp(self, None, high)
 
 
-def _masked_fill(self: Meta, mask: Meta, value: Meta | type) -> Meta:
+op("clamp(Tensor self, Scalar? min=None, Scalar? max=None) -> Tensor", _clamp, {"self": "self"},
+   node="ClampBackward1", pointwise=True, inplace=True)  # fmt: skip
+op("clamp.Tensor(Tensor self, Tensor? min=None, Tensor? max=None) -> Tensor", _clamp,
+   {"self": "self min max", "min": "self min max", "max": "self min max"}, pointwise=True, inplace=True)  # fmt: skip
+for _name, _bound, _kernel in (("clamp_min", "min", "maximum_cpu"), ("clamp_max", "max", "minimum_cpu")):
+    _title = f"Clamp{_bound.capitalize()}"
+    op(f"{_name}(Tensor self, Scalar {_bound}) -> Tensor", _clamp if _bound == "min" else _clamp_max, {"self": "self"},
+       pointwise=True, inplace=True)  # fmt: skip
+    op(f"{_name}.Tensor(Tensor self, Tensor {_bound}) -> Tensor", _only(_ORDERED, _kernel, infer.pointwise),
+       {"self": f"self {_bound}", _bound: f"self {_bound}"},
+       node=f"{_title}Backward1", pointwise=True, inplace=True)  # fmt: skip
+
+# --- comparison, logic and bits --------------------------------------------------------------------------------------
+
+
+def _overwritten(self: Meta, *others: Any) -> tuple[()]:
+    """Check that a result of the broadcast shape can be written over self, whatever its dtype."""
+    shape = infer.broadcast_shapes(self.shape, *(other.shape for other in others if isinstance(other, Meta)))
+    if shape != self.shape:
+        raise RuntimeError(f"output with shape {list(self.shape)} doesn't match the broadcast shape {list(shape)}")
+    check_no_overlap(self)
+    return ()
+
+
+def _overwriting(rule: infer.Rule) -> infer.Rule:
+    def checked(self: Meta, other: Any) -> tuple[()]:
+        rule(self, other)
+        return _overwritten(self, other)
+
+    return checked
+
+
+# Their results are bools, which carry no gradient. In place they overwrite what may, hence a gradient of 0.
+for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
+    _rule = _compared((*_ORDERED, COMPLEX) if _name in ("eq", "ne") else _ORDERED, f"{_name}_cpu")
+    for _overload, _type, _keeps in (
+        ("Tensor", "Tensor", {"self": "", "other": ""}),
+        ("Scalar", "Scalar", {"self": ""}),
+    ):
+        op(f"{_name}.{_overload}(Tensor self, {_type} other) -> Tensor", _rule, pointwise=True)
+        op(f"{_name}_.{_overload}(Tensor(a!) self, {_type} other) -> Tensor(a!)", _overwriting(_rule), _keeps,
+           node=f"{_name.capitalize()}Backward{int(_overload == 'Tensor')}")  # fmt: skip
+for _name in ("logical_and", "logical_or", "logical_xor"):
+    _binary(_name, infer.compare, None, None)
+for _name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
+    _rule = _only(_INTEGRAL, f"{_name}_cpu", infer.pointwise)
+    _binary(f"{_name}.Tensor", _rule, None, None)
+    _with_number(f"{_name}.Scalar", _rule, None)
+for _name, _kernel in (("bitwise_left_shift", "lshift_cpu"), ("bitwise_right_shift", "rshift_cpu")):
+    _rule = _only((INT,), _kernel, infer.pointwise)
+    _binary(f"{_name}.Tensor", _rule, None, None)
+    _with_number(f"{_name}.Tensor_Scalar", _rule, None)
+
+# --- choice and mixture ----------------------------------------------------------------------------------------------
+
+
+def _where(condition: Meta, self: Any, other: Any) -> Meta:
+    if condition.dtype not in (bool_, uint8):
+        raise RuntimeError(
+            "where expected condition to be a boolean tensor, but got a tensor with dtype "
+            f"{torch_type_name(condition.dtype)}"
+        )
+    shapes = [argument.shape for argument in (condition, self, other) if isinstance(argument, Meta)]
+    return Meta.of(infer.broadcast_shapes(*shapes), infer.result_type(self, other))
+
+
+def _check_stored(self: Meta, value: Any) -> None:
+    """Refuse a complex value where a real one must be stored."""
+    is_complex = value is complex or (isinstance(value, Meta) and value.dtype.is_complex)
+    if is_complex and not self.dtype.is_complex and self.dtype is not bool_:
+        raise overflow(self.dtype)
+
+
+def _masked_fill(self: Meta, mask: Meta, value: Any) -> Meta:
     if mask.dtype is not bool_:
-        raise RuntimeError(f"masked_fill_ only supports boolean masks, but got mask with dtype {mask.dtype.name}")
+        raise RuntimeError(
+            f"masked_fill_ only supports boolean masks, but got mask with dtype {_C_NAMES[mask.dtype.name]}"
+        )
     if isinstance(value, Meta) and value.ndim:
         raise RuntimeError(
             f"masked_fill_ only supports a 0-dimensional value tensor, but got tensor with {value.ndim} dimension(s)."
         )
+    _check_stored(self, value)
     return Meta.of(infer.broadcast_shapes(self.shape, mask.shape), self.dtype)
 
 
-op("masked_fill.Scalar(Tensor self, Tensor mask, Scalar value) -> Tensor", _masked_fill, {"self": "mask"}, inplace=True)
-op("masked_fill.Tensor(Tensor self, Tensor mask, Tensor value) -> Tensor", _masked_fill, {"self": "mask", "value": "mask"},
-   inplace=True, node="MaskedFillBackward1")  # fmt: skip
-
-# Copies and casts.
-
-
-def _to_dtype(self: Meta, dtype: DType) -> Meta:
-    return Meta.of(self.shape, dtype)
-
-
-def _real(self: Meta) -> Meta:
-    parts = {complex64: float32, complex128: float64}
-    return Meta.of(self.shape, parts.get(self.dtype, self.dtype))
-
-
-def _written(self: Meta, *rest: Any) -> tuple[()]:
-    check_no_overlap(self)
-    for source in rest:
-        if isinstance(source, Meta) and infer.broadcast_shapes(self.shape, source.shape) != self.shape:
+def _lerp(self: Meta, end: Meta, weight: Any) -> Meta:
+    for name, meta in (("end", end), ("weight", weight)):
+        if isinstance(meta, Meta) and meta.dtype is not self.dtype:
             raise RuntimeError(
-                f"output with shape {list(self.shape)} doesn't match the broadcast shape "
-                f"{list(infer.broadcast_shapes(self.shape, source.shape))}"
+                f"expected dtype {_C_NAMES[self.dtype.name]} for `{name}` but got dtype {_C_NAMES[meta.dtype.name]}"
             )
+    kernel = "lerp_kernel_tensor" if isinstance(weight, Meta) else "lerp_kernel_scalar"
+    return _only(_INEXACT, kernel, _tensors_only)(self, end, weight)  # type: ignore[no-any-return]
+
+
+def _addcmul(self: Meta, tensor1: Meta, tensor2: Meta, value: type) -> Meta:
+    result = _only(_NUMBERS, "addcmul_cpu_out", _tensors_only)(self, tensor1, tensor2)
+    _check_stored(result, value)
+    return result  # type: ignore[no-any-return]
+
+
+def _addcdiv(self: Meta, tensor1: Meta, tensor2: Meta, value: type) -> Meta:
+    if max(tensor1.dtype.category, tensor2.dtype.category) < FLOAT:
+        raise RuntimeError(
+            "Integer division with addcdiv is no longer supported, and in a future  release addcdiv will perform a "
+            "true division of tensor1 and tensor2. Use (input + value * torch.trunc(tensor1 / tensor2)).to(input.dtype)"
+            " for the historic behavior of integers, and (input + value * tensor1 / tensor2) for the future one."
+        )
+    return _addcmul(self, tensor1, tensor2, value)
+
+
+op("where.self(Tensor condition, Tensor self, Tensor other) -> Tensor", _where,
+   {"self": "condition", "other": "condition"}, pointwise=True)  # fmt: skip
+op(
+    "where.ScalarOther(Tensor condition, Tensor self, Scalar other) -> Tensor",
+    _where,
+    {"self": "condition"},
+    pointwise=True,
+)
+op(
+    "where.ScalarSelf(Tensor condition, Scalar self, Tensor other) -> Tensor",
+    _where,
+    {"other": "condition"},
+    pointwise=True,
+)
+op("where.Scalar(Tensor condition, Scalar self, Scalar other) -> Tensor", _where)
+op("masked_fill.Scalar(Tensor self, Tensor mask, Scalar value) -> Tensor", _masked_fill, {"self": "mask"},
+   inplace=True)  # fmt: skip
+op("masked_fill.Tensor(Tensor self, Tensor mask, Tensor value) -> Tensor", _masked_fill,
+   {"self": "mask", "value": "mask"}, node="MaskedFillBackward1", inplace=True)  # fmt: skip
+op("lerp.Scalar(Tensor self, Tensor end, Scalar weight) -> Tensor", _lerp, {"self": "", "end": ""},
+   pointwise=True, inplace=True)  # fmt: skip
+op("lerp.Tensor(Tensor self, Tensor end, Tensor weight) -> Tensor", _lerp,
+   {"self": "weight", "end": "weight", "weight": "self end"},
+   node="LerpBackward1", pointwise=True, inplace=True)  # fmt: skip
+op("addcmul(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor", _addcmul,
+   {"self": "", "tensor1": "tensor2", "tensor2": "tensor1"}, pointwise=True, inplace=True)  # fmt: skip
+op("addcdiv(Tensor self, Tensor tensor1, Tensor tensor2, *, Scalar value=1) -> Tensor", _addcdiv,
+   {"self": "", "tensor1": "tensor2", "tensor2": "tensor1 tensor2"}, pointwise=True, inplace=True)  # fmt: skip
+
+# --- moving elements -------------------------------------------------------------------------------------------------
+
+
+def _fill(self: Meta, value: Any) -> tuple[()]:
+    if isinstance(value, Meta) and value.ndim:
+        raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
+    if isinstance(value, type):
+        _check_stored(self, value)
     return ()
 
 
-def _filled(self: Meta, value: Meta) -> tuple[()]:
-    if value.ndim:
-        raise RuntimeError(f"fill_ only supports 0-dimension value tensor but got tensor with {value.ndim} dimensions.")
-    return _written(self)
+def _real(self: Meta) -> Meta:
+    return _abs(self) if self.dtype.is_complex else infer.like(self)
 
 
 op("clone(Tensor self) -> Tensor", infer.like, {"self": ""})
-op("_to_dtype(Tensor self, ScalarType dtype) -> Tensor", _to_dtype, {"self": ""}, node="ToCopyBackward0")
-op("real(Tensor self) -> Tensor", _real, {"self": ""})
-op("copy_(Tensor(a!) self, Tensor src) -> Tensor(a!)", _written, {"self": "", "src": ""}, node="CopyBackwards")
-op("fill_.Scalar(Tensor(a!) self, Scalar value) -> Tensor(a!)", _written, {"self": ""}, node="FillBackward0")
+# ATen's _to_copy, whose other arguments (layout, device, ...) a worker's tensor has no use for.
+op("_to_dtype(Tensor self, ScalarType dtype) -> Tensor", lambda self, dtype: Meta.of(self.shape, dtype), {"self": ""},
+   node="ToCopyBackward0")  # fmt: skip
+op("copy_(Tensor(a!) self, Tensor src) -> Tensor(a!)", _overwritten, {"self": "", "src": ""}, node="CopyBackwards")
+op("fill_.Scalar(Tensor(a!) self, Scalar value) -> Tensor(a!)", _fill, {"self": ""}, node="FillBackward2")
+op("fill_.Tensor(Tensor(a!) self, Tensor value) -> Tensor(a!)", _fill, {"self": "", "value": ""}, node="FillBackward3")
+op("zero_(Tensor(a!) self) -> Tensor(a!)", lambda self: (), {"self": ""})
+# A copy, where ATen's `real` is a view: our strides count whole elements, of which a real part is half of one.
+op("real(Tensor self) -> Tensor", _real, {"self": ""}, node="SelectBackward0")
+# A Python number as a 0-dim tensor that promotes with `self` as the number would: for ops that have no Scalar form.
 op(
-    "fill_.Tensor(Tensor(a!) self, Tensor value) -> Tensor(a!)",
-    _filled,
-    {"self": "", "value": ""},
-    node="FillBackward1",
+    "gw::number_for(Tensor self, Scalar value) -> Tensor",
+    lambda self, value: Meta.of((), infer.result_type(self, value)),
 )
-op("zero_(Tensor(a!) self) -> Tensor(a!)", _written, {"self": ""}, node="ZeroBackward0")

@@ -1,0 +1,52 @@
+"""The batch that a session is filling: calls as packed columns, and what belongs to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gradwire import callsite
+from gradwire_protocol.v1 import call_pb2, tensor_pb2
+
+__all__ = ["Columns"]
+
+
+@dataclass(slots=True)
+class Columns:
+    """The batch that is being filled."""
+
+    first_handle: int
+    first_signature: int  # of those in this batch, counted from the start of the worker's table
+    reset_signatures: bool = False
+    signatures: list[call_pb2.Signature] = field(default_factory=list)
+    calls: list[int] = field(default_factory=list)
+    inputs: list[int] = field(default_factory=list)
+    floats: list[float] = field(default_factory=list)
+    ints: list[int] = field(default_factory=list)
+    tensors: list[tensor_pb2.InlineTensor] = field(default_factory=list)
+    sites: list[callsite.Site] = field(default_factory=list)
+    tensor_bytes: int = 0
+
+    def push(self, scalars: Sequence[Any]) -> None:
+        """Append the numbers that vary of one call, each to the column of its kind."""
+        for value in scalars:
+            if type(value) is float:
+                self.floats.append(value)
+            elif type(value) is complex:
+                self.floats += (value.real, value.imag)
+            elif value is not None:
+                self.ints.append(int(value))  # protobuf takes no bool for an integer
+
+    def fill_rare(self, batch: call_pb2.Batch) -> None:
+        """Add the columns that most batches of one call leave empty: setting an empty one costs as much as a full one."""
+        if self.signatures:
+            batch.first_signature = self.first_signature
+            batch.signatures.extend(self.signatures)
+            batch.reset_signatures = self.reset_signatures
+        if self.floats:
+            batch.floats.extend(self.floats)
+        if self.ints:
+            batch.ints.extend(self.ints)
+        if self.tensors:
+            batch.tensors.extend(self.tensors)
