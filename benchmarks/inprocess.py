@@ -30,7 +30,8 @@ class _InProcess:
         if frame.WhichOneof("frame") == "hello":
             reply = worker_pb2.WorkerFrame(welcome=worker_pb2.Welcome(device="cpu", max_unacked_batches=32))
         else:
-            reply = worker_pb2.WorkerFrame(ack=self._worker.apply(frame.batch))
+            with self._worker.engine.backend.active():
+                reply = worker_pb2.WorkerFrame(ack=self._worker.apply(frame.batch))
         self._replies.append(reply.SerializeToString())
 
     def receive(self) -> bytes:

@@ -32,7 +32,8 @@ class Loopback:
         if frame.WhichOneof("frame") == "hello":
             reply = worker_pb2.WorkerFrame(welcome=worker_pb2.Welcome(device="cpu", max_unacked_batches=4))
         else:
-            reply = worker_pb2.WorkerFrame(ack=self.worker.apply(frame.batch))
+            with self.worker.engine.backend.active():
+                reply = worker_pb2.WorkerFrame(ack=self.worker.apply(frame.batch))
         self._replies.append(reply.SerializeToString())
 
     def receive(self) -> bytes:

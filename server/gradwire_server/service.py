@@ -24,6 +24,7 @@ from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import table_digest
 from gradwire_protocol.v1 import failure_pb2, worker_pb2, worker_pb2_grpc
 from gradwire_server.backend import Backend
+from gradwire_server.engine import Array
 from gradwire_server.session import Session
 from gradwire_server.settings import Settings
 from gradwire_server.store import Poisoned
@@ -67,10 +68,12 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
             return
         try:
             yield worker_pb2.WorkerFrame(welcome=self._welcome(opened.session))
-            for frame in frames:
-                with opened.lock:
-                    ack = opened.session.apply(frame.batch)
-                yield worker_pb2.WorkerFrame(ack=ack)
+            # Once per stream, which stays in this thread: entering it with each batch would cost as much as a kernel.
+            with self.backend.active():
+                for frame in frames:
+                    with opened.lock:
+                        ack = opened.session.apply(frame.batch)
+                    yield worker_pb2.WorkerFrame(ack=ack)
         finally:
             with self._lock:
                 del self._sessions[opened.session.token]
@@ -163,15 +166,16 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
         """Send one tensor in chunks."""
         try:
             opened = self._find(request.token)
-            with opened.lock:
+            with opened.lock, self.backend.active():
                 entry = opened.session.store.array(request.handle)
-                if isinstance(entry, Poisoned):
-                    yield worker_pb2.DownloadChunk(failure=entry.failure)
-                    return
-                # A private copy: later batches may write to the array while its chunks are on their way.
-                host = np.array(self.backend.to_host(entry.data), order="C")
+                if isinstance(entry, Array):
+                    # A private copy: later batches may write to the array while its chunks are on their way.
+                    host = np.array(self.backend.to_host(entry.data), order="C")
         except Exception as error:
             yield worker_pb2.DownloadChunk(failure=codec.encode_failure(error))
+            return
+        if isinstance(entry, Poisoned):
+            yield worker_pb2.DownloadChunk(failure=entry.failure)
             return
         meta = codec.encode_meta(Meta.of(entry.meta.shape, entry.meta.dtype))
         data = host.reshape(-1).view(np.uint8)

@@ -111,7 +111,10 @@ class Session:
         return Statistics(self.applied, self._calls, len(self.store.entries), self.store.held_bytes)
 
     def apply(self, batch: call_pb2.Batch) -> call_pb2.Ack:
-        """Run a batch once and return its acknowledgement; a resend gets the recorded one."""
+        """Run a batch once and return its acknowledgement; a resend gets the recorded one.
+
+        The calling thread must have entered the backend's `active` context.
+        """
         digest = hashlib.blake2b(batch.SerializeToString(), digest_size=16).digest()
         recorded = self._answers.get(batch.number)
         if recorded is not None:
@@ -204,11 +207,10 @@ class Session:
     def _run(self, batch: call_pb2.Batch, signatures: list[Signature | Exception]) -> call_pb2.Ack:
         self._signatures = signatures
         run = Run(batch)
-        with np.errstate(all="ignore"):
-            for run.call, number in enumerate(batch.calls):
-                signature = signatures[number]
-                assert isinstance(signature, Signature)
-                self._one(run, signature)
+        for run.call, number in enumerate(batch.calls):
+            signature = signatures[number]
+            assert isinstance(signature, Signature)
+            self._one(run, signature)
         released = batch.released
         for index in range(0, len(released), 2):
             self.store.release(released[index], released[index + 1])
