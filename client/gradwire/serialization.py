@@ -199,6 +199,11 @@ def _replacing(path: Path, needed_bytes: int) -> Iterator[Callable[[memoryview],
     """Give a function that writes the next bytes of what will replace `path` on leaving."""
     # A symbolic link keeps pointing where it does; the file behind it is replaced.
     target = os.path.realpath(os.fspath(path))
+    if os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target):
+        # Renaming over a device or a pipe would remove it from the system.
+        raise CheckpointError(
+            errno.EINVAL, f"saving needs the path of a file, or a new one; {target} is a device or a pipe"
+        )
     written_bytes = 0
     try:
         aside = _Aside(target)

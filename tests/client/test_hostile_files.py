@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradwire.serialization import CheckpointError, read_safetensors
+from gradwire.serialization import CheckpointError, read_safetensors, write_safetensors
 from tests.client.safetensors_bytes import RECORDED, entry, file_of
 
 ONE = b"\0\0\x80?"
@@ -106,3 +110,11 @@ def test_damaged_files_are_read_or_refused_but_nothing_else(tmp_path_factory, cu
             continue
         assert sum(array.nbytes for array in arrays.values()) <= len(content)
         assert all(isinstance(value, str) for value in metadata.values())
+
+
+def test_a_pipe_or_device_is_never_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(CheckpointError, match="is a device or a pipe"):
+        write_safetensors(pipe, {"x": np.zeros(3)})
+    assert pipe.is_fifo()
