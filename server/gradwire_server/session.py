@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gradwire_protocol import codec, limits
-from gradwire_protocol.errors import BatchConflict, BatchMalformed, HandleNotFound, LimitExceeded
+from gradwire_protocol.errors import BatchConflict, BatchMalformed, HandleNotFound, LimitExceeded, UnknownOp
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.signature import Signature
@@ -174,7 +174,7 @@ class Session:
         inputs = floats = ints = tensors = 0
         for number in batch.calls:
             if number >= len(signatures):
-                raise _Refused(BatchMalformed(f"a call names signature {number}; the session has {len(signatures)}"))
+                raise _Refused(UnknownOp(f"a call must name one of the session's {len(signatures)} signatures; got {number}"))
             signature = signatures[number]
             if isinstance(signature, Exception):
                 raise _Refused(signature)

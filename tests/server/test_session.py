@@ -130,7 +130,7 @@ def _odd_releases(batch: call_pb2.Batch) -> None:
         (_cut_inputs, "BatchMalformed"),
         (_more_inputs, "BatchMalformed"),
         (_more_floats, "BatchMalformed"),
-        (_unknown_signature, "BatchMalformed"),
+        (_unknown_signature, "UnknownOp"),
         (_unknown_op, "UnknownOp"),
         (_unknown_dtype, "BatchMalformed"),
         (_negative_size, "BatchMalformed"),
