@@ -33,11 +33,11 @@ Shape = tuple[int, ...]
 
 
 def broadcast_shapes(*shapes: Shape) -> Shape:
-    """Return the shape that all broadcast to; raise RuntimeError in PyTorch's words."""
+    """Return the shape that all broadcast to; raise RuntimeError in PyTorch's words, for the last axis that does not fit."""
     ndim = max((len(shape) for shape in shapes), default=0)
     result = [1] * ndim
     for shape in shapes:
-        for axis in range(ndim - len(shape), ndim):
+        for axis in range(ndim - 1, ndim - len(shape) - 1, -1):
             size = shape[axis - ndim + len(shape)]
             if result[axis] == 1:
                 result[axis] = size

@@ -174,7 +174,9 @@ class Session:
         inputs = floats = ints = tensors = 0
         for number in batch.calls:
             if number >= len(signatures):
-                raise _Refused(UnknownOp(f"a call must name one of the session's {len(signatures)} signatures; got {number}"))
+                raise _Refused(
+                    UnknownOp(f"a call must name one of the session's {len(signatures)} signatures; got {number}")
+                )
             signature = signatures[number]
             if isinstance(signature, Exception):
                 raise _Refused(signature)
