@@ -76,7 +76,7 @@ def _encode_static(value: Any) -> call_pb2.Static:
     if isinstance(value, DType):
         return call_pb2.Static(dtype=value.code)
     if value and all(isinstance(item, bool) for item in value):
-        return call_pb2.Static(booleans=call_pb2.Static.Ints(values=value))
+        return call_pb2.Static(booleans=call_pb2.Static.Ints(values=[int(item) for item in value]))
     return call_pb2.Static(ints=call_pb2.Static.Ints(values=value))
 
 
