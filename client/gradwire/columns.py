@@ -11,6 +11,8 @@ from gradwire_protocol.v1 import call_pb2, tensor_pb2
 
 __all__ = ["Columns"]
 
+_LEAST, _MOST = -(1 << 63), (1 << 63) - 1
+
 
 @dataclass(slots=True)
 class Columns:
@@ -29,7 +31,12 @@ class Columns:
     tensor_bytes: int = 0
 
     def push(self, scalars: Sequence[Any]) -> None:
-        """Append the numbers that vary of one call, each to the column of its kind."""
+        """Append the numbers that vary of one call, each to the column of its kind.
+
+        Raises OverflowError, as PyTorch does, before anything is appended if one does not fit in 64 bits.
+        """
+        if any(isinstance(value, int) and not _LEAST <= value <= _MOST for value in scalars):
+            raise OverflowError("int too big to convert")
         for value in scalars:
             if type(value) is float:
                 self.floats.append(value)

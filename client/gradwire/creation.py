@@ -39,6 +39,8 @@ def _host(data: Any) -> tuple[np.ndarray[Any, Any], DType]:
         values = np.asarray(data)
         return values, from_numpy(values.dtype)
     values = np.asarray(_plain(data))
+    if values.dtype == np.uint64 or (values.dtype == object and values.size and isinstance(values.flat[0], int)):
+        raise RuntimeError("Overflow when unpacking long long")
     if values.dtype == object or values.dtype.kind in "USOM":
         raise _not_numeric(data)
     kinds = {"b": bool, "i": int, "u": int, "f": float, "c": complex}
@@ -124,6 +126,8 @@ def full(
     from gradwire.tensor import call
 
     if not isinstance(fill_value, bool | int | float | complex):
+        if not hasattr(fill_value, "item"):
+            raise TypeError(f"full(): argument 'fill_value' must be Number, not {type(fill_value).__name__}")
         fill_value = fill_value.item()
     dtype = dtype or scalar_dtype(type(fill_value), _default())
     return finish(call(OPS["full"], tuple(size), fill_value, dtype), requires_grad, device)

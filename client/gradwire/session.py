@@ -130,9 +130,10 @@ class Session:
             self.signatures.clear()
             self._first_signature = self._next_signature
             self._columns.first_signature, self._columns.reset_signatures = 0, True
+        # Encoded first: what the wire cannot hold must not take a number.
+        self._columns.signatures.append(_encoded(signature))
         signature.number = self._next_signature
         self._next_signature += 1
-        self._columns.signatures.append(codec.encode_signature(signature))
 
     def append(
         self,
@@ -178,25 +179,27 @@ class Session:
                 raise WorkerLost(f"the session with {self.address} is closed; its tensors are gone; connect again")
             del self.released[: len(released)]
             self._number += 1
-            batch = call_pb2.Batch(
-                number=self._number, first_handle=columns.first_handle, calls=columns.calls, inputs=columns.inputs,
-                acknowledged=self._unacked[0][0] - 1 if self._unacked else self._number - 1,
-            )  # fmt: skip
+            frame = worker_pb2.ClientFrame()
+            batch = frame.batch
+            batch.number, batch.first_handle = self._number, columns.first_handle
+            batch.calls.extend(columns.calls)
+            batch.inputs.extend(columns.inputs)
+            batch.acknowledged = self._unacked[0][0] - 1 if self._unacked else self._number - 1
             columns.fill_rare(batch)
             if released:
                 batch.released.extend(codec.released_ranges(released))
             self._columns = Columns(self._next_handle, self._next_signature - self._first_signature)
-            self._send(batch, columns)
+            self._send(frame, columns)
 
-    def _send(self, batch: call_pb2.Batch, columns: Columns) -> None:
-        message = worker_pb2.ClientFrame(batch=batch).SerializeToString()
+    def _send(self, frame: worker_pb2.ClientFrame, columns: Columns) -> None:
+        message = frame.SerializeToString()
         while len(self._unacked) >= self.welcome.max_unacked_batches:
             self._receive()
         self._stream_send(message)
         self._counts.calls += len(columns.calls)
         self._counts.messages += 1
         self._counts.sent_bytes += len(message)
-        self._unacked.append((batch.number, columns.sites))
+        self._unacked.append((self._number, columns.sites))
         self._sent_at = time.perf_counter()
 
     def _stream_send(self, message: bytes) -> None:
@@ -222,7 +225,12 @@ class Session:
                 f"answers come in the order of batches; expected {number}, got {ack.number}; please report it"
             )
         if ack.HasField("refused"):
-            self._pending.append(codec.decode_failure(ack.refused))
+            # Later batches build on this one, so nothing after it can run.
+            self.is_closed = True
+            error = codec.decode_failure(ack.refused)
+            self._pending.append(
+                type(error)(f"{error}\n  the session ends here; call gradwire.connect() for another one")
+            )
         for failure in ack.failures:
             self._note(failure, sites)
         return ack
@@ -311,6 +319,13 @@ class Session:
             if self._embedded is not None:
                 self._embedded.stop()
                 self._embedded = None
+
+
+def _encoded(signature: Signature) -> call_pb2.Signature:
+    try:
+        return codec.encode_signature(signature)
+    except ValueError:
+        raise OverflowError("int too big to convert") from None
 
 
 _current: Session | None = None

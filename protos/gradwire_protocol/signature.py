@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from gradwire_protocol import limits
 from gradwire_protocol.dtypes import DType, float32
 from gradwire_protocol.meta import Meta, View
 from gradwire_protocol.registry import Op
@@ -126,6 +127,7 @@ def resolve(
     signature.lengths, signature.default = lengths, default
     signature.returns_list = any(result.type == "Tensor[]" for result in op.schema.returns)
     signature.outputs = tuple(r.meta if isinstance(r, View) else r for r in results)
+    _check_sizes(signature.outputs)
     signature.offsets = tuple(r.offset for r in results) if op.is_view else None
     written = signature.outputs or metas[:1]
     signature.needs = needs & differentiable_mask(op, lengths) if _any_differentiable(written) else 0
@@ -135,6 +137,17 @@ def resolve(
     signature.int_count = kinds.count(int) + kinds.count(bool)
     signature.number, signature.kernel = 0, None
     return signature
+
+
+def _check_sizes(outputs: Sequence[Meta]) -> None:
+    """Refuse results that no tensor can be, before anything is allocated."""
+    for meta in outputs:
+        if meta.ndim > limits.MAX_NDIM:
+            raise RuntimeError(f"a tensor may have {limits.MAX_NDIM} axes; the result has {meta.ndim}")
+        if meta.numel > limits.MAX_NUMEL:
+            raise RuntimeError(
+                f"numel: integer multiplication overflow: a tensor may have {limits.MAX_NUMEL} elements; {meta} has {meta.numel}"
+            )
 
 
 def _any_differentiable(metas: Sequence[Meta | None]) -> bool:

@@ -55,11 +55,10 @@ def upload(
 @_control
 def fetch(session: Session, run: Run, signature: Signature, self: Array) -> Results:
     """Answer with the elements, or tell the client to use the bulk plane."""
-    meta = codec.encode_meta(Meta.of(self.meta.shape, self.meta.dtype))
     if self.meta.nbytes > limits.INLINE_BYTES:
-        run.answer(call_pb2.Value(meta=meta, large=True))
+        run.answer(large=True)
     else:
-        run.answer(call_pb2.Value(meta=meta, data=session.engine.backend.to_host(self.data).tobytes()))
+        run.answer(data=session.engine.backend.to_host(self.data).tobytes())
     return ()
 
 
@@ -156,7 +155,7 @@ def backward(
             f"a backward with create_graph may make a graph described by {limits.MAX_MESSAGE_BYTES // 2} bytes; this one "
             f"needs {described.ByteSize()}; differentiate in parts, or without create_graph"
         )
-    run.answer(call_pb2.Value(outline=described))
+    run.answer(outline=described)
     return made
 
 

@@ -31,6 +31,9 @@ __all__ = ["Run", "Session", "Statistics"]
 
 _CONSTANT = OPS["gw::constant"]
 
+# Sequences of calls whose columns are known: a training repeats a few. More than this is no repetition.
+_KNOWN_SEQUENCES = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
@@ -63,12 +66,11 @@ class Run:
         self.tensors = iter(batch.tensors)
         self.position = 0
         self.call = 0
-        self.values: list[call_pb2.Value] = []
-        self.failures: list[Any] = []
+        self.ack = call_pb2.Ack(number=batch.number)
 
-    def answer(self, value: call_pb2.Value) -> None:
-        """Add a value to the acknowledgement."""
-        self.values.append(value)
+    def answer(self, **fields: Any) -> None:
+        """Add a value to the acknowledgement, given the fields of its message."""
+        self.ack.values.add(**fields)
 
     def next_tensor(self, meta: Meta) -> bytes:
         """Return the next inline tensor's bytes."""
@@ -105,6 +107,7 @@ class Session:
         self._signatures: list[Signature | Exception] = []
         self._answers: dict[int, tuple[bytes, call_pb2.Ack]] = {}
         self._calls = 0
+        self._column_lengths: dict[tuple[int, ...], tuple[int, int, int, int]] = {}
 
     def statistics(self) -> Statistics:
         """Return what the session did and holds."""
@@ -146,6 +149,8 @@ class Session:
 
     def _intern(self, batch: call_pb2.Batch) -> list[Signature | Exception]:
         """Return the session's signatures with the batch's new ones; they are kept only if the batch runs."""
+        if batch.reset_signatures:
+            self._column_lengths.clear()
         interned = [] if batch.reset_signatures else self._signatures
         known = len(interned)
         if batch.signatures and batch.first_signature != known:
@@ -171,6 +176,34 @@ class Session:
 
     def _check_columns(self, batch: call_pb2.Batch, signatures: list[Signature | Exception]) -> None:
         """Refuse a batch whose columns are not exactly as long as its calls need."""
+        calls = tuple(batch.calls)
+        wanted = self._column_lengths.get(calls)
+        if wanted is None:
+            wanted = self._wanted_columns(batch, signatures)
+        given = (len(batch.inputs), len(batch.floats), len(batch.ints), len(batch.tensors))
+        if wanted != given:
+            raise _Refused(
+                BatchMalformed(
+                    f"the calls of a batch need columns (inputs, floats, ints, tensors) of lengths {wanted}; got {given}; "
+                    "nothing of it was applied"
+                )
+            )
+        if len(batch.released) % 2:
+            raise _Refused(BatchMalformed("released handles come as pairs of (first, count); got an odd number"))
+        if batch.first_handle < self.store.next_handle:
+            raise _Refused(
+                BatchMalformed(
+                    f"new handles must start at {self.store.next_handle} or above, since none is reused; got {batch.first_handle}"
+                )
+            )
+        # Last, when nothing more can refuse the batch: its new signatures are kept only if it runs.
+        if not wanted[3] and len(self._column_lengths) < _KNOWN_SEQUENCES:
+            self._column_lengths[calls] = wanted
+
+    def _wanted_columns(
+        self, batch: call_pb2.Batch, signatures: list[Signature | Exception]
+    ) -> tuple[int, int, int, int]:
+        """Return how many (inputs, floats, ints, inline tensors) the calls of a batch take."""
         inputs = floats = ints = tensors = 0
         for number in batch.calls:
             if number >= len(signatures):
@@ -186,19 +219,7 @@ class Session:
             if signature.op is _CONSTANT:
                 self._check_constant(batch, tensors, signature)
                 tensors += 1
-        wanted = [inputs, floats, ints, tensors]
-        given = [len(batch.inputs), len(batch.floats), len(batch.ints), len(batch.tensors)]
-        if wanted != given:
-            raise _Refused(BatchMalformed(
-                f"the calls of a batch need columns (inputs, floats, ints, tensors) of lengths {wanted}; got {given}; "
-                "nothing of it was applied"
-            ))  # fmt: skip
-        if len(batch.released) % 2:
-            raise _Refused(BatchMalformed("released handles come as pairs of (first, count); got an odd number"))
-        if batch.first_handle < self.store.next_handle:
-            raise _Refused(BatchMalformed(
-                f"new handles must start at {self.store.next_handle} or above, since none is reused; got {batch.first_handle}"
-            ))  # fmt: skip
+        return inputs, floats, ints, tensors
 
     def _check_constant(self, batch: call_pb2.Batch, index: int, signature: Signature) -> None:
         meta = signature.outputs[0]
@@ -218,7 +239,7 @@ class Session:
             self.store.release(released[index], released[index + 1])
         self.store.next_handle = max(self.store.next_handle, run.handle)
         self._calls += len(batch.calls)
-        return call_pb2.Ack(number=batch.number, values=run.values, failures=run.failures)
+        return run.ack
 
     def _one(self, run: Run, signature: Signature) -> None:
         """Run one call, or poison its outputs with the first cause."""
@@ -247,7 +268,10 @@ class Session:
     def _control(self, run: Run, signature: Signature, arrays: Any, scalars: tuple[Any, ...]) -> Any:
         check_arguments(signature, arrays)
         arguments = signature.op.arrange(arrays, signature.statics, scalars, signature.lengths)
-        return CONTROLS[signature.op.name](self, run, signature, *arguments)
+        handler = signature.kernel
+        if handler is None:
+            handler = signature.kernel = CONTROLS[signature.op.name]
+        return handler(self, run, signature, *arguments)
 
     def _arrays(self, signature: Signature, handles: Sequence[int]) -> list[Array | None] | Poisoned:
         """Return the arrays of a call's handles, or the poison among them; raise for one that does not fit."""
@@ -274,12 +298,12 @@ class Session:
         for handle in range(first, first + len(signature.outputs)):
             self.store.entries[handle] = poison
         if signature.op.name == "gw::fetch" or (signature.op.name == "gw::backward" and signature.statics[1]):
-            run.answer(call_pb2.Value(failure=poison.failure))
+            run.answer(failure=poison.failure)
         if not reported:
-            run.failures.append(poison.failure)
+            run.ack.failures.append(poison.failure)
         elif signature.op.writes:
             # A write that did not happen is a failure of its own, even though its cause is known.
-            run.failures.append(poison.failure)
+            run.ack.failures.append(poison.failure)
 
     def from_bytes(self, data: bytes, meta: Meta) -> Any:
         """Return a backend array of little-endian bytes; the length was checked with the batch."""

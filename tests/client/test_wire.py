@@ -274,7 +274,13 @@ def test_a_training_step_waits_for_nothing_and_says_nothing_new(wire: Wire, name
 def test_metadata_is_known_without_a_wait(wire: Wire) -> None:
     x = gw.ones(2, 3, requires_grad=True)
     y = (x @ x.mT).sum(0, keepdim=True)
-    assert (tuple(y.shape), y.dtype, y.stride(), y.requires_grad, y.is_leaf) == ((1, 2), gw.float32, (2, 1), True, False)
+    assert (tuple(y.shape), y.dtype, y.stride(), y.requires_grad, y.is_leaf) == (
+        (1, 2),
+        gw.float32,
+        (2, 1),
+        True,
+        False,
+    )
     assert y.grad_fn is not None
     assert (wire.session.statistics().waits, wire.batches) == (0, [])
 
@@ -355,3 +361,16 @@ def test_what_the_wire_cannot_hold_is_refused_at_its_line_and_harms_nothing(wire
     with pytest.raises((RuntimeError, OverflowError, ValueError, TypeError)):
         attempt(x)
     assert (x.sin().exp() * 0 + 1).tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("attempt", "error", "words"),
+    [
+        (lambda: gw.tensor(2**63), RuntimeError, "Overflow when unpacking long"),
+        (lambda: gw.tensor([2**70]), RuntimeError, "Overflow when unpacking long"),
+        (lambda: gw.full((1,), "x"), TypeError, "must be Number, not str"),
+    ],
+)
+def test_numbers_that_no_tensor_holds_are_refused(wire: Wire, attempt: Any, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        attempt()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import gradwire_server.ops  # noqa: F401  (fills the tables of rules)
+from gradwire_protocol import registry
 from gradwire_protocol.dtypes import float32, int64
 from gradwire_protocol.infer import like
 from gradwire_protocol.meta import Meta
@@ -15,7 +16,7 @@ from gradwire_server import rules
 
 @pytest.fixture(autouse=True)
 def _tables_stay(monkeypatch):
-    monkeypatch.setattr("gradwire_protocol.registry.OPS", dict(OPS))
+    monkeypatch.setattr(registry, "OPS", dict(OPS))
     for table in ("KERNELS", "GRADIENTS", "_BACKEND_KERNELS"):
         monkeypatch.setattr(rules, table, dict(getattr(rules, table)))
 
@@ -59,9 +60,7 @@ def test_the_in_place_form_follows_from_the_functional_one():
     declared = op(
         "invented.X(Tensor self, int dim=0) -> Tensor", like, {"self": "result"}, pointwise=True, inplace=True
     )
-    from gradwire_protocol.registry import OPS as now
-
-    inplace = now["invented_.X"]
+    inplace = registry.OPS["invented_.X"]
     assert inplace.schema.text == "invented_.X(Tensor(a!) self, int dim=0) -> Tensor(a!)"
     assert inplace.functional is declared
     assert (inplace.writes, inplace.is_view, inplace.is_pointwise) == (True, False, True)

@@ -115,18 +115,16 @@ class Outline(_message.Message):
     def __init__(self, nodes: _Optional[_Iterable[_Union[Outline.Node, _Mapping]]] = ..., results: _Optional[_Iterable[_Union[Outline.Edge, _Mapping]]] = ...) -> None: ...
 
 class Value(_message.Message):
-    __slots__ = ("meta", "data", "large", "outline", "failure")
-    META_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("data", "large", "outline", "failure")
     DATA_FIELD_NUMBER: _ClassVar[int]
     LARGE_FIELD_NUMBER: _ClassVar[int]
     OUTLINE_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
-    meta: _tensor_pb2.TensorMeta
     data: bytes
     large: bool
     outline: Outline
     failure: _failure_pb2.Failure
-    def __init__(self, meta: _Optional[_Union[_tensor_pb2.TensorMeta, _Mapping]] = ..., data: _Optional[bytes] = ..., large: _Optional[bool] = ..., outline: _Optional[_Union[Outline, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ...) -> None: ...
+    def __init__(self, data: _Optional[bytes] = ..., large: _Optional[bool] = ..., outline: _Optional[_Union[Outline, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ...) -> None: ...
 
 class Ack(_message.Message):
     __slots__ = ("number", "values", "failures", "refused")
