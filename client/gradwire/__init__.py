@@ -35,16 +35,7 @@ from gradwire.creation import (
 )
 from gradwire.creation import from_numpy_array as from_numpy
 from gradwire.device import Device as device
-from gradwire.functions import (
-    cat,
-    equal,
-    is_floating_point,
-    is_tensor,
-    numel,
-    result_type,
-    stack,
-    where,
-)
+from gradwire.functions import *
 from gradwire.printing import set_printoptions
 from gradwire.properties import Size
 from gradwire.random import (

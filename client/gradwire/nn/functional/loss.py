@@ -1,104 +1,22 @@
-"""Layers and losses as functions, as in `torch.nn.functional`.
-
-Each is one call of an op, or a composite of ops in differentiable tensor methods. Nothing here
-waits for the worker, but `one_hot` where it has to find out the number of classes.
-"""
+"""Losses, and the words of their reductions."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
-from gradwire import random
 from gradwire.tensor import Tensor
 
 __all__ = [
     "binary_cross_entropy_with_logits",
     "cross_entropy",
-    "dropout",
-    "gelu",
     "l1_loss",
-    "linear",
-    "log_softmax",
     "mse_loss",
     "nll_loss",
-    "one_hot",
-    "relu",
-    "sigmoid",
-    "silu",
-    "softmax",
-    "tanh",
+    "reduction_number",
+    "resolve_reduction",
 ]
 
 
-# ---------------------------------------------------------------- layers
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Return `input @ weight.T + bias`: (*, K), (N, K), (N,) -> (*, N)."""
-    return input.linear(weight, bias)
-
-
-def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """Zero each element with probability `p` and scale the rest by 1 / (1 - p), if `training`."""
-    check_dropout_probability(p)
-    if not training:
-        return input
-    dropped = random.dropout(input, p, True)
-    return input.copy_(dropped) if inplace and dropped is not input else dropped
-
-
-def check_dropout_probability(p: float) -> None:
-    """Raise ValueError unless `p` is a probability."""
-    if p < 0.0 or p > 1.0:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-
-
-# ---------------------------------------------------------------- activations
-def relu(input: Tensor, inplace: bool = False) -> Tensor:
-    """Return max(x, 0) of each element."""
-    return input.relu_() if inplace else input.relu()
-
-
-def silu(input: Tensor, inplace: bool = False) -> Tensor:
-    """Return x * sigmoid(x) of each element."""
-    return input.silu_() if inplace else input.silu()
-
-
-def gelu(input: Tensor, approximate: str = "none") -> Tensor:
-    """Return x * Phi(x) of each element; `approximate="tanh"` for the cheaper formula."""
-    return input.gelu(approximate=approximate)
-
-
-def tanh(input: Tensor) -> Tensor:
-    """Return the hyperbolic tangent of each element."""
-    return input.tanh()
-
-
-def sigmoid(input: Tensor) -> Tensor:
-    """Return 1 / (1 + exp(-x)) of each element."""
-    return input.sigmoid()
-
-
-def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
-    """Return the probabilities of the scores along `dim`, computed in `dtype` if given."""
-    dim = _implicit_dim("softmax", input) if dim is None else dim
-    return input.softmax(dim, dtype=dtype)
-
-
-def log_softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
-    """Return the logarithms of `softmax`, without computing it on the way."""
-    dim = _implicit_dim("log_softmax", input) if dim is None else dim
-    return input.log_softmax(dim, dtype=dtype)
-
-
-def _implicit_dim(name: str, input: Tensor) -> int:
-    warnings.warn(
-        f"Implicit dimension choice for {name} has been deprecated. Change the call to include dim=X as an argument.",
-        stacklevel=3,
-    )
-    return 0 if input.dim() in (0, 1, 3) else 1
-
-
-# ---------------------------------------------------------------- losses
 # ATen's numbers of the reductions.
 _REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 
@@ -116,7 +34,8 @@ def resolve_reduction(size_average: bool | None, reduce: bool | None, reduction:
     return reduction
 
 
-def _reduction_number(reduction: str) -> int:
+def reduction_number(reduction: str) -> int:
+    """Return ATen's number of a reduction; raise ValueError for a word that names none."""
     if reduction not in _REDUCTIONS:
         raise ValueError(f"{reduction} is not a valid value for reduction")
     return _REDUCTIONS[reduction]
@@ -132,7 +51,7 @@ def mse_loss(
     """Return (input - target)^2, reduced."""
     reduction = resolve_reduction(size_average, reduce, reduction)
     _warn_of_broadcast(input, target)
-    return input.mse_loss(target, _reduction_number(reduction))
+    return input.mse_loss(target, reduction_number(reduction))
 
 
 def l1_loss(
@@ -145,7 +64,7 @@ def l1_loss(
     """Return |input - target|, reduced."""
     reduction = resolve_reduction(size_average, reduce, reduction)
     _warn_of_broadcast(input, target)
-    return input.l1_loss(target, _reduction_number(reduction))
+    return input.l1_loss(target, reduction_number(reduction))
 
 
 def _warn_of_broadcast(input: Tensor, target: Tensor) -> None:
@@ -172,7 +91,7 @@ def binary_cross_entropy_with_logits(
     `weight` scales the loss of each element, `pos_weight` that of its positive part.
     """
     reduction = resolve_reduction(size_average, reduce, reduction)
-    number = _reduction_number(reduction)
+    number = reduction_number(reduction)
     if target.shape != input.shape:
         raise ValueError(f"Target size ({target.shape}) must be the same as input size ({input.shape})")
     return input.binary_cross_entropy_with_logits(target, weight, pos_weight, number)
@@ -193,7 +112,7 @@ def nll_loss(
     is over the weights of the targets; targets equal to `ignore_index` count for nothing.
     """
     reduction = resolve_reduction(size_average, reduce, reduction)
-    return input.nll_loss(target, weight, _reduction_number(reduction), ignore_index)
+    return input.nll_loss(target, weight, reduction_number(reduction), ignore_index)
 
 
 def cross_entropy(
@@ -212,18 +131,5 @@ def cross_entropy(
     `label_smoothing` moves that share of each target evenly to all classes.
     """
     reduction = resolve_reduction(size_average, reduce, reduction)
-    number = _reduction_number(reduction)
+    number = reduction_number(reduction)
     return input.cross_entropy_loss(target, weight, number, ignore_index, label_smoothing)
-
-
-# ---------------------------------------------------------------- indices
-def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
-    """Return int64 (*, num_classes): a 1 at the class that each int64 element names, else 0.
-
-    Waits for the largest element where `num_classes` is -1, to learn the size of the result.
-    """
-    if num_classes == -1:
-        if tensor.numel() == 0:
-            raise RuntimeError("Can not infer total number of classes from empty tensor.")
-        num_classes = int(tensor.max().item()) + 1
-    return tensor.one_hot(num_classes)

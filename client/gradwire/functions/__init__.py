@@ -1,0 +1,6 @@
+"""Functions of the `torch` namespace that are not one method of their first argument: a module per family."""
+
+from __future__ import annotations
+
+from gradwire.functions.joining import *
+from gradwire.functions.queries import *

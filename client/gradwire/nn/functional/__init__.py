@@ -1,0 +1,13 @@
+"""Layers and losses as functions, as in `torch.nn.functional`: a module per family.
+
+Each is one call of an op, or a composite of ops in differentiable tensor methods. Nothing here waits for the worker but
+what says so.
+"""
+
+from __future__ import annotations
+
+from gradwire.nn.functional.activation import *
+from gradwire.nn.functional.dropout import *
+from gradwire.nn.functional.linear import *
+from gradwire.nn.functional.loss import *
+from gradwire.nn.functional.sparse import *
