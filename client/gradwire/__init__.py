@@ -5,9 +5,9 @@ The names are PyTorch's. A worker is started by itself at the first call; `conne
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
-
-from gradwire import autograd, errors, nn, optim, utils
+from gradwire.version import __version__
+from gradwire import autograd, errors, nn, optim, utils, version
+from gradwire import special
 from gradwire._functions import *
 from gradwire.autograd.grad_mode import (
     enable_grad,
@@ -36,8 +36,20 @@ from gradwire.creation import (
 from gradwire.creation import from_numpy_array as from_numpy
 from gradwire.device import Device as device
 from gradwire.functions import *
+from gradwire.interop import asarray, from_dlpack, frombuffer
+from gradwire.limits_info import finfo, iinfo
+from gradwire.memory import (
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    layout,
+    memory_format,
+    preserve_format,
+    strided,
+)
 from gradwire.printing import set_printoptions
 from gradwire.properties import Size
+from gradwire.pytorch import from_torch, to_torch
 from gradwire.random import (
     Generator,
     default_generator,
@@ -59,6 +71,8 @@ from gradwire.random import (
 from gradwire.saving import load, save
 from gradwire.session import Session, connect, disconnect
 from gradwire.session import current as current_session
+from gradwire.settings import *
+from gradwire.tensor_types import *
 from gradwire.tensor import Tensor, get_default_dtype, set_default_dtype
 from gradwire_protocol.dtypes import (
     DType as dtype,
@@ -91,3 +105,7 @@ cdouble = complex128
 inf = float64.numpy.type("inf").item()
 nan = float64.numpy.type("nan").item()
 pi = 3.141592653589793
+e = 2.718281828459045
+newaxis = None
+
+from gradwire import accelerator, amp, backends, cuda, mps, xpu

@@ -143,6 +143,14 @@ def baddbmm(input: Tensor, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: An
     return expect_tensor("baddbmm", input).baddbmm(batch1, batch2, beta=beta, alpha=alpha)
 
 
+def batch_norm(input: Tensor, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: Any, momentum: Any, eps: Any) -> Any:
+    return expect_tensor("batch_norm", input).batch_norm(weight, bias, running_mean, running_var, training, momentum, eps)
+
+
+def bilinear(input: Tensor, input2: Any, weight: Any, bias: Any = None) -> Any:
+    return expect_tensor("bilinear", input).bilinear(input2, weight, bias)
+
+
 def binary_cross_entropy(input: Tensor, target: Any, weight: Any = None, reduction: Any = 1) -> Any:
     return expect_tensor("binary_cross_entropy", input).binary_cross_entropy(target, weight, reduction)
 
@@ -191,6 +199,10 @@ def ceil(input: Tensor) -> Any:
     return expect_tensor("ceil", input).ceil()
 
 
+def celu(input: Tensor, alpha: Any = 1.0) -> Any:
+    return expect_tensor("celu", input).celu(alpha)
+
+
 def chunk(input: Tensor, chunks: Any, dim: Any = 0) -> Any:
     return expect_tensor("chunk", input).chunk(chunks, dim)
 
@@ -223,12 +235,28 @@ def conj_physical(input: Tensor) -> Any:
     return expect_tensor("conj_physical", input).conj_physical()
 
 
+def constant_pad_nd(input: Tensor, pad: Any, value: Any = 0) -> Any:
+    return expect_tensor("constant_pad_nd", input).constant_pad_nd(pad, value)
+
+
+def copysign(input: Tensor, other: Any) -> Any:
+    return expect_tensor("copysign", input).copysign(other)
+
+
 def cos(input: Tensor) -> Any:
     return expect_tensor("cos", input).cos()
 
 
 def cosh(input: Tensor) -> Any:
     return expect_tensor("cosh", input).cosh()
+
+
+def cosine_embedding_loss(input: Tensor, input2: Any, target: Any, margin: Any = 0.0, reduction: Any = 1) -> Any:
+    return expect_tensor("cosine_embedding_loss", input).cosine_embedding_loss(input2, target, margin, reduction)
+
+
+def cosine_similarity(input: Tensor, x2: Any, dim: Any = 1, eps: Any = 1e-08) -> Any:
+    return expect_tensor("cosine_similarity", input).cosine_similarity(x2, dim, eps)
 
 
 def count_nonzero(input: Tensor, dim: Any = None, *, axis: Any = None) -> Any:
@@ -247,6 +275,10 @@ def cumsum(input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = Non
     return expect_tensor("cumsum", input).cumsum(dim, dtype=dtype, axis=axis)
 
 
+def deg2rad(input: Tensor) -> Any:
+    return expect_tensor("deg2rad", input).deg2rad()
+
+
 def detach(input: Tensor) -> Any:
     return expect_tensor("detach", input).detach()
 
@@ -257,6 +289,14 @@ def diagonal(input: Tensor, offset: Any = 0, dim1: Any = 0, dim2: Any = 1) -> An
 
 def diagonal_backward(input: Tensor, input_sizes: Any, offset: Any, dim1: Any, dim2: Any) -> Any:
     return expect_tensor("diagonal_backward", input).diagonal_backward(input_sizes, offset, dim1, dim2)
+
+
+def digamma(input: Tensor) -> Any:
+    return expect_tensor("digamma", input).digamma()
+
+
+def dist(input: Tensor, other: Any, p: Any = 2) -> Any:
+    return expect_tensor("dist", input).dist(other, p)
 
 
 def div(input: Tensor, other: Any, *, rounding_mode: Any = None) -> Any:
@@ -279,12 +319,16 @@ def elu_backward(input: Tensor, alpha: Any, scale: Any, input_scale: Any, is_res
     return expect_tensor("elu_backward", input).elu_backward(alpha, scale, input_scale, is_result, self_or_result)
 
 
-def embedding(input: Tensor, indices: Any, padding_idx: Any = -1) -> Any:
-    return expect_tensor("embedding", input).embedding(indices, padding_idx)
+def embedding(input: Tensor, indices: Any, padding_idx: Any = -1, scale_grad_by_freq: Any = False, sparse: Any = False) -> Any:
+    return expect_tensor("embedding", input).embedding(indices, padding_idx, scale_grad_by_freq, sparse)
 
 
-def embedding_dense_backward(input: Tensor, indices: Any, num_weights: Any, padding_idx: Any) -> Any:
-    return expect_tensor("embedding_dense_backward", input).embedding_dense_backward(indices, num_weights, padding_idx)
+def embedding_bag(input: Tensor, indices: Any, offsets: Any, scale_grad_by_freq: Any = False, mode: Any = 0, sparse: Any = False, per_sample_weights: Any = None, include_last_offset: Any = False, padding_idx: Any = None) -> Any:
+    return expect_tensor("embedding_bag", input).embedding_bag(indices, offsets, scale_grad_by_freq, mode, sparse, per_sample_weights, include_last_offset, padding_idx)
+
+
+def embedding_dense_backward(input: Tensor, indices: Any, num_weights: Any, padding_idx: Any, scale_grad_by_freq: Any) -> Any:
+    return expect_tensor("embedding_dense_backward", input).embedding_dense_backward(indices, num_weights, padding_idx, scale_grad_by_freq)
 
 
 def eq(input: Tensor, other: Any) -> Any:
@@ -297,6 +341,10 @@ def erf(input: Tensor) -> Any:
 
 def erfc(input: Tensor) -> Any:
     return expect_tensor("erfc", input).erfc()
+
+
+def erfinv(input: Tensor) -> Any:
+    return expect_tensor("erfinv", input).erfinv()
 
 
 def exp(input: Tensor) -> Any:
@@ -323,12 +371,24 @@ def flip(input: Tensor, *axes: Any, dims: Any = None) -> Any:
     return expect_tensor("flip", input).flip(*axes, dims=dims)
 
 
+def float_power(input: Tensor, exponent: Any) -> Any:
+    return expect_tensor("float_power", input).float_power(exponent)
+
+
 def floor(input: Tensor) -> Any:
     return expect_tensor("floor", input).floor()
 
 
 def floor_divide(input: Tensor, other: Any) -> Any:
     return expect_tensor("floor_divide", input).floor_divide(other)
+
+
+def fmax(input: Tensor, other: Any) -> Any:
+    return expect_tensor("fmax", input).fmax(other)
+
+
+def fmin(input: Tensor, other: Any) -> Any:
+    return expect_tensor("fmin", input).fmin(other)
 
 
 def fmod(input: Tensor, other: Any) -> Any:
@@ -339,8 +399,16 @@ def frac(input: Tensor) -> Any:
     return expect_tensor("frac", input).frac()
 
 
+def frexp(input: Tensor) -> Any:
+    return expect_tensor("frexp", input).frexp()
+
+
 def gather(input: Tensor, dim: Any, index: Any) -> Any:
     return expect_tensor("gather", input).gather(dim, index)
+
+
+def gcd(input: Tensor, other: Any) -> Any:
+    return expect_tensor("gcd", input).gcd(other)
 
 
 def ge(input: Tensor, other: Any) -> Any:
@@ -359,6 +427,14 @@ def ger(input: Tensor, vec2: Any) -> Any:
     return expect_tensor("ger", input).ger(vec2)
 
 
+def glu(input: Tensor, dim: Any = -1) -> Any:
+    return expect_tensor("glu", input).glu(dim)
+
+
+def glu_backward(input: Tensor, other_input: Any, dim: Any) -> Any:
+    return expect_tensor("glu_backward", input).glu_backward(other_input, dim)
+
+
 def greater(input: Tensor, other: Any) -> Any:
     return expect_tensor("greater", input).greater(other)
 
@@ -367,8 +443,36 @@ def greater_equal(input: Tensor, other: Any) -> Any:
     return expect_tensor("greater_equal", input).greater_equal(other)
 
 
+def group_norm(input: Tensor, num_groups: Any, weight: Any = None, bias: Any = None, eps: Any = 1e-05) -> Any:
+    return expect_tensor("group_norm", input).group_norm(num_groups, weight, bias, eps)
+
+
 def gt(input: Tensor, other: Any) -> Any:
     return expect_tensor("gt", input).gt(other)
+
+
+def hardshrink(input: Tensor, lambd: Any = 0.5) -> Any:
+    return expect_tensor("hardshrink", input).hardshrink(lambd)
+
+
+def hardshrink_backward(input: Tensor, other_input: Any, lambd: Any) -> Any:
+    return expect_tensor("hardshrink_backward", input).hardshrink_backward(other_input, lambd)
+
+
+def hardsigmoid(input: Tensor) -> Any:
+    return expect_tensor("hardsigmoid", input).hardsigmoid()
+
+
+def hardsigmoid_backward(input: Tensor, other_input: Any) -> Any:
+    return expect_tensor("hardsigmoid_backward", input).hardsigmoid_backward(other_input)
+
+
+def hardswish(input: Tensor) -> Any:
+    return expect_tensor("hardswish", input).hardswish()
+
+
+def hardswish_backward(input: Tensor, other_input: Any) -> Any:
+    return expect_tensor("hardswish_backward", input).hardswish_backward(other_input)
 
 
 def hardtanh(input: Tensor, min_val: Any = -1, max_val: Any = 1) -> Any:
@@ -379,12 +483,36 @@ def hardtanh_backward(input: Tensor, other_input: Any, min_val: Any, max_val: An
     return expect_tensor("hardtanh_backward", input).hardtanh_backward(other_input, min_val, max_val)
 
 
+def heaviside(input: Tensor, values: Any) -> Any:
+    return expect_tensor("heaviside", input).heaviside(values)
+
+
+def hinge_embedding_loss(input: Tensor, target: Any, margin: Any = 1.0, reduction: Any = 1) -> Any:
+    return expect_tensor("hinge_embedding_loss", input).hinge_embedding_loss(target, margin, reduction)
+
+
 def huber_loss(input: Tensor, target: Any, reduction: Any = 1, delta: Any = 1.0) -> Any:
     return expect_tensor("huber_loss", input).huber_loss(target, reduction, delta)
 
 
 def huber_loss_backward(input: Tensor, other_input: Any, target: Any, reduction: Any, delta: Any) -> Any:
     return expect_tensor("huber_loss_backward", input).huber_loss_backward(other_input, target, reduction, delta)
+
+
+def hypot(input: Tensor, other: Any) -> Any:
+    return expect_tensor("hypot", input).hypot(other)
+
+
+def i0(input: Tensor) -> Any:
+    return expect_tensor("i0", input).i0()
+
+
+def igamma(input: Tensor, other: Any) -> Any:
+    return expect_tensor("igamma", input).igamma(other)
+
+
+def igammac(input: Tensor, other: Any) -> Any:
+    return expect_tensor("igammac", input).igammac(other)
 
 
 def index(input: Tensor, indices: Any) -> Any:
@@ -407,6 +535,14 @@ def index_select(input: Tensor, dim: Any, index: Any) -> Any:
     return expect_tensor("index_select", input).index_select(dim, index)
 
 
+def instance_norm(input: Tensor, weight: Any, bias: Any, running_mean: Any, running_var: Any, use_input_stats: Any, momentum: Any, eps: Any) -> Any:
+    return expect_tensor("instance_norm", input).instance_norm(weight, bias, running_mean, running_var, use_input_stats, momentum, eps)
+
+
+def isclose(input: Tensor, other: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: Any = False) -> Any:
+    return expect_tensor("isclose", input).isclose(other, rtol, atol, equal_nan)
+
+
 def isfinite(input: Tensor) -> Any:
     return expect_tensor("isfinite", input).isfinite()
 
@@ -419,12 +555,36 @@ def isnan(input: Tensor) -> Any:
     return expect_tensor("isnan", input).isnan()
 
 
+def isneginf(input: Tensor) -> Any:
+    return expect_tensor("isneginf", input).isneginf()
+
+
+def isposinf(input: Tensor) -> Any:
+    return expect_tensor("isposinf", input).isposinf()
+
+
+def isreal(input: Tensor) -> Any:
+    return expect_tensor("isreal", input).isreal()
+
+
+def kl_div(input: Tensor, target: Any, reduction: Any = 1, *, log_target: Any = False) -> Any:
+    return expect_tensor("kl_div", input).kl_div(target, reduction, log_target=log_target)
+
+
 def l1_loss(input: Tensor, target: Any, reduction: Any = 1) -> Any:
     return expect_tensor("l1_loss", input).l1_loss(target, reduction)
 
 
 def layer_norm(input: Tensor, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: Any = 1e-05) -> Any:
     return expect_tensor("layer_norm", input).layer_norm(normalized_shape, weight, bias, eps)
+
+
+def lcm(input: Tensor, other: Any) -> Any:
+    return expect_tensor("lcm", input).lcm(other)
+
+
+def ldexp(input: Tensor, other: Any) -> Any:
+    return expect_tensor("ldexp", input).ldexp(other)
 
 
 def le(input: Tensor, other: Any) -> Any:
@@ -449,6 +609,10 @@ def less(input: Tensor, other: Any) -> Any:
 
 def less_equal(input: Tensor, other: Any) -> Any:
     return expect_tensor("less_equal", input).less_equal(other)
+
+
+def lgamma(input: Tensor) -> Any:
+    return expect_tensor("lgamma", input).lgamma()
 
 
 def linalg_vector_norm(input: Tensor, ord: Any = 2, dim: Any = None, keepdim: Any = False, *, dtype: Any = None) -> Any:
@@ -483,6 +647,14 @@ def log_softmax(input: Tensor, dim: Any = None, dtype: Any = None, *, axis: Any 
     return expect_tensor("log_softmax", input).log_softmax(dim, dtype, axis=axis)
 
 
+def logaddexp(input: Tensor, other: Any) -> Any:
+    return expect_tensor("logaddexp", input).logaddexp(other)
+
+
+def logaddexp2(input: Tensor, other: Any) -> Any:
+    return expect_tensor("logaddexp2", input).logaddexp2(other)
+
+
 def logical_and(input: Tensor, other: Any) -> Any:
     return expect_tensor("logical_and", input).logical_and(other)
 
@@ -499,8 +671,8 @@ def logical_xor(input: Tensor, other: Any) -> Any:
     return expect_tensor("logical_xor", input).logical_xor(other)
 
 
-def logit(input: Tensor) -> Any:
-    return expect_tensor("logit", input).logit()
+def logit(input: Tensor, eps: Any = None) -> Any:
+    return expect_tensor("logit", input).logit(eps)
 
 
 def logsigmoid(input: Tensor) -> Any:
@@ -513,6 +685,10 @@ def logsumexp(input: Tensor, dim: Any = None, keepdim: Any = False, *, axis: Any
 
 def lt(input: Tensor, other: Any) -> Any:
     return expect_tensor("lt", input).lt(other)
+
+
+def margin_ranking_loss(input: Tensor, input2: Any, target: Any, margin: Any = 0.0, reduction: Any = 1) -> Any:
+    return expect_tensor("margin_ranking_loss", input).margin_ranking_loss(input2, target, margin, reduction)
 
 
 def masked_fill(input: Tensor, mask: Any, value: Any) -> Any:
@@ -551,6 +727,14 @@ def minimum(input: Tensor, other: Any) -> Any:
     return expect_tensor("minimum", input).minimum(other)
 
 
+def mish(input: Tensor) -> Any:
+    return expect_tensor("mish", input).mish()
+
+
+def mish_backward(input: Tensor, other_input: Any) -> Any:
+    return expect_tensor("mish_backward", input).mish_backward(other_input)
+
+
 def mm(input: Tensor, mat2: Any) -> Any:
     return expect_tensor("mm", input).mm(mat2)
 
@@ -575,12 +759,24 @@ def mul(input: Tensor, other: Any) -> Any:
     return expect_tensor("mul", input).mul(other)
 
 
+def multi_margin_loss(input: Tensor, target: Any, p: Any = 1, margin: Any = 1, weight: Any = None, reduction: Any = 1) -> Any:
+    return expect_tensor("multi_margin_loss", input).multi_margin_loss(target, p, margin, weight, reduction)
+
+
+def multilabel_margin_loss(input: Tensor, target: Any, reduction: Any = 1) -> Any:
+    return expect_tensor("multilabel_margin_loss", input).multilabel_margin_loss(target, reduction)
+
+
 def multiply(input: Tensor, other: Any) -> Any:
     return expect_tensor("multiply", input).multiply(other)
 
 
 def mv(input: Tensor, vec: Any) -> Any:
     return expect_tensor("mv", input).mv(vec)
+
+
+def mvlgamma(input: Tensor, p: Any) -> Any:
+    return expect_tensor("mvlgamma", input).mvlgamma(p)
 
 
 def nan_to_num(input: Tensor, nan: Any = None, posinf: Any = None, neginf: Any = None) -> Any:
@@ -597,6 +793,22 @@ def nansum(input: Tensor, dim: Any = None, keepdim: Any = False, *, dtype: Any =
 
 def narrow(input: Tensor, dim: Any, start: Any, length: Any) -> Any:
     return expect_tensor("narrow", input).narrow(dim, start, length)
+
+
+def native_batch_norm(input: Tensor, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: Any, momentum: Any, eps: Any) -> Any:
+    return expect_tensor("native_batch_norm", input).native_batch_norm(weight, bias, running_mean, running_var, training, momentum, eps)
+
+
+def native_batch_norm_backward(input: Tensor, other_input: Any, weight: Any, running_mean: Any, running_var: Any, save_mean: Any, save_invstd: Any, train: Any, eps: Any, output_mask: Any) -> Any:
+    return expect_tensor("native_batch_norm_backward", input).native_batch_norm_backward(other_input, weight, running_mean, running_var, save_mean, save_invstd, train, eps, output_mask)
+
+
+def native_group_norm(input: Tensor, weight: Any, bias: Any, N: Any, C: Any, HxW: Any, group: Any, eps: Any) -> Any:
+    return expect_tensor("native_group_norm", input).native_group_norm(weight, bias, N, C, HxW, group, eps)
+
+
+def native_group_norm_backward(input: Tensor, other_input: Any, mean: Any, rstd: Any, weight: Any, N: Any, C: Any, HxW: Any, group: Any, output_mask: Any) -> Any:
+    return expect_tensor("native_group_norm_backward", input).native_group_norm_backward(other_input, mean, rstd, weight, N, C, HxW, group, output_mask)
 
 
 def native_layer_norm(input: Tensor, normalized_shape: Any, weight: Any, bias: Any, eps: Any) -> Any:
@@ -617,6 +829,10 @@ def neg(input: Tensor) -> Any:
 
 def negative(input: Tensor) -> Any:
     return expect_tensor("negative", input).negative()
+
+
+def nextafter(input: Tensor, other: Any) -> Any:
+    return expect_tensor("nextafter", input).nextafter(other)
 
 
 def nll_loss(input: Tensor, target: Any, weight: Any = None, reduction: Any = 1, ignore_index: Any = -100) -> Any:
@@ -659,8 +875,24 @@ def outer(input: Tensor, vec2: Any) -> Any:
     return expect_tensor("outer", input).outer(vec2)
 
 
+def pad(input: Tensor, pad: Any, mode: Any = 'constant', value: Any = None) -> Any:
+    return expect_tensor("pad", input).pad(pad, mode, value)
+
+
+def pairwise_distance(input: Tensor, x2: Any, p: Any = 2.0, eps: Any = 1e-06, keepdim: Any = False) -> Any:
+    return expect_tensor("pairwise_distance", input).pairwise_distance(x2, p, eps, keepdim)
+
+
 def permute(input: Tensor, *axes: Any, dims: Any = None) -> Any:
     return expect_tensor("permute", input).permute(*axes, dims=dims)
+
+
+def poisson_nll_loss(input: Tensor, target: Any, log_input: Any, full: Any, eps: Any, reduction: Any) -> Any:
+    return expect_tensor("poisson_nll_loss", input).poisson_nll_loss(target, log_input, full, eps, reduction)
+
+
+def polygamma(input: Tensor, n: Any) -> Any:
+    return expect_tensor("polygamma", input).polygamma(n)
 
 
 def positive(input: Tensor) -> Any:
@@ -671,8 +903,16 @@ def pow(input: Tensor, exponent: Any) -> Any:
     return expect_tensor("pow", input).pow(exponent)
 
 
+def prelu(input: Tensor, weight: Any) -> Any:
+    return expect_tensor("prelu", input).prelu(weight)
+
+
 def prod(input: Tensor, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
     return expect_tensor("prod", input).prod(dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
+
+
+def rad2deg(input: Tensor) -> Any:
+    return expect_tensor("rad2deg", input).rad2deg()
 
 
 def ravel(input: Tensor) -> Any:
@@ -681,6 +921,30 @@ def ravel(input: Tensor) -> Any:
 
 def reciprocal(input: Tensor) -> Any:
     return expect_tensor("reciprocal", input).reciprocal()
+
+
+def reflection_pad1d(input: Tensor, padding: Any) -> Any:
+    return expect_tensor("reflection_pad1d", input).reflection_pad1d(padding)
+
+
+def reflection_pad1d_backward(input: Tensor, other_input: Any, padding: Any) -> Any:
+    return expect_tensor("reflection_pad1d_backward", input).reflection_pad1d_backward(other_input, padding)
+
+
+def reflection_pad2d(input: Tensor, padding: Any) -> Any:
+    return expect_tensor("reflection_pad2d", input).reflection_pad2d(padding)
+
+
+def reflection_pad2d_backward(input: Tensor, other_input: Any, padding: Any) -> Any:
+    return expect_tensor("reflection_pad2d_backward", input).reflection_pad2d_backward(other_input, padding)
+
+
+def reflection_pad3d(input: Tensor, padding: Any) -> Any:
+    return expect_tensor("reflection_pad3d", input).reflection_pad3d(padding)
+
+
+def reflection_pad3d_backward(input: Tensor, other_input: Any, padding: Any) -> Any:
+    return expect_tensor("reflection_pad3d_backward", input).reflection_pad3d_backward(other_input, padding)
 
 
 def relu(input: Tensor) -> Any:
@@ -695,8 +959,36 @@ def remainder(input: Tensor, other: Any) -> Any:
     return expect_tensor("remainder", input).remainder(other)
 
 
+def replication_pad1d(input: Tensor, padding: Any) -> Any:
+    return expect_tensor("replication_pad1d", input).replication_pad1d(padding)
+
+
+def replication_pad1d_backward(input: Tensor, other_input: Any, padding: Any) -> Any:
+    return expect_tensor("replication_pad1d_backward", input).replication_pad1d_backward(other_input, padding)
+
+
+def replication_pad2d(input: Tensor, padding: Any) -> Any:
+    return expect_tensor("replication_pad2d", input).replication_pad2d(padding)
+
+
+def replication_pad2d_backward(input: Tensor, other_input: Any, padding: Any) -> Any:
+    return expect_tensor("replication_pad2d_backward", input).replication_pad2d_backward(other_input, padding)
+
+
+def replication_pad3d(input: Tensor, padding: Any) -> Any:
+    return expect_tensor("replication_pad3d", input).replication_pad3d(padding)
+
+
+def replication_pad3d_backward(input: Tensor, other_input: Any, padding: Any) -> Any:
+    return expect_tensor("replication_pad3d_backward", input).replication_pad3d_backward(other_input, padding)
+
+
 def reshape(input: Tensor, *size_: Any, shape: Any = None) -> Any:
     return expect_tensor("reshape", input).reshape(*size_, shape=shape)
+
+
+def rms_norm(input: Tensor, normalized_shape: Any, weight: Any = None, eps: Any = None) -> Any:
+    return expect_tensor("rms_norm", input).rms_norm(normalized_shape, weight, eps)
 
 
 def roll(input: Tensor, shifts: Any, dims: Any = None) -> Any:
@@ -731,6 +1023,10 @@ def select_backward(input: Tensor, input_sizes: Any, dim: Any, index: Any) -> An
     return expect_tensor("select_backward", input).select_backward(input_sizes, dim, index)
 
 
+def selu(input: Tensor) -> Any:
+    return expect_tensor("selu", input).selu()
+
+
 def sgn(input: Tensor) -> Any:
     return expect_tensor("sgn", input).sgn()
 
@@ -747,6 +1043,10 @@ def sign(input: Tensor) -> Any:
     return expect_tensor("sign", input).sign()
 
 
+def signbit(input: Tensor) -> Any:
+    return expect_tensor("signbit", input).signbit()
+
+
 def silu(input: Tensor) -> Any:
     return expect_tensor("silu", input).silu()
 
@@ -757,6 +1057,10 @@ def silu_backward(input: Tensor, other_input: Any) -> Any:
 
 def sin(input: Tensor) -> Any:
     return expect_tensor("sin", input).sin()
+
+
+def sinc(input: Tensor) -> Any:
+    return expect_tensor("sinc", input).sinc()
 
 
 def sinh(input: Tensor) -> Any:
@@ -779,6 +1083,10 @@ def smooth_l1_loss_backward(input: Tensor, other_input: Any, target: Any, reduct
     return expect_tensor("smooth_l1_loss_backward", input).smooth_l1_loss_backward(other_input, target, reduction, beta)
 
 
+def soft_margin_loss(input: Tensor, target: Any, reduction: Any = 1) -> Any:
+    return expect_tensor("soft_margin_loss", input).soft_margin_loss(target, reduction)
+
+
 def softmax(input: Tensor, dim: Any = None, dtype: Any = None, *, axis: Any = None) -> Any:
     return expect_tensor("softmax", input).softmax(dim, dtype, axis=axis)
 
@@ -789,6 +1097,146 @@ def softplus(input: Tensor, beta: Any = 1, threshold: Any = 20) -> Any:
 
 def softplus_backward(input: Tensor, other_input: Any, beta: Any, threshold: Any) -> Any:
     return expect_tensor("softplus_backward", input).softplus_backward(other_input, beta, threshold)
+
+
+def softshrink(input: Tensor, lambd: Any = 0.5) -> Any:
+    return expect_tensor("softshrink", input).softshrink(lambd)
+
+
+def softshrink_backward(input: Tensor, other_input: Any, lambd: Any) -> Any:
+    return expect_tensor("softshrink_backward", input).softshrink_backward(other_input, lambd)
+
+
+def special_airy_ai(input: Tensor) -> Any:
+    return expect_tensor("special_airy_ai", input).special_airy_ai()
+
+
+def special_bessel_j0(input: Tensor) -> Any:
+    return expect_tensor("special_bessel_j0", input).special_bessel_j0()
+
+
+def special_bessel_j1(input: Tensor) -> Any:
+    return expect_tensor("special_bessel_j1", input).special_bessel_j1()
+
+
+def special_bessel_y0(input: Tensor) -> Any:
+    return expect_tensor("special_bessel_y0", input).special_bessel_y0()
+
+
+def special_bessel_y1(input: Tensor) -> Any:
+    return expect_tensor("special_bessel_y1", input).special_bessel_y1()
+
+
+def special_chebyshev_polynomial_t(input: Tensor, n: Any) -> Any:
+    return expect_tensor("special_chebyshev_polynomial_t", input).special_chebyshev_polynomial_t(n)
+
+
+def special_chebyshev_polynomial_u(input: Tensor, n: Any) -> Any:
+    return expect_tensor("special_chebyshev_polynomial_u", input).special_chebyshev_polynomial_u(n)
+
+
+def special_chebyshev_polynomial_v(input: Tensor, n: Any) -> Any:
+    return expect_tensor("special_chebyshev_polynomial_v", input).special_chebyshev_polynomial_v(n)
+
+
+def special_chebyshev_polynomial_w(input: Tensor, n: Any) -> Any:
+    return expect_tensor("special_chebyshev_polynomial_w", input).special_chebyshev_polynomial_w(n)
+
+
+def special_entr(input: Tensor) -> Any:
+    return expect_tensor("special_entr", input).special_entr()
+
+
+def special_erfcx(input: Tensor) -> Any:
+    return expect_tensor("special_erfcx", input).special_erfcx()
+
+
+def special_hermite_polynomial_h(input: Tensor, n: Any) -> Any:
+    return expect_tensor("special_hermite_polynomial_h", input).special_hermite_polynomial_h(n)
+
+
+def special_hermite_polynomial_he(input: Tensor, n: Any) -> Any:
+    return expect_tensor("special_hermite_polynomial_he", input).special_hermite_polynomial_he(n)
+
+
+def special_i0e(input: Tensor) -> Any:
+    return expect_tensor("special_i0e", input).special_i0e()
+
+
+def special_i1(input: Tensor) -> Any:
+    return expect_tensor("special_i1", input).special_i1()
+
+
+def special_i1e(input: Tensor) -> Any:
+    return expect_tensor("special_i1e", input).special_i1e()
+
+
+def special_laguerre_polynomial_l(input: Tensor, n: Any) -> Any:
+    return expect_tensor("special_laguerre_polynomial_l", input).special_laguerre_polynomial_l(n)
+
+
+def special_legendre_polynomial_p(input: Tensor, n: Any) -> Any:
+    return expect_tensor("special_legendre_polynomial_p", input).special_legendre_polynomial_p(n)
+
+
+def special_log_ndtr(input: Tensor) -> Any:
+    return expect_tensor("special_log_ndtr", input).special_log_ndtr()
+
+
+def special_modified_bessel_i0(input: Tensor) -> Any:
+    return expect_tensor("special_modified_bessel_i0", input).special_modified_bessel_i0()
+
+
+def special_modified_bessel_i1(input: Tensor) -> Any:
+    return expect_tensor("special_modified_bessel_i1", input).special_modified_bessel_i1()
+
+
+def special_modified_bessel_k0(input: Tensor) -> Any:
+    return expect_tensor("special_modified_bessel_k0", input).special_modified_bessel_k0()
+
+
+def special_modified_bessel_k1(input: Tensor) -> Any:
+    return expect_tensor("special_modified_bessel_k1", input).special_modified_bessel_k1()
+
+
+def special_ndtri(input: Tensor) -> Any:
+    return expect_tensor("special_ndtri", input).special_ndtri()
+
+
+def special_scaled_modified_bessel_k0(input: Tensor) -> Any:
+    return expect_tensor("special_scaled_modified_bessel_k0", input).special_scaled_modified_bessel_k0()
+
+
+def special_scaled_modified_bessel_k1(input: Tensor) -> Any:
+    return expect_tensor("special_scaled_modified_bessel_k1", input).special_scaled_modified_bessel_k1()
+
+
+def special_shifted_chebyshev_polynomial_t(input: Tensor, n: Any) -> Any:
+    return expect_tensor("special_shifted_chebyshev_polynomial_t", input).special_shifted_chebyshev_polynomial_t(n)
+
+
+def special_shifted_chebyshev_polynomial_u(input: Tensor, n: Any) -> Any:
+    return expect_tensor("special_shifted_chebyshev_polynomial_u", input).special_shifted_chebyshev_polynomial_u(n)
+
+
+def special_shifted_chebyshev_polynomial_v(input: Tensor, n: Any) -> Any:
+    return expect_tensor("special_shifted_chebyshev_polynomial_v", input).special_shifted_chebyshev_polynomial_v(n)
+
+
+def special_shifted_chebyshev_polynomial_w(input: Tensor, n: Any) -> Any:
+    return expect_tensor("special_shifted_chebyshev_polynomial_w", input).special_shifted_chebyshev_polynomial_w(n)
+
+
+def special_spherical_bessel_j0(input: Tensor) -> Any:
+    return expect_tensor("special_spherical_bessel_j0", input).special_spherical_bessel_j0()
+
+
+def special_xlog1py(input: Tensor, other: Any) -> Any:
+    return expect_tensor("special_xlog1py", input).special_xlog1py(other)
+
+
+def special_zeta(input: Tensor, other: Any) -> Any:
+    return expect_tensor("special_zeta", input).special_zeta(other)
 
 
 def split(input: Tensor, split_size: Any, dim: Any = 0) -> Any:
@@ -875,6 +1323,10 @@ def tril(input: Tensor, diagonal: Any = 0) -> Any:
     return expect_tensor("tril", input).tril(diagonal)
 
 
+def triplet_margin_loss(input: Tensor, positive: Any, negative: Any, margin: Any = 1.0, p: Any = 2.0, eps: Any = 1e-06, swap: Any = False, reduction: Any = 1) -> Any:
+    return expect_tensor("triplet_margin_loss", input).triplet_margin_loss(positive, negative, margin, p, eps, swap, reduction)
+
+
 def triu(input: Tensor, diagonal: Any = 0) -> Any:
     return expect_tensor("triu", input).triu(diagonal)
 
@@ -909,3 +1361,7 @@ def var_mean(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: Any 
 
 def vdot(input: Tensor, other: Any) -> Any:
     return expect_tensor("vdot", input).vdot(other)
+
+
+def xlogy(input: Tensor, other: Any) -> Any:
+    return expect_tensor("xlogy", input).xlogy(other)

@@ -1,4 +1,4 @@
-"""The `gradwire` command: `worker` runs a worker, `health` asks one whether it serves."""
+"""The `gradwire` command: `run` runs a PyTorch script, `worker` a worker, `health` asks one whether it serves."""
 
 from __future__ import annotations
 
@@ -33,9 +33,16 @@ def _health(arguments: Sequence[str]) -> int:
     return 0 if status == "SERVING" else 1
 
 
-_COMMANDS = {"worker": _worker, "health": _health}
+def _run(arguments: Sequence[str]) -> int:
+    from gradwire.run.command import run
+
+    return run(arguments)
+
+
+_COMMANDS = {"run": _run, "worker": _worker, "health": _health}
 _USAGE = """usage: gradwire COMMAND ...
 
+  run [--address ADDRESS] SCRIPT [ARGUMENT ...]                 run a PyTorch script, unmodified, on a worker
   worker --listen HOST:PORT | unix:PATH [--device cpu|cuda:N]   run a worker
   health ADDRESS                                                ask a worker whether it serves (grpc.health.v1)
 

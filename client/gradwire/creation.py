@@ -96,7 +96,10 @@ def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tens
     """Return `data` itself if it is a tensor of that dtype, else a new tensor of its values."""
     from gradwire.tensor import Tensor
 
-    return data.to(dtype or data.dtype) if isinstance(data, Tensor) else tensor(data, dtype=dtype, device=device)
+    if isinstance(data, Tensor):
+        check_device(device, data.session)
+        return data.to(dtype or data.dtype)  # type: ignore[no-any-return]
+    return tensor(data, dtype=dtype, device=device)
 
 
 def from_numpy_array(ndarray: np.ndarray[Any, Any]) -> Tensor:

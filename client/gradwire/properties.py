@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any, overload
 
 from gradwire.device import Device, check_device
+from gradwire.memory import check_memory_format
 from gradwire_protocol.dtypes import DType
 from gradwire_protocol.infer import normalize_dim
+from gradwire_protocol.registry import torch_type_name
 
 __all__ = ["PropertyMethods", "Size"]
 
@@ -61,10 +63,6 @@ class PropertyMethods:
     def storage_offset(self: Any) -> int:
         """Return where the first element stands in the storage, in elements."""
         return int(self.offset)
-
-    def is_contiguous(self: Any) -> bool:
-        """Return whether the elements lie in C order without gaps."""
-        return bool(self.meta.is_contiguous)
 
     def dim(self: Any) -> int:
         """Return the number of axes."""
@@ -152,35 +150,55 @@ class PropertyMethods:
             raise TypeError("iteration over a 0-d tensor")
         return iter(self.unbind(0))
 
-    def to(self: Any, *args: Any, dtype: DType | None = None, device: Any = None, copy: bool = False) -> Any:
+    def to(
+        self: Any,
+        *args: Any,
+        dtype: DType | None = None,
+        device: Any = None,
+        non_blocking: bool = False,
+        copy: bool = False,
+        memory_format: Any = None,
+    ) -> Any:
         """Return this tensor in another dtype, or itself. Forms: `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`.
 
-        A session has one device, so naming another one is PyTorch's error for a device that is not there.
+        A session has one device, so naming another one is PyTorch's error for a device that is not there; and no call waits,
+        so `non_blocking` says what is so anyway.
         """
+        rest = []
         for value in args:
             if isinstance(value, DType):
                 dtype = value
-            elif isinstance(value, str | Device):
-                device = value
+            elif isinstance(value, bool):
+                rest.append(value)
+            elif isinstance(value, str | Device | int):
+                device = Device("cuda", value) if isinstance(value, int) else value
             elif isinstance(value, PropertyMethods):
                 dtype = value.dtype
-            else:
+            elif value is not None:
                 raise TypeError(f"to() received an invalid argument: {value!r}; it takes a dtype, a device or a tensor")
-        check_device(device, self.session)
+        copy = rest[1] if len(rest) > 1 else copy  # after non_blocking
+        check_device(Device("cuda", device) if isinstance(device, int) else device, self.session)
+        check_memory_format("to", memory_format, self.meta.ndim)
         if dtype is None or dtype is self.meta.dtype:
             return self.clone() if copy else self
         return self._to_dtype(dtype)
 
-    def cuda(self: Any, device: Any = None) -> Any:
+    def cuda(self: Any, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Any:
         """Return itself on a GPU worker; raise what PyTorch raises without a GPU."""
-        return self.to(Device("cuda", device) if isinstance(device, int) else device or "cuda")
+        return self.to("cuda" if device is None else device, memory_format=memory_format)
 
-    def cpu(self: Any) -> Any:
+    def cpu(self: Any, memory_format: Any = None) -> Any:
         """Return itself on a CPU worker; raise RuntimeError elsewhere, since a session has one device."""
-        return self.to("cpu")
+        return self.to("cpu", memory_format=memory_format)
 
-    def type(self: Any, dtype: DType | None = None) -> Any:
-        """Return the PyTorch type name, or this tensor in another dtype."""
-        from gradwire_protocol.registry import torch_type_name
+    def type(self: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
+        """Return the PyTorch type name, or this tensor in another dtype, which `torch.FloatTensor` or its name may give."""
+        from gradwire.tensor_types import tensor_type
 
-        return f"torch.{torch_type_name(self.meta.dtype)}Tensor" if dtype is None else self.to(dtype)
+        if dtype is None:
+            return f"torch.{'cuda.' if self.is_cuda else ''}{torch_type_name(self.meta.dtype)}Tensor"
+        if isinstance(dtype, DType):
+            return self.to(dtype)
+        wanted = tensor_type(dtype)
+        wanted.check_device()
+        return self.to(wanted.dtype)

@@ -1,43 +1,122 @@
-"""`save` and `load`: a state_dict as a safetensors file. Nothing that is loaded is ever executed."""
+"""`save` and `load`: checkpoints as PyTorch's `.pt` files, state_dicts as safetensors. Nothing loaded is ever executed."""
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import IO, Any
 
 from gradwire.conversion import fetch, from_array
-from gradwire.serialization import read_safetensors, write_safetensors
+from gradwire.device import Device, check_device
+from gradwire.pt_file import read_pt, write_pt
+from gradwire.serialization import read_safetensors, replacing, write_safetensors
 from gradwire_protocol.dtypes import from_numpy
-
-if TYPE_CHECKING:
-    from gradwire.tensor import Tensor
+from gradwire_protocol.errors import CheckpointError
 
 __all__ = ["load", "save"]
 
+_ZIP = b"PK\x03\x04"
+# How `torch.save` began before PyTorch 1.6, and with _use_new_zipfile_serialization=False: a pickled magic number.
+_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
-def save(obj: Mapping[str, Tensor], f: str | os.PathLike[str]) -> None:
-    """Write a state_dict to a file; waits for its values.
 
-    The file is replaced as a whole or not at all. Raises TypeError for what is not a mapping of names to tensors, and
-    CheckpointError if the file cannot be written.
+def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
+    """Write tensors, alone or nested in plain containers with numbers and text; waits for their values.
+
+    A path that ends in .safetensors takes a mapping of names to tensors in that format; everything else is PyTorch's .pt
+    format, which `torch.load` reads too. `f` may be an open binary file. A file is replaced as a whole or not at all.
+    Raises TypeError for what a format cannot hold, and CheckpointError if the file cannot be written.
     """
+    if not isinstance(f, str | os.PathLike):
+        write_pt(obj, f, "archive")
+    elif os.fspath(f).endswith(".safetensors"):
+        _save_safetensors(obj, os.fspath(f))
+    else:
+        stem = os.path.basename(os.fspath(f)).partition(".")[0] or "archive"
+        with replacing(f, 0) as write:
+            write_pt(obj, _Stream(write), stem)
+
+
+class _Stream(io.RawIOBase):
+    """What `zipfile` writes to: it goes on to the file that is written aside."""
+
+    def __init__(self, write: Any) -> None:
+        super().__init__()
+        self._write = write
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        """Write all of it."""
+        view = memoryview(data).cast("B")
+        self._write(view)
+        return view.nbytes
+
+
+def _save_safetensors(obj: Any, path: str) -> None:
     from gradwire.tensor import Tensor
 
     if not isinstance(obj, Mapping):
-        raise TypeError(f"save needs a mapping of names to tensors, such as a state_dict; got {type(obj).__name__}")
+        raise TypeError(
+            "save needs a mapping of names to tensors, such as a state_dict, for a .safetensors file; got "
+            f"{type(obj).__name__}; use the suffix .pt"
+        )
     for name, value in obj.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise TypeError(
-                f"save needs a mapping of names to tensors, such as a module's state_dict; {name!r} is a {type(value).__name__}"
+                f"save needs a mapping of names to tensors, such as a module's state_dict, for a .safetensors file; {name!r} is "
+                f"a {type(value).__name__}; use the suffix .pt"
             )
-    write_safetensors(os.fspath(f), {name: fetch(value.detach()) for name, value in obj.items()})
+    write_safetensors(path, {name: fetch(value.detach()) for name, value in obj.items()})
 
 
-def load(f: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Return the state_dict of a file that `save`, or any safetensors library, wrote.
+def load(
+    f: str | os.PathLike[str] | IO[bytes], map_location: Any = None, *, weights_only: bool = True, mmap: bool | None = None
+) -> Any:
+    """Return what `save`, `torch.save` or a safetensors library wrote; the content says which.
 
-    Raises CheckpointError for a file that is not whole, in any way, before a tensor is made.
+    All tensors come to the session's worker. `map_location` may name its device; a function or a dict, which would choose
+    among several, has nothing to choose. Loading never runs code, whatever `weights_only` allows. Raises CheckpointError
+    for a file that is not whole, or that holds objects of other classes than tensors and plain containers.
     """
-    arrays, _ = read_safetensors(os.fspath(f))
-    return {name: from_array(values, from_numpy(values.dtype)) for name, values in arrays.items()}
+    if mmap:
+        raise ValueError("load sends a file's values to a worker, so it cannot map them; got mmap=True; leave it out")
+    _check_location(map_location)
+    if isinstance(f, str | os.PathLike):
+        with open(f, "rb") as file:
+            start = file.read(len(_LEGACY))
+            if start.startswith(_ZIP):
+                return read_pt(file, os.fspath(f))
+        _refuse_legacy(start, os.fspath(f))
+        arrays, _ = read_safetensors(os.fspath(f))
+        return {name: from_array(values, from_numpy(values.dtype)) for name, values in arrays.items()}
+    return _load_file(f)
+
+
+def _load_file(f: IO[bytes]) -> Any:
+    content = io.BytesIO(f.read())
+    start = content.getvalue()[: len(_LEGACY)]
+    _refuse_legacy(start, "this file")
+    if not start.startswith(_ZIP):
+        raise CheckpointError("loading an open file needs PyTorch's .pt format in it; load a safetensors file by its path")
+    return read_pt(content, "this file")
+
+
+def _refuse_legacy(start: bytes, name: str) -> None:
+    if start == _LEGACY:
+        raise CheckpointError(
+            f"loading {name} needs the zip format that torch.save writes since PyTorch 1.6; it has the older one; load and save "
+            "it again with PyTorch"
+        )
+
+
+def _check_location(map_location: Any) -> None:
+    from gradwire import session
+
+    if map_location is None or callable(map_location) or isinstance(map_location, Mapping):
+        return
+    if not isinstance(map_location, str | Device):
+        raise TypeError(f"load needs map_location as a device, a function or a dict; got {type(map_location).__name__}")
+    check_device(map_location, session.current())

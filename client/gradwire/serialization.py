@@ -28,7 +28,7 @@ import numpy as np
 from gradwire_protocol.errors import CheckpointError
 from gradwire_protocol.limits import MAX_NDIM, MAX_NUMEL
 
-__all__ = ["CheckpointError", "read_safetensors", "write_safetensors"]
+__all__ = ["CheckpointError", "read_safetensors", "replacing", "write_safetensors"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Path: TypeAlias = "str | os.PathLike[str]"
@@ -63,7 +63,7 @@ def write_safetensors(path: Path, arrays: Mapping[str, Array], metadata: Mapping
     """
     order, header = _header(arrays, metadata)
     needed_bytes = len(header) + sum(array.nbytes for array in arrays.values())
-    with _replacing(path, needed_bytes) as write:
+    with replacing(path, needed_bytes) as write:
         write(memoryview(header))
         for name in order:
             write(_little_endian(arrays[name]).reshape(-1).view(np.uint8).data)
@@ -195,7 +195,7 @@ def _sync_directory(directory: str) -> None:
 
 
 @contextmanager
-def _replacing(path: Path, needed_bytes: int) -> Iterator[Callable[[memoryview], None]]:
+def replacing(path: Path, needed_bytes: int) -> Iterator[Callable[[memoryview], None]]:
     """Give a function that writes the next bytes of what will replace `path` on leaving."""
     # A symbolic link keeps pointing where it does; the file behind it is replaced.
     target = os.path.realpath(os.fspath(path))

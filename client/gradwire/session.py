@@ -252,19 +252,20 @@ class Session:
     def wait(self) -> call_pb2.Ack | None:
         """Send what is pending, wait until all of it ran, and raise the first failure among it.
 
-        Returns the last acknowledgement, whose values answer the last calls.
+        Returns the last acknowledgement with values, which answer the last calls: a batch of mere releases may follow it.
         """
         with self.lock:
             self.flush()
             started = time.perf_counter()
-            ack = None
+            answered = None
             while self._unacked:
                 ack = self._receive()
+                answered = ack if ack.values else answered
             self._counts.waits += 1
             self._counts.wait_seconds += time.perf_counter() - started
             self._sent_at = time.perf_counter()
             self.raise_pending()
-            return ack
+            return answered
 
     def raise_pending(self) -> None:
         """Raise the first failure that no wait has raised yet; the later ones usually follow from it."""
@@ -276,7 +277,8 @@ class Session:
     def answer(self) -> call_pb2.Value:
         """Wait, and return the value that the last call answered; raise its failure if it is poisoned."""
         ack = self.wait()
-        assert ack is not None
+        if ack is None:
+            raise GradwireError("a call that answers a value was sent, and no value came; please report it")
         value = ack.values[-1]
         if value.HasField("failure"):
             failure = value.failure

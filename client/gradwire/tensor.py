@@ -15,6 +15,9 @@ from gradwire.autograd.grad_mode import inference_mode
 from gradwire.autograd.grad_mode import state as grad_state
 from gradwire.autograd.methods import AutogradMethods
 from gradwire.conversion import ConversionMethods
+from gradwire.interop import ArrayMethods
+from gradwire.memory import MemoryMethods
+from gradwire.new_methods import NewMethods
 from gradwire.properties import PropertyMethods
 from gradwire.random import RandomMethods
 from gradwire_protocol.dtypes import DType, float32
@@ -65,7 +68,17 @@ class InferenceStorage(Storage):
     __slots__ = ()
 
 
-class Tensor(Variable, PropertyMethods, AutogradMethods, ConversionMethods, RandomMethods, OpMethods):
+class Tensor(
+    Variable,
+    ArrayMethods,
+    MemoryMethods,
+    NewMethods,
+    PropertyMethods,
+    AutogradMethods,
+    ConversionMethods,
+    RandomMethods,
+    OpMethods,
+):
     """A tensor on a worker, with PyTorch's Tensor API."""
 
     __slots__ = ("__dict__", "_grad", "_retains_grad", "handle", "session")
@@ -184,7 +197,7 @@ def _needs(tensors: tuple[Any, ...]) -> int:
 def _not_a_tensor(op: Op, tensors: tuple[Any, ...]) -> TypeError:
     wrong = next(value for value in tensors if value is not None and not isinstance(value, Tensor))
     names = [argument.name for argument in op.arguments if argument.type == "Tensor"]
-    position = tensors.index(wrong) if len(names) == len(tensors) else 0
+    position = next(i for i, v in enumerate(tensors) if v is wrong) if len(names) == len(tensors) else 0
     name = names[position] if names else "tensors"
     return TypeError(
         f"{op.schema.name}(): argument '{name}' (position {position + 1}) must be Tensor, not {type(wrong).__name__}"

@@ -14,73 +14,6 @@ from gradwire_protocol.composites import Composites, Number, ints, is_operand
 from gradwire_protocol.dtypes import DType
 from gradwire_protocol.registry import OPS
 
-_op_full = OPS["full"]
-_op_new_full = OPS["new_full"]
-_op_full_like = OPS["full_like"]
-_op_index__Tensor = OPS["index.Tensor"]
-_op_index_put = OPS["index_put"]
-_op_index_put_ = OPS["index_put_"]
-_op_gather = OPS["gather"]
-_op_scatter_add = OPS["scatter_add"]
-_op_scatter_add_ = OPS["scatter_add_"]
-_op_index_select = OPS["index_select"]
-_op_index_add = OPS["index_add"]
-_op_index_add_ = OPS["index_add_"]
-_op_index_fill__int_Scalar = OPS["index_fill.int_Scalar"]
-_op_index_fill___int_Scalar = OPS["index_fill_.int_Scalar"]
-_op_index_fill__int_Tensor = OPS["index_fill.int_Tensor"]
-_op_index_fill___int_Tensor = OPS["index_fill_.int_Tensor"]
-_op_embedding = OPS["embedding"]
-_op_embedding_dense_backward = OPS["embedding_dense_backward"]
-_op__softmax = OPS["_softmax"]
-_op__softmax_backward_data = OPS["_softmax_backward_data"]
-_op__log_softmax = OPS["_log_softmax"]
-_op__log_softmax_backward_data = OPS["_log_softmax_backward_data"]
-_op_native_layer_norm = OPS["native_layer_norm"]
-_op_native_layer_norm_backward = OPS["native_layer_norm_backward"]
-_op_nll_loss_forward = OPS["nll_loss_forward"]
-_op_nll_loss_backward = OPS["nll_loss_backward"]
-_op_nll_loss2d_forward = OPS["nll_loss2d_forward"]
-_op_nll_loss2d_backward = OPS["nll_loss2d_backward"]
-_op_mse_loss = OPS["mse_loss"]
-_op_mse_loss_backward = OPS["mse_loss_backward"]
-_op_smooth_l1_loss = OPS["smooth_l1_loss"]
-_op_smooth_l1_loss_backward = OPS["smooth_l1_loss_backward"]
-_op_huber_loss = OPS["huber_loss"]
-_op_huber_loss_backward = OPS["huber_loss_backward"]
-_op_binary_cross_entropy_with_logits = OPS["binary_cross_entropy_with_logits"]
-_op_binary_cross_entropy = OPS["binary_cross_entropy"]
-_op_binary_cross_entropy_backward = OPS["binary_cross_entropy_backward"]
-_op_as_strided = OPS["as_strided"]
-_op_detach = OPS["detach"]
-_op_alias = OPS["alias"]
-_op_transpose__int = OPS["transpose.int"]
-_op_t = OPS["t"]
-_op_unsqueeze = OPS["unsqueeze"]
-_op_select__int = OPS["select.int"]
-_op_slice__Tensor = OPS["slice.Tensor"]
-_op_diagonal = OPS["diagonal"]
-_op_unbind__int = OPS["unbind.int"]
-_op_split_with_sizes = OPS["split_with_sizes"]
-_op__unsafe_view = OPS["_unsafe_view"]
-_op_tril = OPS["tril"]
-_op_triu = OPS["triu"]
-_op_as_strided_scatter = OPS["as_strided_scatter"]
-_op_select_backward = OPS["select_backward"]
-_op_slice_backward = OPS["slice_backward"]
-_op_diagonal_backward = OPS["diagonal_backward"]
-_op_as_strided_backward = OPS["as_strided_backward"]
-_op_mm = OPS["mm"]
-_op_bmm = OPS["bmm"]
-_op_mv = OPS["mv"]
-_op_dot = OPS["dot"]
-_op_vdot = OPS["vdot"]
-_op_addmm = OPS["addmm"]
-_op_addmm_ = OPS["addmm_"]
-_op_baddbmm = OPS["baddbmm"]
-_op_baddbmm_ = OPS["baddbmm_"]
-_op_addmv = OPS["addmv"]
-_op_addmv_ = OPS["addmv_"]
 _op_exp = OPS["exp"]
 _op_exp_ = OPS["exp_"]
 _op_exp2 = OPS["exp2"]
@@ -127,10 +60,6 @@ _op_atanh = OPS["atanh"]
 _op_atanh_ = OPS["atanh_"]
 _op_log1p = OPS["log1p"]
 _op_log1p_ = OPS["log1p_"]
-_op_erf = OPS["erf"]
-_op_erf_ = OPS["erf_"]
-_op_erfc = OPS["erfc"]
-_op_erfc_ = OPS["erfc_"]
 _op_floor = OPS["floor"]
 _op_floor_ = OPS["floor_"]
 _op_ceil = OPS["ceil"]
@@ -158,31 +87,18 @@ _op_nan_to_num_ = OPS["nan_to_num_"]
 _op_isnan = OPS["isnan"]
 _op_isinf = OPS["isinf"]
 _op_isfinite = OPS["isfinite"]
-_op_relu = OPS["relu"]
-_op_relu_ = OPS["relu_"]
-_op_hardtanh = OPS["hardtanh"]
-_op_hardtanh_ = OPS["hardtanh_"]
-_op_leaky_relu = OPS["leaky_relu"]
-_op_leaky_relu_ = OPS["leaky_relu_"]
-_op_elu = OPS["elu"]
-_op_elu_ = OPS["elu_"]
-_op_threshold = OPS["threshold"]
-_op_threshold_ = OPS["threshold_"]
-_op_silu = OPS["silu"]
-_op_silu_ = OPS["silu_"]
-_op_gelu = OPS["gelu"]
-_op_gelu_ = OPS["gelu_"]
-_op_softplus = OPS["softplus"]
-_op_log_sigmoid = OPS["log_sigmoid"]
-_op_sigmoid_backward = OPS["sigmoid_backward"]
-_op_tanh_backward = OPS["tanh_backward"]
-_op_silu_backward = OPS["silu_backward"]
-_op_gelu_backward = OPS["gelu_backward"]
-_op_softplus_backward = OPS["softplus_backward"]
-_op_elu_backward = OPS["elu_backward"]
-_op_threshold_backward = OPS["threshold_backward"]
-_op_hardtanh_backward = OPS["hardtanh_backward"]
-_op_leaky_relu_backward = OPS["leaky_relu_backward"]
+_op_isreal = OPS["isreal"]
+_op_isposinf = OPS["isposinf"]
+_op_isneginf = OPS["isneginf"]
+_op_signbit = OPS["signbit"]
+_op_deg2rad = OPS["deg2rad"]
+_op_deg2rad_ = OPS["deg2rad_"]
+_op_rad2deg = OPS["rad2deg"]
+_op_rad2deg_ = OPS["rad2deg_"]
+_op_sinc = OPS["sinc"]
+_op_sinc_ = OPS["sinc_"]
+_op_logit = OPS["logit"]
+_op_logit_ = OPS["logit_"]
 _op_add__Tensor = OPS["add.Tensor"]
 _op_add___Tensor = OPS["add_.Tensor"]
 _op_add__Scalar = OPS["add.Scalar"]
@@ -213,6 +129,28 @@ _op_atan2 = OPS["atan2"]
 _op_atan2_ = OPS["atan2_"]
 _op_maximum = OPS["maximum"]
 _op_minimum = OPS["minimum"]
+_op_fmax = OPS["fmax"]
+_op_fmin = OPS["fmin"]
+_op_hypot = OPS["hypot"]
+_op_hypot_ = OPS["hypot_"]
+_op_ldexp__Tensor = OPS["ldexp.Tensor"]
+_op_ldexp___Tensor = OPS["ldexp_.Tensor"]
+_op_copysign__Tensor = OPS["copysign.Tensor"]
+_op_copysign___Tensor = OPS["copysign_.Tensor"]
+_op_copysign__Scalar = OPS["copysign.Scalar"]
+_op_copysign___Scalar = OPS["copysign_.Scalar"]
+_op_lcm = OPS["lcm"]
+_op_lcm_ = OPS["lcm_"]
+_op_gcd = OPS["gcd"]
+_op_gcd_ = OPS["gcd_"]
+_op_nextafter = OPS["nextafter"]
+_op_nextafter_ = OPS["nextafter_"]
+_op_logaddexp = OPS["logaddexp"]
+_op_logaddexp2 = OPS["logaddexp2"]
+_op_xlogy___Tensor = OPS["xlogy_.Tensor"]
+_op_xlogy___Scalar_Other = OPS["xlogy_.Scalar_Other"]
+_op_heaviside = OPS["heaviside"]
+_op_heaviside_ = OPS["heaviside_"]
 _op_clamp = OPS["clamp"]
 _op_clamp_ = OPS["clamp_"]
 _op_clamp_min = OPS["clamp_min"]
@@ -291,9 +229,196 @@ _op_copy_ = OPS["copy_"]
 _op_fill___Scalar = OPS["fill_.Scalar"]
 _op_fill___Tensor = OPS["fill_.Tensor"]
 _op_zero_ = OPS["zero_"]
+_op_relu = OPS["relu"]
+_op_relu_ = OPS["relu_"]
+_op_hardtanh = OPS["hardtanh"]
+_op_hardtanh_ = OPS["hardtanh_"]
+_op_leaky_relu = OPS["leaky_relu"]
+_op_leaky_relu_ = OPS["leaky_relu_"]
+_op_elu = OPS["elu"]
+_op_elu_ = OPS["elu_"]
+_op_celu = OPS["celu"]
+_op_celu_ = OPS["celu_"]
+_op_threshold = OPS["threshold"]
+_op_threshold_ = OPS["threshold_"]
+_op_silu = OPS["silu"]
+_op_silu_ = OPS["silu_"]
+_op_gelu = OPS["gelu"]
+_op_gelu_ = OPS["gelu_"]
+_op_hardswish = OPS["hardswish"]
+_op_hardswish_ = OPS["hardswish_"]
+_op_hardsigmoid = OPS["hardsigmoid"]
+_op_hardsigmoid_ = OPS["hardsigmoid_"]
+_op_mish = OPS["mish"]
+_op_mish_ = OPS["mish_"]
+_op_softplus = OPS["softplus"]
+_op_log_sigmoid = OPS["log_sigmoid"]
+_op_hardshrink = OPS["hardshrink"]
+_op_softshrink = OPS["softshrink"]
+_op_sigmoid_backward = OPS["sigmoid_backward"]
+_op_tanh_backward = OPS["tanh_backward"]
+_op_silu_backward = OPS["silu_backward"]
+_op_gelu_backward = OPS["gelu_backward"]
+_op_softplus_backward = OPS["softplus_backward"]
+_op_mish_backward = OPS["mish_backward"]
+_op_hardswish_backward = OPS["hardswish_backward"]
+_op_elu_backward = OPS["elu_backward"]
+_op_threshold_backward = OPS["threshold_backward"]
+_op_hardtanh_backward = OPS["hardtanh_backward"]
+_op_leaky_relu_backward = OPS["leaky_relu_backward"]
+_op_hardsigmoid_backward = OPS["hardsigmoid_backward"]
+_op_hardshrink_backward = OPS["hardshrink_backward"]
+_op_softshrink_backward = OPS["softshrink_backward"]
+_op_glu = OPS["glu"]
+_op_glu_backward = OPS["glu_backward"]
+_op__prelu_kernel = OPS["_prelu_kernel"]
+_op__prelu_kernel_backward = OPS["_prelu_kernel_backward"]
+_op__scaled_dot_product_flash_attention_for_cpu = OPS["_scaled_dot_product_flash_attention_for_cpu"]
+_op__scaled_dot_product_flash_attention_for_cpu_backward = OPS["_scaled_dot_product_flash_attention_for_cpu_backward"]
+_op__softmax = OPS["_softmax"]
+_op__softmax_backward_data = OPS["_softmax_backward_data"]
+_op__log_softmax = OPS["_log_softmax"]
+_op__log_softmax_backward_data = OPS["_log_softmax_backward_data"]
+_op_native_layer_norm = OPS["native_layer_norm"]
+_op_native_layer_norm_backward = OPS["native_layer_norm_backward"]
+_op__native_batch_norm_legit_functional = OPS["_native_batch_norm_legit_functional"]
+_op__native_batch_norm_legit_no_training = OPS["_native_batch_norm_legit_no_training"]
+_op_native_batch_norm_backward = OPS["native_batch_norm_backward"]
+_op_native_group_norm = OPS["native_group_norm"]
+_op_native_group_norm_backward = OPS["native_group_norm_backward"]
+_op__fused_rms_norm = OPS["_fused_rms_norm"]
+_op__fused_rms_norm_backward = OPS["_fused_rms_norm_backward"]
+_op_full = OPS["full"]
+_op_new_full = OPS["new_full"]
+_op_full_like = OPS["full_like"]
+_op_embedding = OPS["embedding"]
+_op_embedding_dense_backward = OPS["embedding_dense_backward"]
+_op_embedding_renorm_ = OPS["embedding_renorm_"]
+_op__embedding_bag = OPS["_embedding_bag"]
+_op_index__Tensor = OPS["index.Tensor"]
+_op_index_put = OPS["index_put"]
+_op_index_put_ = OPS["index_put_"]
+_op_gather = OPS["gather"]
+_op_scatter_add = OPS["scatter_add"]
+_op_scatter_add_ = OPS["scatter_add_"]
+_op_index_select = OPS["index_select"]
+_op_index_add = OPS["index_add"]
+_op_index_add_ = OPS["index_add_"]
+_op_index_fill__int_Scalar = OPS["index_fill.int_Scalar"]
+_op_index_fill___int_Scalar = OPS["index_fill_.int_Scalar"]
+_op_index_fill__int_Tensor = OPS["index_fill.int_Tensor"]
+_op_index_fill___int_Tensor = OPS["index_fill_.int_Tensor"]
+_op_nll_loss_forward = OPS["nll_loss_forward"]
+_op_nll_loss_backward = OPS["nll_loss_backward"]
+_op_nll_loss2d_forward = OPS["nll_loss2d_forward"]
+_op_nll_loss2d_backward = OPS["nll_loss2d_backward"]
+_op_mse_loss = OPS["mse_loss"]
+_op_mse_loss_backward = OPS["mse_loss_backward"]
+_op_smooth_l1_loss = OPS["smooth_l1_loss"]
+_op_smooth_l1_loss_backward = OPS["smooth_l1_loss_backward"]
+_op_huber_loss = OPS["huber_loss"]
+_op_huber_loss_backward = OPS["huber_loss_backward"]
+_op_binary_cross_entropy_with_logits = OPS["binary_cross_entropy_with_logits"]
+_op_binary_cross_entropy = OPS["binary_cross_entropy"]
+_op_binary_cross_entropy_backward = OPS["binary_cross_entropy_backward"]
+_op_as_strided = OPS["as_strided"]
+_op_detach = OPS["detach"]
+_op_alias = OPS["alias"]
+_op_transpose__int = OPS["transpose.int"]
+_op_t = OPS["t"]
+_op_unsqueeze = OPS["unsqueeze"]
+_op_select__int = OPS["select.int"]
+_op_slice__Tensor = OPS["slice.Tensor"]
+_op_diagonal = OPS["diagonal"]
+_op_unbind__int = OPS["unbind.int"]
+_op_split_with_sizes = OPS["split_with_sizes"]
+_op__unsafe_view = OPS["_unsafe_view"]
+_op_tril = OPS["tril"]
+_op_triu = OPS["triu"]
+_op_as_strided_scatter = OPS["as_strided_scatter"]
+_op_select_backward = OPS["select_backward"]
+_op_slice_backward = OPS["slice_backward"]
+_op_diagonal_backward = OPS["diagonal_backward"]
+_op_as_strided_backward = OPS["as_strided_backward"]
+_op_mm = OPS["mm"]
+_op_bmm = OPS["bmm"]
+_op_mv = OPS["mv"]
+_op_dot = OPS["dot"]
+_op_vdot = OPS["vdot"]
+_op_addmm = OPS["addmm"]
+_op_addmm_ = OPS["addmm_"]
+_op_baddbmm = OPS["baddbmm"]
+_op_baddbmm_ = OPS["baddbmm_"]
+_op_addmv = OPS["addmv"]
+_op_addmv_ = OPS["addmv_"]
+_op_reflection_pad1d = OPS["reflection_pad1d"]
+_op_reflection_pad1d_backward = OPS["reflection_pad1d_backward"]
+_op_reflection_pad2d = OPS["reflection_pad2d"]
+_op_reflection_pad2d_backward = OPS["reflection_pad2d_backward"]
+_op_reflection_pad3d = OPS["reflection_pad3d"]
+_op_reflection_pad3d_backward = OPS["reflection_pad3d_backward"]
+_op_replication_pad1d = OPS["replication_pad1d"]
+_op_replication_pad1d_backward = OPS["replication_pad1d_backward"]
+_op_replication_pad2d = OPS["replication_pad2d"]
+_op_replication_pad2d_backward = OPS["replication_pad2d_backward"]
+_op_replication_pad3d = OPS["replication_pad3d"]
+_op_replication_pad3d_backward = OPS["replication_pad3d_backward"]
 _op_max = OPS["max"]
 _op_min = OPS["min"]
 _op_linalg_vector_norm = OPS["linalg_vector_norm"]
+_op_erf = OPS["erf"]
+_op_erf_ = OPS["erf_"]
+_op_erfc = OPS["erfc"]
+_op_erfc_ = OPS["erfc_"]
+_op_erfinv = OPS["erfinv"]
+_op_erfinv_ = OPS["erfinv_"]
+_op_lgamma = OPS["lgamma"]
+_op_lgamma_ = OPS["lgamma_"]
+_op_digamma = OPS["digamma"]
+_op_digamma_ = OPS["digamma_"]
+_op_i0 = OPS["i0"]
+_op_i0_ = OPS["i0_"]
+_op_special_entr = OPS["special_entr"]
+_op_special_ndtri = OPS["special_ndtri"]
+_op_special_log_ndtr = OPS["special_log_ndtr"]
+_op_special_erfcx = OPS["special_erfcx"]
+_op_special_i0e = OPS["special_i0e"]
+_op_special_i1 = OPS["special_i1"]
+_op_special_i1e = OPS["special_i1e"]
+_op_special_bessel_j0 = OPS["special_bessel_j0"]
+_op_special_bessel_j1 = OPS["special_bessel_j1"]
+_op_special_bessel_y0 = OPS["special_bessel_y0"]
+_op_special_bessel_y1 = OPS["special_bessel_y1"]
+_op_special_modified_bessel_i0 = OPS["special_modified_bessel_i0"]
+_op_special_modified_bessel_i1 = OPS["special_modified_bessel_i1"]
+_op_special_modified_bessel_k0 = OPS["special_modified_bessel_k0"]
+_op_special_modified_bessel_k1 = OPS["special_modified_bessel_k1"]
+_op_special_airy_ai = OPS["special_airy_ai"]
+_op_special_scaled_modified_bessel_k0 = OPS["special_scaled_modified_bessel_k0"]
+_op_special_scaled_modified_bessel_k1 = OPS["special_scaled_modified_bessel_k1"]
+_op_special_spherical_bessel_j0 = OPS["special_spherical_bessel_j0"]
+_op_polygamma = OPS["polygamma"]
+_op_polygamma_ = OPS["polygamma_"]
+_op_mvlgamma = OPS["mvlgamma"]
+_op_mvlgamma_ = OPS["mvlgamma_"]
+_op_igamma = OPS["igamma"]
+_op_igamma_ = OPS["igamma_"]
+_op_igammac = OPS["igammac"]
+_op_igammac_ = OPS["igammac_"]
+_op_special_xlog1py = OPS["special_xlog1py"]
+_op_special_zeta = OPS["special_zeta"]
+_op_special_chebyshev_polynomial_t = OPS["special_chebyshev_polynomial_t"]
+_op_special_chebyshev_polynomial_u = OPS["special_chebyshev_polynomial_u"]
+_op_special_chebyshev_polynomial_v = OPS["special_chebyshev_polynomial_v"]
+_op_special_chebyshev_polynomial_w = OPS["special_chebyshev_polynomial_w"]
+_op_special_shifted_chebyshev_polynomial_t = OPS["special_shifted_chebyshev_polynomial_t"]
+_op_special_shifted_chebyshev_polynomial_u = OPS["special_shifted_chebyshev_polynomial_u"]
+_op_special_shifted_chebyshev_polynomial_v = OPS["special_shifted_chebyshev_polynomial_v"]
+_op_special_shifted_chebyshev_polynomial_w = OPS["special_shifted_chebyshev_polynomial_w"]
+_op_special_hermite_polynomial_h = OPS["special_hermite_polynomial_h"]
+_op_special_hermite_polynomial_he = OPS["special_hermite_polynomial_he"]
+_op_special_laguerre_polynomial_l = OPS["special_laguerre_polynomial_l"]
+_op_special_legendre_polynomial_p = OPS["special_legendre_polynomial_p"]
 
 
 class OpMethods(Composites):
@@ -301,11 +426,38 @@ class OpMethods(Composites):
 
     __slots__ = ()
 
+    def _embedding_bag(self, indices: Self, offsets: Self, scale_grad_by_freq: bool = False, mode: int = 0, per_sample_weights: Self | None = None, include_last_offset: bool = False, padding_idx: int = -1) -> tuple[Self, ...]:
+        return self._call(_op__embedding_bag, (self, indices, offsets, per_sample_weights), (scale_grad_by_freq, mode, include_last_offset, padding_idx))  # type: ignore[no-any-return]
+
+    def _fused_rms_norm(self, normalized_shape: Sequence[int] | int, weight: Self | None, eps: float | None) -> tuple[Self, ...]:
+        return self._call(_op__fused_rms_norm, (self, weight), (ints(normalized_shape),), (eps,))  # type: ignore[no-any-return]
+
+    def _fused_rms_norm_backward(self, input: Self, normalized_shape: Sequence[int] | int, rstd: Self, weight: Self | None, output_mask: Sequence[bool]) -> tuple[Self, ...]:
+        return self._call(_op__fused_rms_norm_backward, (self, input, rstd, weight), (ints(normalized_shape), output_mask))  # type: ignore[no-any-return]
+
     def _log_softmax(self, dim: int, half_to_float: bool) -> Self:
         return self._call(_op__log_softmax, (self,), (dim, half_to_float))  # type: ignore[no-any-return]
 
     def _log_softmax_backward_data(self, output: Self, dim: int, input_dtype: DType) -> Self:
         return self._call(_op__log_softmax_backward_data, (self, output), (dim, input_dtype))  # type: ignore[no-any-return]
+
+    def _native_batch_norm_legit_functional(self, weight: Self | None, bias: Self | None, running_mean: Self, running_var: Self, training: bool, momentum: float, eps: float) -> tuple[Self, ...]:
+        return self._call(_op__native_batch_norm_legit_functional, (self, weight, bias, running_mean, running_var), (training,), (momentum, eps))  # type: ignore[no-any-return]
+
+    def _native_batch_norm_legit_no_training(self, weight: Self | None, bias: Self | None, running_mean: Self, running_var: Self, momentum: float, eps: float) -> tuple[Self, ...]:
+        return self._call(_op__native_batch_norm_legit_no_training, (self, weight, bias, running_mean, running_var), (), (momentum, eps))  # type: ignore[no-any-return]
+
+    def _prelu_kernel(self, weight: Self) -> Self:
+        return self._call(_op__prelu_kernel, (self, weight))  # type: ignore[no-any-return]
+
+    def _prelu_kernel_backward(self, input: Self, weight: Self) -> tuple[Self, ...]:
+        return self._call(_op__prelu_kernel_backward, (self, input, weight))  # type: ignore[no-any-return]
+
+    def _scaled_dot_product_flash_attention_for_cpu(self, key: Self, value: Self, is_causal: bool = False, *, attn_mask: Self | None = None, scale: float | None = None) -> tuple[Self, ...]:
+        return self._call(_op__scaled_dot_product_flash_attention_for_cpu, (self, key, value, attn_mask), (is_causal,), (scale,))  # type: ignore[no-any-return]
+
+    def _scaled_dot_product_flash_attention_for_cpu_backward(self, query: Self, key: Self, value: Self, out: Self, logsumexp: Self, is_causal: bool, *, attn_mask: Self | None = None, scale: float | None = None) -> tuple[Self, ...]:
+        return self._call(_op__scaled_dot_product_flash_attention_for_cpu_backward, (self, query, key, value, out, logsumexp, attn_mask), (is_causal,), (scale,))  # type: ignore[no-any-return]
 
     def _softmax(self, dim: int, half_to_float: bool) -> Self:
         return self._call(_op__softmax, (self,), (dim, half_to_float))  # type: ignore[no-any-return]
@@ -490,6 +642,12 @@ class OpMethods(Composites):
     def ceil_(self) -> Self:
         return self._call(_op_ceil_, (self,))  # type: ignore[no-any-return]
 
+    def celu(self, alpha: Number = 1.0) -> Self:
+        return self._call(_op_celu, (self,), (), (alpha,))  # type: ignore[no-any-return]
+
+    def celu_(self, alpha: Number = 1.0) -> Self:
+        return self._call(_op_celu_, (self,), (), (alpha,))  # type: ignore[no-any-return]
+
     def clamp_max(self, max: Self | Number) -> Self:
         if isinstance(max, OpMethods):
             return self._call(_op_clamp_max__Tensor, (self, max))  # type: ignore[no-any-return]
@@ -522,6 +680,16 @@ class OpMethods(Composites):
     def copy_(self, src: Self) -> Self:
         return self._call(_op_copy_, (self, src))  # type: ignore[no-any-return]
 
+    def copysign(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_copysign__Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_copysign__Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def copysign_(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_copysign___Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_copysign___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
     def cos(self) -> Self:
         return self._call(_op_cos, (self,))  # type: ignore[no-any-return]
 
@@ -534,6 +702,12 @@ class OpMethods(Composites):
     def cosh_(self) -> Self:
         return self._call(_op_cosh_, (self,))  # type: ignore[no-any-return]
 
+    def deg2rad(self) -> Self:
+        return self._call(_op_deg2rad, (self,))  # type: ignore[no-any-return]
+
+    def deg2rad_(self) -> Self:
+        return self._call(_op_deg2rad_, (self,))  # type: ignore[no-any-return]
+
     def detach(self) -> Self:
         return self._call(_op_detach, (self,))  # type: ignore[no-any-return]
 
@@ -542,6 +716,12 @@ class OpMethods(Composites):
 
     def diagonal_backward(self, input_sizes: Sequence[int] | int, offset: int, dim1: int, dim2: int) -> Self:
         return self._call(_op_diagonal_backward, (self,), (ints(input_sizes), offset, dim1, dim2))  # type: ignore[no-any-return]
+
+    def digamma(self) -> Self:
+        return self._call(_op_digamma, (self,))  # type: ignore[no-any-return]
+
+    def digamma_(self) -> Self:
+        return self._call(_op_digamma_, (self,))  # type: ignore[no-any-return]
 
     def dot(self, tensor: Self) -> Self:
         return self._call(_op_dot, (self, tensor))  # type: ignore[no-any-return]
@@ -555,11 +735,11 @@ class OpMethods(Composites):
     def elu_backward(self, alpha: Number, scale: Number, input_scale: Number, is_result: bool, self_or_result: Self) -> Self:
         return self._call(_op_elu_backward, (self, self_or_result), (is_result,), (alpha, scale, input_scale))  # type: ignore[no-any-return]
 
-    def embedding(self, indices: Self, padding_idx: int = -1) -> Self:
-        return self._call(_op_embedding, (self, indices), (padding_idx,))  # type: ignore[no-any-return]
+    def embedding_dense_backward(self, indices: Self, num_weights: int, padding_idx: int, scale_grad_by_freq: bool) -> Self:
+        return self._call(_op_embedding_dense_backward, (self, indices), (num_weights, padding_idx, scale_grad_by_freq))  # type: ignore[no-any-return]
 
-    def embedding_dense_backward(self, indices: Self, num_weights: int, padding_idx: int) -> Self:
-        return self._call(_op_embedding_dense_backward, (self, indices), (num_weights, padding_idx))  # type: ignore[no-any-return]
+    def embedding_renorm_(self, indices: Self, max_norm: float, norm_type: float) -> Self:
+        return self._call(_op_embedding_renorm_, (self, indices), (), (max_norm, norm_type))  # type: ignore[no-any-return]
 
     def eq(self, other: Self | Number) -> Self:
         if isinstance(other, OpMethods):
@@ -582,6 +762,12 @@ class OpMethods(Composites):
 
     def erfc_(self) -> Self:
         return self._call(_op_erfc_, (self,))  # type: ignore[no-any-return]
+
+    def erfinv(self) -> Self:
+        return self._call(_op_erfinv, (self,))  # type: ignore[no-any-return]
+
+    def erfinv_(self) -> Self:
+        return self._call(_op_erfinv_, (self,))  # type: ignore[no-any-return]
 
     def exp(self) -> Self:
         return self._call(_op_exp, (self,))  # type: ignore[no-any-return]
@@ -622,6 +808,12 @@ class OpMethods(Composites):
             return self._call(_op_floor_divide_, (self, other))  # type: ignore[no-any-return]
         return self._call(_op_floor_divide___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
 
+    def fmax(self, other: Self) -> Self:
+        return self._call(_op_fmax, (self, other))  # type: ignore[no-any-return]
+
+    def fmin(self, other: Self) -> Self:
+        return self._call(_op_fmin, (self, other))  # type: ignore[no-any-return]
+
     def fmod(self, other: Self | Number) -> Self:
         if isinstance(other, OpMethods):
             return self._call(_op_fmod__Tensor, (self, other))  # type: ignore[no-any-return]
@@ -644,6 +836,12 @@ class OpMethods(Composites):
     def gather(self, dim: int, index: Self) -> Self:
         return self._call(_op_gather, (self, index), (dim,))  # type: ignore[no-any-return]
 
+    def gcd(self, other: Self) -> Self:
+        return self._call(_op_gcd, (self, other))  # type: ignore[no-any-return]
+
+    def gcd_(self, other: Self) -> Self:
+        return self._call(_op_gcd_, (self, other))  # type: ignore[no-any-return]
+
     def ge(self, other: Self | Number) -> Self:
         if isinstance(other, OpMethods):
             return self._call(_op_ge__Tensor, (self, other))  # type: ignore[no-any-return]
@@ -663,6 +861,12 @@ class OpMethods(Composites):
     def gelu_backward(self, input: Self, *, approximate: str = 'none') -> Self:
         return self._call(_op_gelu_backward, (self, input), (approximate,))  # type: ignore[no-any-return]
 
+    def glu(self, dim: int = -1) -> Self:
+        return self._call(_op_glu, (self,), (dim,))  # type: ignore[no-any-return]
+
+    def glu_backward(self, input: Self, dim: int) -> Self:
+        return self._call(_op_glu_backward, (self, input), (dim,))  # type: ignore[no-any-return]
+
     def gt(self, other: Self | Number) -> Self:
         if isinstance(other, OpMethods):
             return self._call(_op_gt__Tensor, (self, other))  # type: ignore[no-any-return]
@@ -673,6 +877,30 @@ class OpMethods(Composites):
             return self._call(_op_gt___Tensor, (self, other))  # type: ignore[no-any-return]
         return self._call(_op_gt___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
 
+    def hardshrink(self, lambd: Number = 0.5) -> Self:
+        return self._call(_op_hardshrink, (self,), (), (lambd,))  # type: ignore[no-any-return]
+
+    def hardshrink_backward(self, input: Self, lambd: Number) -> Self:
+        return self._call(_op_hardshrink_backward, (self, input), (), (lambd,))  # type: ignore[no-any-return]
+
+    def hardsigmoid(self) -> Self:
+        return self._call(_op_hardsigmoid, (self,))  # type: ignore[no-any-return]
+
+    def hardsigmoid_(self) -> Self:
+        return self._call(_op_hardsigmoid_, (self,))  # type: ignore[no-any-return]
+
+    def hardsigmoid_backward(self, input: Self) -> Self:
+        return self._call(_op_hardsigmoid_backward, (self, input))  # type: ignore[no-any-return]
+
+    def hardswish(self) -> Self:
+        return self._call(_op_hardswish, (self,))  # type: ignore[no-any-return]
+
+    def hardswish_(self) -> Self:
+        return self._call(_op_hardswish_, (self,))  # type: ignore[no-any-return]
+
+    def hardswish_backward(self, input: Self) -> Self:
+        return self._call(_op_hardswish_backward, (self, input))  # type: ignore[no-any-return]
+
     def hardtanh(self, min_val: Number = -1, max_val: Number = 1) -> Self:
         return self._call(_op_hardtanh, (self,), (), (min_val, max_val))  # type: ignore[no-any-return]
 
@@ -682,11 +910,41 @@ class OpMethods(Composites):
     def hardtanh_backward(self, input: Self, min_val: Number, max_val: Number) -> Self:
         return self._call(_op_hardtanh_backward, (self, input), (), (min_val, max_val))  # type: ignore[no-any-return]
 
+    def heaviside(self, values: Self) -> Self:
+        return self._call(_op_heaviside, (self, values))  # type: ignore[no-any-return]
+
+    def heaviside_(self, values: Self) -> Self:
+        return self._call(_op_heaviside_, (self, values))  # type: ignore[no-any-return]
+
     def huber_loss(self, target: Self, reduction: int = 1, delta: float = 1.0) -> Self:
         return self._call(_op_huber_loss, (self, target), (reduction,), (delta,))  # type: ignore[no-any-return]
 
     def huber_loss_backward(self, input: Self, target: Self, reduction: int, delta: float) -> Self:
         return self._call(_op_huber_loss_backward, (self, input, target), (reduction,), (delta,))  # type: ignore[no-any-return]
+
+    def hypot(self, other: Self) -> Self:
+        return self._call(_op_hypot, (self, other))  # type: ignore[no-any-return]
+
+    def hypot_(self, other: Self) -> Self:
+        return self._call(_op_hypot_, (self, other))  # type: ignore[no-any-return]
+
+    def i0(self) -> Self:
+        return self._call(_op_i0, (self,))  # type: ignore[no-any-return]
+
+    def i0_(self) -> Self:
+        return self._call(_op_i0_, (self,))  # type: ignore[no-any-return]
+
+    def igamma(self, other: Self) -> Self:
+        return self._call(_op_igamma, (self, other))  # type: ignore[no-any-return]
+
+    def igamma_(self, other: Self) -> Self:
+        return self._call(_op_igamma_, (self, other))  # type: ignore[no-any-return]
+
+    def igammac(self, other: Self) -> Self:
+        return self._call(_op_igammac, (self, other))  # type: ignore[no-any-return]
+
+    def igammac_(self, other: Self) -> Self:
+        return self._call(_op_igammac_, (self, other))  # type: ignore[no-any-return]
 
     def index(self, indices: Sequence[Self | None]) -> Self:
         return self._call(_op_index__Tensor, (self, *indices), (), (), (len(indices),))  # type: ignore[no-any-return]
@@ -725,6 +983,27 @@ class OpMethods(Composites):
     def isnan(self) -> Self:
         return self._call(_op_isnan, (self,))  # type: ignore[no-any-return]
 
+    def isneginf(self) -> Self:
+        return self._call(_op_isneginf, (self,))  # type: ignore[no-any-return]
+
+    def isposinf(self) -> Self:
+        return self._call(_op_isposinf, (self,))  # type: ignore[no-any-return]
+
+    def isreal(self) -> Self:
+        return self._call(_op_isreal, (self,))  # type: ignore[no-any-return]
+
+    def lcm(self, other: Self) -> Self:
+        return self._call(_op_lcm, (self, other))  # type: ignore[no-any-return]
+
+    def lcm_(self, other: Self) -> Self:
+        return self._call(_op_lcm_, (self, other))  # type: ignore[no-any-return]
+
+    def ldexp(self, other: Self) -> Self:
+        return self._call(_op_ldexp__Tensor, (self, other))  # type: ignore[no-any-return]
+
+    def ldexp_(self, other: Self) -> Self:
+        return self._call(_op_ldexp___Tensor, (self, other))  # type: ignore[no-any-return]
+
     def le(self, other: Self | Number) -> Self:
         if isinstance(other, OpMethods):
             return self._call(_op_le__Tensor, (self, other))  # type: ignore[no-any-return]
@@ -753,6 +1032,12 @@ class OpMethods(Composites):
         if isinstance(weight, OpMethods):
             return self._call(_op_lerp___Tensor, (self, end, weight))  # type: ignore[no-any-return]
         return self._call(_op_lerp___Scalar, (self, end), (), (weight,))  # type: ignore[no-any-return]
+
+    def lgamma(self) -> Self:
+        return self._call(_op_lgamma, (self,))  # type: ignore[no-any-return]
+
+    def lgamma_(self) -> Self:
+        return self._call(_op_lgamma_, (self,))  # type: ignore[no-any-return]
 
     def linalg_vector_norm(self, ord: Number = 2, dim: Sequence[int] | int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Self:
         return self._call(_op_linalg_vector_norm, (self,), (ints(dim), keepdim, dtype), (ord,))  # type: ignore[no-any-return]
@@ -784,6 +1069,12 @@ class OpMethods(Composites):
     def log_sigmoid(self) -> Self:
         return self._call(_op_log_sigmoid, (self,))  # type: ignore[no-any-return]
 
+    def logaddexp(self, other: Self) -> Self:
+        return self._call(_op_logaddexp, (self, other))  # type: ignore[no-any-return]
+
+    def logaddexp2(self, other: Self) -> Self:
+        return self._call(_op_logaddexp2, (self, other))  # type: ignore[no-any-return]
+
     def logical_and(self, other: Self) -> Self:
         return self._call(_op_logical_and, (self, other))  # type: ignore[no-any-return]
 
@@ -807,6 +1098,12 @@ class OpMethods(Composites):
 
     def logical_xor_(self, other: Self) -> Self:
         return self._call(_op_logical_xor_, (self, other))  # type: ignore[no-any-return]
+
+    def logit(self, eps: float | None = None) -> Self:
+        return self._call(_op_logit, (self,), (), (eps,))  # type: ignore[no-any-return]
+
+    def logit_(self, eps: float | None = None) -> Self:
+        return self._call(_op_logit_, (self,), (), (eps,))  # type: ignore[no-any-return]
 
     def lt(self, other: Self | Number) -> Self:
         if isinstance(other, OpMethods):
@@ -834,6 +1131,15 @@ class OpMethods(Composites):
     def minimum(self, other: Self) -> Self:
         return self._call(_op_minimum, (self, other))  # type: ignore[no-any-return]
 
+    def mish(self) -> Self:
+        return self._call(_op_mish, (self,))  # type: ignore[no-any-return]
+
+    def mish_(self) -> Self:
+        return self._call(_op_mish_, (self,))  # type: ignore[no-any-return]
+
+    def mish_backward(self, input: Self) -> Self:
+        return self._call(_op_mish_backward, (self, input))  # type: ignore[no-any-return]
+
     def mm(self, mat2: Self) -> Self:
         return self._call(_op_mm, (self, mat2))  # type: ignore[no-any-return]
 
@@ -856,14 +1162,23 @@ class OpMethods(Composites):
     def mv(self, vec: Self) -> Self:
         return self._call(_op_mv, (self, vec))  # type: ignore[no-any-return]
 
+    def mvlgamma(self, p: int) -> Self:
+        return self._call(_op_mvlgamma, (self,), (p,))  # type: ignore[no-any-return]
+
+    def mvlgamma_(self, p: int) -> Self:
+        return self._call(_op_mvlgamma_, (self,), (p,))  # type: ignore[no-any-return]
+
     def nan_to_num(self, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Self:
         return self._call(_op_nan_to_num, (self,), (), (nan, posinf, neginf))  # type: ignore[no-any-return]
 
     def nan_to_num_(self, nan: float | None = None, posinf: float | None = None, neginf: float | None = None) -> Self:
         return self._call(_op_nan_to_num_, (self,), (), (nan, posinf, neginf))  # type: ignore[no-any-return]
 
-    def native_layer_norm(self, normalized_shape: Sequence[int] | int, weight: Self | None, bias: Self | None, eps: float) -> tuple[Self, ...]:
-        return self._call(_op_native_layer_norm, (self, weight, bias), (ints(normalized_shape),), (eps,))  # type: ignore[no-any-return]
+    def native_batch_norm_backward(self, input: Self, weight: Self | None, running_mean: Self | None, running_var: Self | None, save_mean: Self | None, save_invstd: Self | None, train: bool, eps: float, output_mask: Sequence[bool]) -> tuple[Self, ...]:
+        return self._call(_op_native_batch_norm_backward, (self, input, weight, running_mean, running_var, save_mean, save_invstd), (train, output_mask), (eps,))  # type: ignore[no-any-return]
+
+    def native_group_norm_backward(self, input: Self, mean: Self, rstd: Self, weight: Self | None, N: int, C: int, HxW: int, group: int, output_mask: Sequence[bool]) -> tuple[Self, ...]:
+        return self._call(_op_native_group_norm_backward, (self, input, mean, rstd, weight), (N, C, HxW, group, output_mask))  # type: ignore[no-any-return]
 
     def native_layer_norm_backward(self, input: Self, normalized_shape: Sequence[int] | int, mean: Self, rstd: Self, weight: Self | None, output_mask: Sequence[bool]) -> tuple[Self, ...]:
         return self._call(_op_native_layer_norm_backward, (self, input, mean, rstd, weight), (ints(normalized_shape), output_mask))  # type: ignore[no-any-return]
@@ -887,6 +1202,12 @@ class OpMethods(Composites):
     def new_full(self, size: Sequence[int] | int, fill_value: Number, *, dtype: DType | None = None) -> Self:
         return self._call(_op_new_full, (self,), (ints(size), dtype), (fill_value,))  # type: ignore[no-any-return]
 
+    def nextafter(self, other: Self) -> Self:
+        return self._call(_op_nextafter, (self, other))  # type: ignore[no-any-return]
+
+    def nextafter_(self, other: Self) -> Self:
+        return self._call(_op_nextafter_, (self, other))  # type: ignore[no-any-return]
+
     def nll_loss2d_backward(self, input: Self, target: Self, weight: Self | None, reduction: int, ignore_index: int, total_weight: Self) -> Self:
         return self._call(_op_nll_loss2d_backward, (self, input, target, weight, total_weight), (reduction, ignore_index))  # type: ignore[no-any-return]
 
@@ -899,16 +1220,43 @@ class OpMethods(Composites):
     def nll_loss_forward(self, target: Self, weight: Self | None, reduction: int, ignore_index: int) -> tuple[Self, ...]:
         return self._call(_op_nll_loss_forward, (self, target, weight), (reduction, ignore_index))  # type: ignore[no-any-return]
 
+    def polygamma_(self, n: int) -> Self:
+        return self._call(_op_polygamma_, (self,), (n,))  # type: ignore[no-any-return]
+
     def pow_(self, exponent: Self | Number) -> Self:
         if isinstance(exponent, OpMethods):
             return self._call(_op_pow___Tensor_Tensor, (self, exponent))  # type: ignore[no-any-return]
         return self._call(_op_pow___Tensor_Scalar, (self,), (), (exponent,))  # type: ignore[no-any-return]
+
+    def rad2deg(self) -> Self:
+        return self._call(_op_rad2deg, (self,))  # type: ignore[no-any-return]
+
+    def rad2deg_(self) -> Self:
+        return self._call(_op_rad2deg_, (self,))  # type: ignore[no-any-return]
 
     def reciprocal(self) -> Self:
         return self._call(_op_reciprocal, (self,))  # type: ignore[no-any-return]
 
     def reciprocal_(self) -> Self:
         return self._call(_op_reciprocal_, (self,))  # type: ignore[no-any-return]
+
+    def reflection_pad1d(self, padding: Sequence[int] | int) -> Self:
+        return self._call(_op_reflection_pad1d, (self,), (ints(padding),))  # type: ignore[no-any-return]
+
+    def reflection_pad1d_backward(self, input: Self, padding: Sequence[int] | int) -> Self:
+        return self._call(_op_reflection_pad1d_backward, (self, input), (ints(padding),))  # type: ignore[no-any-return]
+
+    def reflection_pad2d(self, padding: Sequence[int] | int) -> Self:
+        return self._call(_op_reflection_pad2d, (self,), (ints(padding),))  # type: ignore[no-any-return]
+
+    def reflection_pad2d_backward(self, input: Self, padding: Sequence[int] | int) -> Self:
+        return self._call(_op_reflection_pad2d_backward, (self, input), (ints(padding),))  # type: ignore[no-any-return]
+
+    def reflection_pad3d(self, padding: Sequence[int] | int) -> Self:
+        return self._call(_op_reflection_pad3d, (self,), (ints(padding),))  # type: ignore[no-any-return]
+
+    def reflection_pad3d_backward(self, input: Self, padding: Sequence[int] | int) -> Self:
+        return self._call(_op_reflection_pad3d_backward, (self, input), (ints(padding),))  # type: ignore[no-any-return]
 
     def relu(self) -> Self:
         return self._call(_op_relu, (self,))  # type: ignore[no-any-return]
@@ -920,6 +1268,24 @@ class OpMethods(Composites):
         if isinstance(other, OpMethods):
             return self._call(_op_remainder___Tensor, (self, other))  # type: ignore[no-any-return]
         return self._call(_op_remainder___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def replication_pad1d(self, padding: Sequence[int] | int) -> Self:
+        return self._call(_op_replication_pad1d, (self,), (ints(padding),))  # type: ignore[no-any-return]
+
+    def replication_pad1d_backward(self, input: Self, padding: Sequence[int] | int) -> Self:
+        return self._call(_op_replication_pad1d_backward, (self, input), (ints(padding),))  # type: ignore[no-any-return]
+
+    def replication_pad2d(self, padding: Sequence[int] | int) -> Self:
+        return self._call(_op_replication_pad2d, (self,), (ints(padding),))  # type: ignore[no-any-return]
+
+    def replication_pad2d_backward(self, input: Self, padding: Sequence[int] | int) -> Self:
+        return self._call(_op_replication_pad2d_backward, (self, input), (ints(padding),))  # type: ignore[no-any-return]
+
+    def replication_pad3d(self, padding: Sequence[int] | int) -> Self:
+        return self._call(_op_replication_pad3d, (self,), (ints(padding),))  # type: ignore[no-any-return]
+
+    def replication_pad3d_backward(self, input: Self, padding: Sequence[int] | int) -> Self:
+        return self._call(_op_replication_pad3d_backward, (self, input), (ints(padding),))  # type: ignore[no-any-return]
 
     def rsqrt(self) -> Self:
         return self._call(_op_rsqrt, (self,))  # type: ignore[no-any-return]
@@ -965,6 +1331,9 @@ class OpMethods(Composites):
     def sign_(self) -> Self:
         return self._call(_op_sign_, (self,))  # type: ignore[no-any-return]
 
+    def signbit(self) -> Self:
+        return self._call(_op_signbit, (self,))  # type: ignore[no-any-return]
+
     def silu(self) -> Self:
         return self._call(_op_silu, (self,))  # type: ignore[no-any-return]
 
@@ -979,6 +1348,12 @@ class OpMethods(Composites):
 
     def sin_(self) -> Self:
         return self._call(_op_sin_, (self,))  # type: ignore[no-any-return]
+
+    def sinc(self) -> Self:
+        return self._call(_op_sinc, (self,))  # type: ignore[no-any-return]
+
+    def sinc_(self) -> Self:
+        return self._call(_op_sinc_, (self,))  # type: ignore[no-any-return]
 
     def sinh(self) -> Self:
         return self._call(_op_sinh, (self,))  # type: ignore[no-any-return]
@@ -1003,6 +1378,111 @@ class OpMethods(Composites):
 
     def softplus_backward(self, input: Self, beta: Number, threshold: Number) -> Self:
         return self._call(_op_softplus_backward, (self, input), (), (beta, threshold))  # type: ignore[no-any-return]
+
+    def softshrink(self, lambd: Number = 0.5) -> Self:
+        return self._call(_op_softshrink, (self,), (), (lambd,))  # type: ignore[no-any-return]
+
+    def softshrink_backward(self, input: Self, lambd: Number) -> Self:
+        return self._call(_op_softshrink_backward, (self, input), (), (lambd,))  # type: ignore[no-any-return]
+
+    def special_airy_ai(self) -> Self:
+        return self._call(_op_special_airy_ai, (self,))  # type: ignore[no-any-return]
+
+    def special_bessel_j0(self) -> Self:
+        return self._call(_op_special_bessel_j0, (self,))  # type: ignore[no-any-return]
+
+    def special_bessel_j1(self) -> Self:
+        return self._call(_op_special_bessel_j1, (self,))  # type: ignore[no-any-return]
+
+    def special_bessel_y0(self) -> Self:
+        return self._call(_op_special_bessel_y0, (self,))  # type: ignore[no-any-return]
+
+    def special_bessel_y1(self) -> Self:
+        return self._call(_op_special_bessel_y1, (self,))  # type: ignore[no-any-return]
+
+    def special_chebyshev_polynomial_t(self, n: Self) -> Self:
+        return self._call(_op_special_chebyshev_polynomial_t, (self, n))  # type: ignore[no-any-return]
+
+    def special_chebyshev_polynomial_u(self, n: Self) -> Self:
+        return self._call(_op_special_chebyshev_polynomial_u, (self, n))  # type: ignore[no-any-return]
+
+    def special_chebyshev_polynomial_v(self, n: Self) -> Self:
+        return self._call(_op_special_chebyshev_polynomial_v, (self, n))  # type: ignore[no-any-return]
+
+    def special_chebyshev_polynomial_w(self, n: Self) -> Self:
+        return self._call(_op_special_chebyshev_polynomial_w, (self, n))  # type: ignore[no-any-return]
+
+    def special_entr(self) -> Self:
+        return self._call(_op_special_entr, (self,))  # type: ignore[no-any-return]
+
+    def special_erfcx(self) -> Self:
+        return self._call(_op_special_erfcx, (self,))  # type: ignore[no-any-return]
+
+    def special_hermite_polynomial_h(self, n: Self) -> Self:
+        return self._call(_op_special_hermite_polynomial_h, (self, n))  # type: ignore[no-any-return]
+
+    def special_hermite_polynomial_he(self, n: Self) -> Self:
+        return self._call(_op_special_hermite_polynomial_he, (self, n))  # type: ignore[no-any-return]
+
+    def special_i0e(self) -> Self:
+        return self._call(_op_special_i0e, (self,))  # type: ignore[no-any-return]
+
+    def special_i1(self) -> Self:
+        return self._call(_op_special_i1, (self,))  # type: ignore[no-any-return]
+
+    def special_i1e(self) -> Self:
+        return self._call(_op_special_i1e, (self,))  # type: ignore[no-any-return]
+
+    def special_laguerre_polynomial_l(self, n: Self) -> Self:
+        return self._call(_op_special_laguerre_polynomial_l, (self, n))  # type: ignore[no-any-return]
+
+    def special_legendre_polynomial_p(self, n: Self) -> Self:
+        return self._call(_op_special_legendre_polynomial_p, (self, n))  # type: ignore[no-any-return]
+
+    def special_log_ndtr(self) -> Self:
+        return self._call(_op_special_log_ndtr, (self,))  # type: ignore[no-any-return]
+
+    def special_modified_bessel_i0(self) -> Self:
+        return self._call(_op_special_modified_bessel_i0, (self,))  # type: ignore[no-any-return]
+
+    def special_modified_bessel_i1(self) -> Self:
+        return self._call(_op_special_modified_bessel_i1, (self,))  # type: ignore[no-any-return]
+
+    def special_modified_bessel_k0(self) -> Self:
+        return self._call(_op_special_modified_bessel_k0, (self,))  # type: ignore[no-any-return]
+
+    def special_modified_bessel_k1(self) -> Self:
+        return self._call(_op_special_modified_bessel_k1, (self,))  # type: ignore[no-any-return]
+
+    def special_ndtri(self) -> Self:
+        return self._call(_op_special_ndtri, (self,))  # type: ignore[no-any-return]
+
+    def special_scaled_modified_bessel_k0(self) -> Self:
+        return self._call(_op_special_scaled_modified_bessel_k0, (self,))  # type: ignore[no-any-return]
+
+    def special_scaled_modified_bessel_k1(self) -> Self:
+        return self._call(_op_special_scaled_modified_bessel_k1, (self,))  # type: ignore[no-any-return]
+
+    def special_shifted_chebyshev_polynomial_t(self, n: Self) -> Self:
+        return self._call(_op_special_shifted_chebyshev_polynomial_t, (self, n))  # type: ignore[no-any-return]
+
+    def special_shifted_chebyshev_polynomial_u(self, n: Self) -> Self:
+        return self._call(_op_special_shifted_chebyshev_polynomial_u, (self, n))  # type: ignore[no-any-return]
+
+    def special_shifted_chebyshev_polynomial_v(self, n: Self) -> Self:
+        return self._call(_op_special_shifted_chebyshev_polynomial_v, (self, n))  # type: ignore[no-any-return]
+
+    def special_shifted_chebyshev_polynomial_w(self, n: Self) -> Self:
+        return self._call(_op_special_shifted_chebyshev_polynomial_w, (self, n))  # type: ignore[no-any-return]
+
+    def special_spherical_bessel_j0(self) -> Self:
+        return self._call(_op_special_spherical_bessel_j0, (self,))  # type: ignore[no-any-return]
+
+    def special_xlog1py(self, other: Self) -> Self:
+        return self._call(_op_special_xlog1py, (self, other))  # type: ignore[no-any-return]
+
+    def special_zeta(self, other: Self) -> Self:
+        return self._call(_op_special_zeta, (self, other))  # type: ignore[no-any-return]
 
     def split_with_sizes(self, split_sizes: Sequence[int] | int, dim: int = 0) -> tuple[Self, ...]:
         return self._call(_op_split_with_sizes, (self,), (ints(split_sizes), dim))  # type: ignore[no-any-return]
@@ -1073,6 +1553,11 @@ class OpMethods(Composites):
 
     def vdot(self, other: Self) -> Self:
         return self._call(_op_vdot, (self, other))  # type: ignore[no-any-return]
+
+    def xlogy_(self, other: Self | Number) -> Self:
+        if isinstance(other, OpMethods):
+            return self._call(_op_xlogy___Tensor, (self, other))  # type: ignore[no-any-return]
+        return self._call(_op_xlogy___Scalar_Other, (self,), (), (other,))  # type: ignore[no-any-return]
 
     def zero_(self) -> Self:
         return self._call(_op_zero_, (self,))  # type: ignore[no-any-return]

@@ -87,8 +87,9 @@ class Edge(NamedTuple):
 class Node:
     """One recorded call. `order` grows with time, so a node's inputs always have smaller ones."""
 
-    __slots__ = ("__weakref__", "edges", "freed", "kept", "order", "scalars", "signature")
+    __slots__ = ("__weakref__", "edges", "freed", "hooks", "kept", "order", "scalars", "signature")
 
+    is_client = False  # whether its backward is the client's Python
     signature: Signature
     scalars: tuple[Any, ...]  # the numbers that vary, of this call; the client keeps none
     order: int
@@ -104,6 +105,7 @@ class Node:
         self.edges = edges
         self.kept = {}
         self.freed = False
+        self.hooks: Any = None  # the client's, where a user registered any
 
     @property
     def name(self) -> str:

@@ -10,14 +10,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradwire_protocol.dtypes import Category
+from gradwire_protocol.errors import KernelError
 from gradwire_protocol.meta import Meta
+from gradwire_protocol.opaque import OpaqueNode
 from gradwire_protocol.ops.shape import span
 from gradwire_protocol.signature import tensor_span
-from gradwire_protocol.tape import CopySlices, Edge, Kept, Node, plan
+from gradwire_protocol.part import EDGE, LEAF, Part
+from gradwire_protocol.tape import CopySlices, Edge, Kept, Node, plan, reach
 from gradwire_server.engine import Array
 from gradwire_server.rules import gradient_for
 
-__all__ = ["Call", "gradients", "to_input"]
+__all__ = ["Call", "gradients", "part_gradients", "to_input"]
 
 Key = tuple[int, int]  # (id of a node or leaf, output number)
 
@@ -151,6 +154,8 @@ def _laid_out(g: Array, base: Meta) -> Array:
 def run_node(node: Node, grads: Sequence[Array | None]) -> list[Array | None]:
     """Return the gradients of a node's inputs, given those of its outputs."""
     node.check()
+    if isinstance(node, OpaqueNode):
+        raise KernelError(f"the backward of {node.name} is the client's to run; please report it")
     if isinstance(node, CopySlices):
         return _run_slices(node, grads)
     needed = list(grads)
@@ -206,3 +211,40 @@ def _step(node: Node, sums: _Sums, wanted: set[Key]) -> None:
     for edge, gradient in zip(node.edges, run_node(node, grads), strict=True):
         if edge is not None and gradient is not None:
             sums.add(edge, gradient)
+
+
+def part_gradients(
+    roots: Sequence[Edge], part: Part, entries: Sequence[Array], *, retain_graph: bool
+) -> list[Array | None]:
+    """Run a part of a backward from `roots`; return what leaves it, None where nothing does.
+
+    Raises IndexError for a part that names what the graph does not have.
+    """
+    nodes, edges = reach(roots)
+    running = [nodes[index] for index in part.run]
+    sums = _Sums()
+    for (index, output), gradient in zip(part.entries, entries, strict=True):
+        sums.add(Edge(nodes[index], output), gradient)
+    if any(item.kind == EDGE for item in part.exits):
+        return _edge_gradients(running[0], sums, part)
+    targets = [_exit_key(item, nodes, edges) for item in part.exits]
+    for node in running:
+        _step(node, sums, set(targets))
+        if not retain_graph:
+            node.release()
+    return [sums.found.get(key) for key in targets]
+
+
+def _exit_key(item: Any, nodes: Sequence[Node], edges: Sequence[Edge | None]) -> Key:
+    if item.kind != LEAF:
+        return id(nodes[item.index]), item.output
+    edge = edges[item.index]
+    if edge is None:
+        raise IndexError(f"a part's exit must name an edge that leads to a leaf; edge {item.index} leads nowhere")
+    return id(edge.target), 0
+
+
+def _edge_gradients(node: Node, sums: _Sums, part: Part) -> list[Array | None]:
+    """Run one node, whose gradients are wanted edge by edge: two edges may lead to the same place."""
+    found = run_node(node, [sums.found.get((id(node), number)) for number in range(len(node.output_metas))])
+    return [found[item.index] for item in part.exits]

@@ -9,10 +9,12 @@ from gradwire_protocol import codec, limits
 from gradwire_protocol.dtypes import DType
 from gradwire_protocol.errors import BatchMalformed, HandleNotFound, KernelError, LimitExceeded
 from gradwire_protocol.meta import Meta
+from gradwire_protocol.opaque import OpaqueNode
+from gradwire_protocol.part import Part
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.tape import Edge, Kept, Node, Storage, Variable, gradient_edge, plan, reach
 from gradwire_protocol.v1 import call_pb2
-from gradwire_server.backward import gradients, to_input
+from gradwire_server.backward import gradients, part_gradients, to_input
 from gradwire_server.engine import Array, Engine
 from gradwire_server.store import PinnedNode
 
@@ -149,6 +151,11 @@ def backward(
         if marker is None:
             return _accumulate(whole, filled, into)
         made = _own_recorded(whole, filled)
+    _answer_outline(run, marker, made)
+    return made
+
+
+def _answer_outline(run: Run, marker: OutlineMarker, made: Sequence[Array]) -> None:
     described = outline(marker, made)
     if described.ByteSize() > limits.MAX_MESSAGE_BYTES // 2:
         raise LimitExceeded(
@@ -156,7 +163,70 @@ def backward(
             f"needs {described.ByteSize()}; differentiate in parts, or without create_graph"
         )
     run.answer(outline=described)
+
+
+@_control
+def backward_part(
+    session: Session,
+    run: Run,
+    signature: Signature,
+    tensors: Sequence[Array],
+    entries: Sequence[Array],
+    part: str,
+    retain_graph: bool,
+    create_graph: bool,
+) -> Results:
+    """Run some nodes of a backward and hand out the gradients that leave them."""
+    engine, roots, decoded = session.engine, [_edge(tensor) for tensor in tensors], Part.decode(part)
+    marker = run.outline_marker(roots, entries) if create_graph else None
+    with engine.recorded(create_graph):
+        try:
+            found = part_gradients(roots, decoded, entries, retain_graph=retain_graph)
+        except IndexError as error:
+            raise BatchMalformed(f"a part must describe the graph behind its roots: {error}") from error
+        whole = [g if g is not None else _zeros(engine, item.meta) for g, item in zip(found, decoded.exits, strict=True)]
+        if marker is None:
+            return _accumulate(whole, entries, [None] * len(whole))
+        made = _own_recorded(whole, entries)
+    _answer_outline(run, marker, made)
     return made
+
+
+@_control
+def function(
+    session: Session,
+    run: Run,
+    signature: Signature,
+    outputs: Sequence[Array],
+    inputs: Sequence[Array],
+    name: str,
+    needs: tuple[bool, ...],
+    made: tuple[bool, ...],
+) -> Results:
+    """Let `outputs` come from a node that leads to `inputs`; a backward never runs it here."""
+    edges = tuple(_learned_edge(array) if needed else None for array, needed in zip(inputs, needs, strict=True))
+    node = OpaqueNode(name, edges, tuple(output.meta for output in outputs), keeps=False)
+    for number, (output, is_made) in enumerate(zip(outputs, made, strict=True)):
+        if is_made:
+            output.node, output.output_nr, output.leaf_requires_grad, output.base = node, number, False, None
+    return ()
+
+
+@_control
+def attach(session: Session, run: Run, signature: Signature, node: PinnedNode, self: Array, output: int) -> Results:
+    """Hang a tensor on a node."""
+    if not isinstance(node.target, Node) or not 0 <= output < len(node.target.output_metas):
+        raise BatchMalformed(f"a tensor is attached to one of a node's outputs; it has no output {output}")
+    self.node, self.output_nr = node.target, output
+    return ()
+
+
+def _learned_edge(array: Array) -> Edge:
+    """Return where the gradient of an input goes; the client says that it requires one, so a leaf is marked."""
+    edge = gradient_edge(array)
+    if edge is None:
+        array.leaf_requires_grad = True
+    return edge or Edge(array, 0)
 
 
 def _edge(tensor: Array) -> Edge:
@@ -166,6 +236,10 @@ def _edge(tensor: Array) -> Edge:
 
 def _seed(engine: Engine, given: Array | None, tensor: Array) -> Array:
     return _full(engine, tensor, 1) if given is None else to_input(given, tensor.meta)
+
+
+def _zeros(engine: Engine, meta: Meta) -> Array:
+    return Array(engine, engine.backend.xp.zeros(meta.shape, meta.dtype.numpy), meta)
 
 
 def _full(engine: Engine, tensor: Array, value: int) -> Array:
@@ -258,9 +332,9 @@ def _encode_edge(edge: Edge | None, marker: OutlineMarker, numbers: dict[int, in
 
 def check_arguments(signature: Signature, arrays: Sequence[Variable | PinnedNode | None]) -> None:
     """Refuse a node where a tensor is due, and the other way round."""
-    wants_node = signature.op.name in ("gw::next_function", "gw::saved")
-    for array in arrays:
-        if isinstance(array, PinnedNode) is not wants_node and array is not None:
+    wants_node = signature.op.name in ("gw::next_function", "gw::saved", "gw::attach")
+    for index, array in enumerate(arrays):
+        if isinstance(array, PinnedNode) is not (wants_node and index == 0) and array is not None:
             raise BatchMalformed(
                 f"{signature.op.name} needs a {'graph node' if wants_node else 'tensor'} handle; got another"
             )

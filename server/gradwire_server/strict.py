@@ -38,11 +38,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from gradwire_server.backend import Backend, HostArray, check_extent, checked_host, host_fingerprint
+from gradwire_server.scientific import HostSpecial
 from gradwire_server.strict_array import (
     NAMESPACES,
     RECORDED_USES,
@@ -153,6 +155,12 @@ class StrictNamespace:
         setattr(self, name, found)
         return found
 
+    @cached_property
+    def special(self) -> HostSpecial:
+        """Return SciPy's functions, for this device's arrays; kernels find them by `scientific.xp_special`."""
+        index = self._index
+        return HostSpecial(lambda name, function: _function(f"special.{name}", function, index, use=False))
+
 
 def _wrapped(full: str, index: int) -> Any:
     found: Any = np
@@ -169,10 +177,10 @@ def _wrapped(full: str, index: int) -> Any:
     return found
 
 
-def _function(name: str, function: Callable[..., Any], index: int) -> Callable[..., Any]:
+def _function(name: str, function: Callable[..., Any], index: int, use: bool = True) -> Callable[..., Any]:
     def call_it(*arguments: Any, **keywords: Any) -> Any:
         call = Call(name, index)
-        result = call.run(function, arguments, keywords)
+        result = call.run(function, arguments, keywords, use)
         if not call.arrays and name not in MAKERS:
             call.refuse("a device array", "none; CuPy does not make arrays of lists and numbers here")
         return result

@@ -5,6 +5,7 @@ Every check compares with PyTorch on the same sample. A stage stops at its first
 
 from __future__ import annotations
 
+import functools
 import itertools
 import operator
 import re
@@ -240,14 +241,24 @@ def _gradgrad(op: OpInfo, function: Any, dtype: str | None, limit: int | None) -
     return _gradients(op, function, dtype, limit, 2)
 
 
+def _inplace_form(op: OpInfo, variant: Any, function: Any) -> Callable[..., Any]:
+    """Return gradwire's in-place form: a method, or a function that is told to work in place."""
+    if isinstance(variant, functools.partial):
+        return functools.partial(function, **variant.keywords)
+    name = getattr(variant, "__name__", f"{op.name}_")
+    if name == "<lambda>":
+        return rebound(variant)
+    name = {"iadd": "__iadd__"}.get(name, name)
+    if isinstance(variant, type(operator.iadd)) and not hasattr(gw.Tensor, name):
+        name = f"__{name}__"
+    return getattr(gw.Tensor, name)  # type: ignore[no-any-return]
+
+
 def _inplace(op: OpInfo, function: Any, dtype: str | None, limit: int | None) -> Iterator[None]:
     variant = op.get_inplace()
     if variant is None or dtype is None:
         return
-    name = getattr(variant, "__name__", f"{op.name}_")
-    name = {"iadd": "__iadd__"}.get(name, name)
-    if isinstance(variant, type(operator.iadd)) and not hasattr(gw.Tensor, name):
-        name = f"__{name}__"
+    form = _inplace_form(op, variant, function)
     for sample in _samples(op, dtype, False, limit):
         if getattr(sample, "broadcasts_input", False):
             continue
@@ -259,7 +270,7 @@ def _inplace(op: OpInfo, function: Any, dtype: str | None, limit: int | None) ->
             wanted = error
         if isinstance(wanted, Exception):
             continue
-        _same(_call(getattr(gw.Tensor, name), mine), wanted, op.name, _RANDOM.match(op.name) is None)
+        _same(_call(form, mine), wanted, op.name, _RANDOM.match(op.name) is None)
         yield
 
 

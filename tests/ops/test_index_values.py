@@ -40,7 +40,7 @@ BAD: list[tuple[str, tuple[Any, ...], type[Exception], str]] = [
     ("embedding", (X, np.array(-1)), IndexError, "index out of range in self"),
     (
         "embedding_dense_backward",
-        (X, np.array([0, 9]), 4, -1),
+        (X, np.array([0, 9]), 4, -1, False),
         RuntimeError,
         "index 9 is out of bounds for dimension 0",
     ),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gradwire.autograd import function
 from gradwire.autograd.engine import backward, grad
+from gradwire.autograd.function import Function
 from gradwire.autograd.grad_mode import (
     enable_grad,
     inference_mode,
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from gradwire.tensor import Tensor
 
 __all__ = [
-    "Variable", "backward", "enable_grad", "grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled",
+    "Function", "Variable", "backward", "enable_grad", "function", "grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled",
 ]  # fmt: skip
 
 

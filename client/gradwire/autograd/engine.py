@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from gradwire.autograd.graph import RemoteNode
-from gradwire_protocol import codec
-from gradwire_protocol.errors import GradwireError
+from gradwire.autograd.grad_mode import no_grad
+from gradwire.autograd.node_hooks import hooks_of_leaf
+from gradwire.autograd.outline import Graph, read_outline
+from gradwire.autograd.walk import Walk, key_of, stops
 from gradwire_protocol.inplace import requires_grad
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.registry import check_no_overlap
 from gradwire_protocol.tape import Edge, Node, Variable, gradient_edge, leaves, plan, reach
-from gradwire_protocol.v1 import call_pb2
 
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor
@@ -26,8 +26,6 @@ __all__ = ["backward", "grad", "retained"]
 # Non-leaf tensors that asked for their gradient, by id, since == of tensors is elementwise. Weak: asking must not keep a
 # tensor alive.
 retained: WeakValueDictionary[int, Any] = WeakValueDictionary()
-
-Graph = tuple[list[Node], list[Edge | None]]  # what `reach` returns
 
 _BACKWARD = OPS["gw::backward"]
 
@@ -79,15 +77,11 @@ def _check(nodes: Sequence[Node]) -> None:
         node.check()
 
 
-def _key(edge: Edge) -> tuple[int, int]:
-    return id(edge.target), edge.output_nr
-
-
 def _reached(roots: Sequence[Edge], nodes: Sequence[Node]) -> set[tuple[int, int]]:
     """Return where gradients arrive when `nodes` run."""
-    found = {_key(edge) for edge in roots}
+    found = {key_of(edge) for edge in roots}
     for node in nodes:
-        found.update(_key(edge) for edge in node.edges if edge is not None)
+        found.update(key_of(edge) for edge in node.edges if edge is not None)
     return found
 
 
@@ -95,7 +89,48 @@ def _run(
     tensors: Sequence[Tensor], seeds: Sequence[Tensor | None], inputs: Sequence[Tensor], into: Sequence[Tensor | None],
     retain_graph: bool, create_graph: bool, nodes: Sequence[Node], roots: Sequence[Edge],
 ) -> list[Any]:  # fmt: skip
-    """Send the call; return the new gradient tensors in the order of the inputs without a target."""
+    """Return the new gradients in the order of the inputs without a target; None where a custom function gave none."""
+    hooks = [hooks_of_leaf(tensor) if tensor.node is None else None for tensor in inputs]
+    if stops(nodes):
+        found = _walk(tensors, seeds, inputs, retain_graph, create_graph, nodes, roots)
+    elif any(hooks):
+        found = _call(tensors, seeds, inputs, [None] * len(inputs), retain_graph, create_graph, nodes, roots)
+    else:
+        return _call(tensors, seeds, inputs, into, retain_graph, create_graph, nodes, roots)
+    made = []
+    for gradient, hook, target in zip(found, hooks, into, strict=True):
+        changed = gradient if hook is None or gradient is None else hook.on_gradient(gradient)
+        if target is None:
+            made.append(changed)
+        elif changed is not None:
+            with no_grad():
+                target.add_(changed)
+    return made
+
+
+def _walk(
+    tensors: Sequence[Tensor], seeds: Sequence[Tensor | None], inputs: Sequence[Tensor], retain_graph: bool,
+    create_graph: bool, nodes: Sequence[Node], roots: Sequence[Edge],
+) -> list[Any]:  # fmt: skip
+    """Run a backward that stops for the client's code."""
+    walk = Walk(tensors, retain_graph=retain_graph, create_graph=create_graph)
+    for tensor, edge, seed in zip(tensors, roots, seeds, strict=True):
+        if seed is None:
+            seed = tensor.detach().ones_like()
+        walk.add(edge, seed if seed.meta.dtype is tensor.meta.dtype else seed.to(tensor.meta.dtype))
+    edges = [gradient_edge(tensor) for tensor in inputs]
+    walk.run(nodes, [edge for edge in edges if edge is not None])
+    if not retain_graph:
+        for node in nodes:
+            node.release()
+    return [None if edge is None else walk.captured.get(key_of(edge)) for edge in edges]
+
+
+def _call(
+    tensors: Sequence[Tensor], seeds: Sequence[Tensor | None], inputs: Sequence[Tensor], into: Sequence[Tensor | None],
+    retain_graph: bool, create_graph: bool, nodes: Sequence[Node], roots: Sequence[Edge],
+) -> list[Any]:  # fmt: skip
+    """Let the worker run it all in one call."""
     from gradwire.tensor import call
 
     session = tensors[0].session
@@ -105,10 +140,7 @@ def _run(
         if target is not None:
             target.storage.version += 1
     if graph is not None:
-        value = session.answer()
-        if not value.HasField("outline"):
-            raise GradwireError("a backward with create_graph answers with its graph; none came; please report it")
-        _bind_outline(value.outline, graph, made)
+        read_outline(session, graph, made)
     if not retain_graph:
         for node in nodes:
             node.release()
@@ -123,28 +155,6 @@ def _known_graph(roots: Sequence[Edge], seeds: Sequence[Tensor | None]) -> Graph
     return reach([*roots, *(gradient_edge(seed) for seed in seeds if seed is not None)])
 
 
-def _bind_outline(outline: call_pb2.Outline, graph: Graph, made: Sequence[Any]) -> None:
-    """Mirror the nodes that the worker made, and hang the gradients on them."""
-    (old, edges_), new, kinds = graph, list[Node](), call_pb2.Outline.Edge
-
-    def edge(message: call_pb2.Outline.Edge) -> Edge | None:
-        if message.kind == kinds.LEAF:
-            return edges_[message.index]
-        if message.kind == kinds.NONE:
-            return None
-        return Edge((old if message.kind == kinds.OLD else new)[message.index], message.output)
-
-    for message in outline.nodes:
-        edges = tuple(edge(item) for item in message.edges)
-        outputs = tuple(codec.decode_meta(meta) for meta in message.outputs)
-        new.append(RemoteNode(message.name, edges, outputs, message.keeps))  # type: ignore[arg-type]
-    for tensor, result in zip(made, outline.results, strict=True):
-        found = edge(result)
-        if found is not None:
-            assert isinstance(found.target, Node)
-            tensor.node, tensor.output_nr = found.target, found.output_nr
-
-
 def _captures(roots: Sequence[Edge], nodes: Sequence[Node], inputs: Sequence[Tensor] | None) -> list[Any]:
     """Return the tensors whose `grad` a backward fills: leaves, or the given inputs, and those that retain theirs."""
     if inputs is None:
@@ -153,7 +163,7 @@ def _captures(roots: Sequence[Edge], nodes: Sequence[Node], inputs: Sequence[Ten
         return [*(leaf for leaf in found_leaves if leaf.leaf_requires_grad), *_retained(nodes, ())]
     reached = _reached(roots, nodes)
     # By id, since an input may be given twice, and may be one that retains its gradient.
-    found = {id(tensor): tensor for tensor in inputs if (edge := gradient_edge(tensor)) and _key(edge) in reached}
+    found = {id(tensor): tensor for tensor in inputs if (edge := gradient_edge(tensor)) and key_of(edge) in reached}
     found.update((id(tensor), tensor) for tensor in _retained(nodes, ()))
     return list(found.values())
 
@@ -191,13 +201,26 @@ def backward(
             check_no_overlap(target.meta)
     keep = create_graph if retain_graph is None else retain_graph
     _fill(captures, into, _run(outputs, seeds, captures, into, keep, create_graph, nodes, roots))
+    for leaf in captures:
+        hooks = hooks_of_leaf(leaf) if leaf.node is None else None
+        if hooks is not None:
+            hooks.on_accumulated(leaf, leaf._grad)
 
 
 def _fill(captures: Sequence[Any], into: Sequence[Any], made: Sequence[Any]) -> None:
     """Set `grad` of the tensors that the worker did not add to in place."""
     new = [tensor for tensor, target in zip(captures, into, strict=True) if target is None]
     for tensor, gradient in zip(new, made, strict=True):
-        tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
+        if gradient is not None:
+            tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
+
+
+def _check_used(used: list[bool], allow_unused: bool | None) -> None:
+    if not all(used) and not allow_unused:
+        raise RuntimeError(
+            f"The differentiated Tensor at index {used.index(False)} appears to not have been used in the graph. Set "
+            "allow_unused=True if this is the desired behavior."
+        )
 
 
 def grad(
@@ -227,14 +250,10 @@ def grad(
     nodes = plan(roots, [edge for edge in edges if edge is not None])
     _check(nodes)
     reached = _reached(roots, nodes)
-    used = [edge is not None and _key(edge) in reached for edge in edges]
-    if not all(used) and not (allow_unused or materialize_grads):
-        raise RuntimeError(
-            f"The differentiated Tensor at index {used.index(False)} appears to not have been used in the graph. Set "
-            "allow_unused=True if this is the desired behavior."
-        )
+    used = [edge is not None and key_of(edge) in reached for edge in edges]
+    _check_used(used, allow_unused or materialize_grads)
     present = [tensor for tensor, is_used in zip(wanted, used, strict=True) if is_used]
-    extra = _retained(nodes, [edge for edge in edges if edge is not None and _key(edge) in reached])
+    extra = _retained(nodes, [edge for edge in edges if edge is not None and key_of(edge) in reached])
     into = [None if create_graph else tensor._grad for tensor in extra]
     keep = create_graph if retain_graph is None else retain_graph
     made: list[Any] = []
@@ -244,6 +263,7 @@ def grad(
         _fill(extra, into, made[len(present) :])
     gradients = iter(made)
     found = [next(gradients) if is_used else None for is_used in used]
+    _check_used([gradient is not None for gradient in found], allow_unused or materialize_grads)
     if materialize_grads:
         return tuple(tensor.detach().zeros_like() if g is None else g for tensor, g in zip(wanted, found, strict=True))
     return tuple(found)

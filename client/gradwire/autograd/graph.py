@@ -6,10 +6,13 @@ behind it alive, as in PyTorch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from gradwire_protocol.meta import Meta
+from gradwire.autograd.function import FunctionNode
+from gradwire.autograd.node_hooks import hooks_of_node, made_for_leaf
+from gradwire.nn.hooks import RemovableHandle
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.signature import differentiable_mask
 from gradwire_protocol.tape import CopySlices, Edge, Kept, Node, gradient_edge
@@ -17,41 +20,13 @@ from gradwire_protocol.tape import CopySlices, Edge, Kept, Node, gradient_edge
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor
 
-__all__ = ["AccumulateGrad", "GradFn", "RemoteNode", "grad_fn_of"]
+__all__ = ["AccumulateGrad", "GradFn", "grad_fn_of"]
 
 # PyTorch has no `Scalar` form of these: it makes a tensor of the number, which counts as an input without a gradient.
 _NUMBER_AS_TENSOR = frozenset(f"{name}{form}.Scalar" for name in ("add", "sub", "mul", "div") for form in ("", "_"))
 
 _wrappers: WeakValueDictionary[int, Any] = WeakValueDictionary()
 _classes: dict[str, type] = {}
-
-
-class RemoteNode(Node):
-    """A node that the worker made in a backward with create_graph; its kept values are known there only."""
-
-    __slots__ = ("_keeps", "_name", "_outputs")
-
-    def __init__(self, name: str, edges: tuple[Edge | None, ...], outputs: tuple[Meta, ...], keeps: bool) -> None:
-        """Mirror a described node."""
-        super().__init__(None, edges)  # type: ignore[arg-type]
-        self._name = name
-        self._outputs = outputs
-        self._keeps = keeps
-
-    @property
-    def name(self) -> str:
-        """Return PyTorch's name."""
-        return self._name
-
-    @property
-    def keeps(self) -> bool:
-        """Return whether the worker's node keeps anything."""
-        return self._keeps
-
-    @property
-    def output_metas(self) -> tuple[Meta, ...]:
-        """Return the metas of the outputs."""
-        return self._outputs
 
 
 class GradFn:
@@ -83,9 +58,19 @@ class GradFn:
     def __repr__(self) -> str:
         return f"<{self._node.name} object at {id(self):#x}>"
 
+    def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(grad_inputs, grad_outputs)` after the node ran; what it returns replaces `grad_inputs`."""
+        return RemovableHandle.register(hooks_of_node(self._node).after, hook)
+
+    def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(grad_outputs)` before the node runs; what it returns replaces them."""
+        return RemovableHandle.register(hooks_of_node(self._node).before, hook)
+
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("_saved_"):
             return _saved(self, attribute.removeprefix("_saved_"))
+        if isinstance(self._node, FunctionNode):
+            return getattr(self._node.ctx, attribute)
         raise AttributeError(f"'{self._node.name}' object has no attribute '{attribute}'")
 
 
@@ -99,6 +84,14 @@ class AccumulateGrad(GradFn):
     def name(self) -> str:
         """Return PyTorch's name."""
         return "torch::autograd::AccumulateGrad"
+
+    def register_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook((), grad_outputs)` after the gradient was added up."""
+        return RemovableHandle.register(made_for_leaf(self.variable).after, hook)
+
+    def register_prehook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(grad_outputs)` before the gradient is added up; what it returns replaces it."""
+        return RemovableHandle.register(made_for_leaf(self.variable).before, hook)
 
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:

@@ -11,8 +11,9 @@ from gradwire_protocol.ops import OPS
 from gradwire_protocol.tape import Storage, Variable, refresh
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from gradwire.nn.hooks import RemovableHandle
     from gradwire.tensor import Tensor
 
 __all__ = ["AutogradMethods"]
@@ -143,6 +144,25 @@ class AutogradMethods:
 
             self._retains_grad = True
             retained[id(self)] = self
+
+    def register_hook(self: Any, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Call `hook` with each gradient of this tensor during a backward; what it returns replaces the gradient."""
+        from gradwire.autograd.node_hooks import register_tensor_hook
+
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        return register_tensor_hook(self, hook)
+
+    def register_post_accumulate_grad_hook(self: Any, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Call `hook` with this leaf after a backward added to its `grad`."""
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if self.node is not None:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        from gradwire.autograd.node_hooks import made_for_leaf
+        from gradwire.nn.hooks import RemovableHandle
+
+        return RemovableHandle.register(made_for_leaf(self).accumulated, hook)
 
     def backward(
         self: Any,

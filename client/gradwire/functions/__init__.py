@@ -2,5 +2,7 @@
 
 from __future__ import annotations
 
+from gradwire.functions.inplace import *
 from gradwire.functions.joining import *
+from gradwire.functions.numbers import *
 from gradwire.functions.queries import *

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from gradwire.nn import functional, init
 from gradwire.nn.activation import *
+from gradwire.nn.attention import *
+from gradwire.nn.batch_norm import *
 from gradwire.nn.container import ModuleDict, ModuleList, Sequential
 from gradwire.nn.dropout import *
 from gradwire.nn.flatten import *
 from gradwire.nn.linear import *
 from gradwire.nn.loss import *
 from gradwire.nn.module import Module
+from gradwire.nn.normalization import *
+from gradwire.nn.padding import *
 from gradwire.nn.parameter import Buffer, Parameter
 from gradwire.nn.parameter_container import ParameterDict, ParameterList
+from gradwire.nn.softmax import *
+from gradwire.nn.sparse import *

@@ -1,107 +1,91 @@
-"""Adam and AdamW: one call to the worker per parameter group.
-
-`state[p]` holds `step`, `exp_avg`, `exp_avg_sq` and, with `amsgrad`, `max_exp_avg_sq`, under
-PyTorch's names. Only `step` differs: a Python int, where PyTorch keeps a 0-dim tensor. So the bias
-corrections are scalars of the call, and parameters that have made equally many steps share one.
-Either form loads into the other.
-"""
+"""Adam and AdamW."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from gradwire.autograd.grad_mode import no_grad
 from gradwire.creation import zeros_like
-from gradwire.dispatch import fused_update
-from gradwire.optim.optimizer import Closure, Optimizer, ParamsT
-from gradwire.optim.step import batches, check_not_negative, gradients, run_closure
+from gradwire.optim.fused import Batch, FusedOptimizer
+from gradwire.optim.number import number_in, number_tensor
+from gradwire.optim.optimizer import ParamsT
+from gradwire.optim.options import check_betas, check_flags, check_lr, check_not_negative
 from gradwire.tensor import Tensor
 
 __all__ = ["Adam", "AdamW"]
 
 
-class Adam(Optimizer):
+def _check_tensors(lr: float | Tensor, betas: Any, foreach: bool | None) -> None:
+    """Check the options that may be tensors, as PyTorch does for Adam alone."""
+    if isinstance(lr, Tensor) and foreach:
+        raise ValueError("lr as a Tensor is not supported for capturable=False and foreach=True")
+    check_lr(lr)
+    check_betas(betas)
+    kinds = [isinstance(beta, Tensor) for beta in betas]
+    if any(kinds) != all(kinds) or not all(isinstance(beta, float | Tensor) for beta in betas):
+        raise ValueError("betas must be either both floats or both Tensors")
+    for index, beta in enumerate(betas):
+        if isinstance(beta, Tensor) and foreach:
+            raise ValueError(f"betas[{index}] as a Tensor is not supported for capturable=False and foreach=True")
+
+
+class Adam(FusedOptimizer):
     """Step by a running mean of gradients over the root of a running mean of their squares.
 
     Kingma and Ba 2014; `amsgrad` after Reddi et al. 2018. `weight_decay` adds weight_decay * p to
     the gradient, or with `decoupled_weight_decay` shrinks p itself, as AdamW does; `maximize` steps
-    along the gradient.
+    along the gradient. Keeps `step`, `exp_avg`, `exp_avg_sq` and, with `amsgrad`, `max_exp_avg_sq`.
     """
 
     def __init__(
         self,
         params: ParamsT,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0,
         amsgrad: bool = False,
         *,
+        foreach: bool | None = None,
         maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        check_not_negative("learning rate", lr)
         check_not_negative("epsilon value", eps)
-        for index, beta in enumerate(betas):
-            if not 0.0 <= beta < 1.0:
-                raise ValueError(f"Invalid beta parameter at index {index}: {beta}")
+        _check_tensors(lr, betas, foreach)
         check_not_negative("weight_decay value", weight_decay)
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "betas": betas,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "amsgrad": amsgrad,
-                "maximize": maximize,
-                "decoupled_weight_decay": decoupled_weight_decay,
-            },
-        )
+        check_flags(differentiable=differentiable, capturable=capturable, foreach=foreach, fused=fused)
+        defaults = {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad, "maximize": maximize,
+            "foreach": foreach, "capturable": capturable, "differentiable": differentiable, "fused": fused,
+            "decoupled_weight_decay": decoupled_weight_decay,
+        }  # fmt: skip
+        super().__init__(params, defaults)
 
-    def step(self, closure: Closure | None = None) -> Any:
-        """Update every parameter that has a gradient; return what `closure` returned.
+    def _start(self, parameter: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])]
+        return {"step": number_tensor(parameter, 0.0), **{name: zeros_like(parameter) for name in names}}
 
-        Does not wait for the worker.
-        """
-        loss = run_closure(closure)
-        with no_grad():
-            for group in self.param_groups:
-                for batch in batches(group, self._steps_made):
-                    self._update(batch, group, self._steps_made(batch[0]) + 1)
-        return loss
-
-    def _steps_made(self, parameter: Tensor) -> int:
-        # `get` and not indexing: a look at the state must not make an entry in it.
-        return int(self.state.get(parameter, {}).get("step", 0))
-
-    def _update(self, batch: list[Tensor], group: dict[str, Any], step: int) -> None:
+    def _update(self, batch: Batch, group: dict[str, Any]) -> None:
+        step = int(batch.number("step")) + 1
         beta1, beta2 = group["betas"]
-        kept = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if group["amsgrad"] else [])]
-        averages = [[self._average(parameter, name) for parameter in batch] for name in kept]
-        averages += [] if group["amsgrad"] else [[]]
-        fused_update(
+        batch.update(
             "_fused_adamw_" if group["decoupled_weight_decay"] else "_fused_adam_",
-            [batch, gradients(batch), *averages],
+            "exp_avg",
+            "exp_avg_sq",
+            "max_exp_avg_sq" if group["amsgrad"] else [],
+            "step",
+            writes={"step": step},
             step=step,
-            lr=float(group["lr"]),
-            beta1=float(beta1),
-            beta2=float(beta2),
-            weight_decay=float(group["weight_decay"]),
+            lr=number_in(group["lr"]),
+            beta1=number_in(beta1),
+            beta2=number_in(beta2),
+            weight_decay=number_in(group["weight_decay"]),
             eps=float(group["eps"]),
             amsgrad=group["amsgrad"],
             maximize=group["maximize"],
         )
-        for parameter in batch:
-            self.state[parameter]["step"] = step
-
-    def _average(self, parameter: Tensor, name: str) -> Tensor:
-        state = self.state[parameter]
-        state.setdefault("step", 0)  # first, so that the state lists as PyTorch's does
-        if name not in state:
-            state[name] = zeros_like(parameter)
-        average: Tensor = state[name]
-        return average
 
 
 class AdamW(Adam):
@@ -113,13 +97,17 @@ class AdamW(Adam):
     def __init__(
         self,
         params: ParamsT,
-        lr: float = 1e-3,
-        betas: tuple[float, float] = (0.9, 0.999),
+        lr: float | Tensor = 1e-3,
+        betas: tuple[float | Tensor, float | Tensor] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        capturable: bool = False,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
         super().__init__(
             params,
@@ -128,7 +116,11 @@ class AdamW(Adam):
             eps,
             weight_decay,
             amsgrad,
+            foreach=foreach,
             maximize=maximize,
+            capturable=capturable,
+            differentiable=differentiable,
+            fused=fused,
             decoupled_weight_decay=True,
         )
 

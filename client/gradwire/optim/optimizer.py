@@ -1,24 +1,30 @@
 """The base of all optimizers: parameter groups, state per parameter, hooks, saving and loading.
 
 A subclass gives the defaults of a group and `step`. Nothing here computes an update or waits for
-the worker, but for the step counts of a loaded state that holds them as tensors.
+the worker.
 """
 
 from __future__ import annotations
 
-import functools
 import warnings
-from collections import OrderedDict, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from itertools import chain
 from typing import Any, Final, TypeAlias
 
-from gradwire.nn.hooks import RemovableHandle
 from gradwire.nn.parameter import clear_grads
+from gradwire.optim.hooks import (
+    HookMethods,
+    hooked,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
 from gradwire.tensor import Tensor
 
-__all__ = ["Closure", "Optimizer", "ParamsT", "required"]
+__all__ = [
+    "Closure", "Optimizer", "ParamsT", "register_optimizer_step_post_hook", "register_optimizer_step_pre_hook", "required",
+]  # fmt: skip
 
 Closure: TypeAlias = Callable[[], Any]
 ParamsT: TypeAlias = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
@@ -33,10 +39,8 @@ class _Required:
 
 required: Final = _Required()
 
-_HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 
-
-class Optimizer:
+class Optimizer(HookMethods):
     """Base of all optimizers.
 
     `params` is an iterable of tensors, of (name, tensor) pairs, or of dicts, each a group with its
@@ -64,11 +68,7 @@ class Optimizer:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "step" in cls.__dict__:
-            cls.step = _hooked(cls.__dict__["step"])  # type: ignore[method-assign]
-
-    def _make_hooks(self) -> None:
-        for name in _HOOKS:
-            self.__dict__.setdefault(name, OrderedDict())
+            cls.step = hooked(cls.__dict__["step"])  # type: ignore[method-assign]
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -96,17 +96,6 @@ class Optimizer:
 
     def _parameters(self) -> Iterator[Tensor]:
         return chain.from_iterable(group["params"] for group in self.param_groups)
-
-    def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
-        """Run `hook(optimizer, args, kwargs)` before each step; a pair it returns replaces them.
-
-        As in PyTorch, the first of `args` is the optimizer.
-        """
-        return RemovableHandle.register(self.__dict__[_HOOKS[0]], hook)
-
-    def register_step_post_hook(self, hook: Callable[..., None]) -> RemovableHandle:
-        """Run `hook(optimizer, args, kwargs)` after each step."""
-        return RemovableHandle.register(self.__dict__[_HOOKS[1]], hook)
 
     # ------------------------------------------------------------ groups
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -160,6 +149,8 @@ class Optimizer:
 
         The tensors in it are the optimizer's own, as in PyTorch: `deepcopy` it to keep a moment.
         """
+        for hook in self._optimizer_state_dict_pre_hooks.values():
+            hook(self)
         numbers = self._numbers()
         groups = [
             {
@@ -169,7 +160,8 @@ class Optimizer:
             for group in self.param_groups
         ]
         state = {numbers[id(key)] if isinstance(key, Tensor) else key: kept for key, kept in self.state.items()}
-        return {"state": state, "param_groups": groups}
+        made = {"state": state, "param_groups": groups}
+        return self._replaced_by(self._optimizer_state_dict_post_hooks, made)
 
     def _numbers(self) -> dict[int, int]:
         """Number the parameters by id; one that stands twice in a group has one number."""
@@ -182,9 +174,9 @@ class Optimizer:
         """Take over a state and options saved from an optimizer with the same groups.
 
         Parameters are matched by order. State tensors are moved to the parameter's dtype and
-        device, and shared with `state_dict` where they need no move. Waits for the worker only
-        where a step count is a tensor, as PyTorch saves it.
+        device, and shared with `state_dict` where they need no move.
         """
+        state_dict = self._replaced_by(self._optimizer_load_state_dict_pre_hooks, state_dict.copy())
         saved = deepcopy(state_dict["param_groups"])
         self._check_same_layout(saved)
         numbers = chain.from_iterable(group["params"] for group in saved)
@@ -197,6 +189,8 @@ class Optimizer:
                 state[key] = kept
         groups = [_regrouped(own, new) for own, new in zip(self.param_groups, saved, strict=True)]
         self.__setstate__({"state": state, "param_groups": groups})
+        for hook in self._optimizer_load_state_dict_post_hooks.values():
+            hook(self)
 
     def _check_same_layout(self, saved: list[dict[str, Any]]) -> None:
         if len(saved) != len(self.param_groups):
@@ -214,35 +208,6 @@ class Optimizer:
             shown = sorted(name for name in group if name != "params")
             lines.extend(f"    {name}: {group[name]}" for name in shown)
         return "\n".join([*lines, ")"])
-
-
-def _hooked(step: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a class's `step` so that the hooks of the optimizer run around it."""
-
-    @functools.wraps(step)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        self: Optimizer = args[0]
-        if type(self).step is not run:
-            # Reached by super().step() from a class below, around whose step the hooks run.
-            return step(*args, **kwargs)
-        for hook in list(self.__dict__[_HOOKS[0]].values()):
-            args, kwargs = _replaced(hook(self, args, kwargs), step, args, kwargs)
-        result = step(*args, **kwargs)
-        for hook in list(self.__dict__[_HOOKS[1]].values()):
-            hook(self, args, kwargs)
-        return result
-
-    return run
-
-
-def _replaced(
-    result: Any, step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    if result is None:
-        return args, kwargs
-    if not isinstance(result, tuple) or len(result) != 2:
-        raise RuntimeError(f"{step} must return None or a tuple of (new_args, new_kwargs), but got {result}.")
-    return result
 
 
 def _listed(params: Any) -> list[Any]:
@@ -273,12 +238,8 @@ def _regrouped(own: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
 
 def _fitted(parameter: Tensor, kept: dict[str, Any]) -> dict[str, Any]:
     """Return what was kept for a parameter, with its tensors in the parameter's dtype and place."""
-    return {name: _step_count(value) if name == "step" else _moved(parameter, value) for name, value in kept.items()}
-
-
-def _step_count(value: Any) -> int:
-    # A Python int here, so that one call can update a whole group; PyTorch keeps a 0-dim tensor.
-    return int(value.item() if hasattr(value, "item") else value)
+    # A step count keeps its dtype: float16 would not count far.
+    return {name: value if name == "step" else _moved(parameter, value) for name, value in kept.items()}
 
 
 def _moved(parameter: Tensor, value: Any) -> Any:

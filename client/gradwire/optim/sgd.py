@@ -1,14 +1,15 @@
-"""Stochastic gradient descent: one call to the worker per parameter group."""
+"""Stochastic gradient descent."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Hashable
+from typing import Any, ClassVar
 
-from gradwire.autograd.grad_mode import no_grad
 from gradwire.creation import zeros_like
-from gradwire.dispatch import fused_update
-from gradwire.optim.optimizer import Closure, Optimizer, ParamsT
-from gradwire.optim.step import batches, check_not_negative, gradients, run_closure
+from gradwire.optim.fused import Batch, FusedOptimizer
+from gradwire.optim.number import number_in
+from gradwire.optim.optimizer import ParamsT
+from gradwire.optim.options import check_flags
 from gradwire.tensor import Tensor
 
 __all__ = ["SGD"]
@@ -16,7 +17,7 @@ __all__ = ["SGD"]
 _BUFFER = "momentum_buffer"
 
 
-class SGD(Optimizer):
+class SGD(FusedOptimizer):
     """Step against the gradient, by default without momentum.
 
     With momentum m and dampening d: buf = m * buf + (1 - d) * grad (the first gradient starts it,
@@ -24,69 +25,61 @@ class SGD(Optimizer):
     adds weight_decay * p to the gradient; `maximize` steps along it. Keeps `momentum_buffer`.
     """
 
+    _numbers_kept: ClassVar[tuple[str, ...]] = ()
+
     def __init__(
         self,
         params: ParamsT,
-        lr: float = 1e-3,
+        lr: float | Tensor = 1e-3,
         momentum: float = 0,
         dampening: float = 0,
-        weight_decay: float = 0,
+        weight_decay: float | Tensor = 0,
         nesterov: bool = False,
         *,
         maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
     ) -> None:
-        check_not_negative("learning rate", lr)
-        check_not_negative("momentum value", momentum)
-        check_not_negative("weight_decay value", weight_decay)
+        if isinstance(lr, Tensor) and lr.numel() != 1:
+            raise ValueError("Tensor lr must be 1-element")
+        words = {"learning rate": lr, "momentum value": momentum, "weight_decay value": weight_decay}
+        for name, value in words.items():
+            if number_in(value) < 0.0:
+                raise ValueError(f"Invalid {name}: {value}")
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "momentum": momentum,
-                "dampening": dampening,
-                "weight_decay": weight_decay,
-                "nesterov": nesterov,
-                "maximize": maximize,
-            },
-        )
+        check_flags(differentiable=differentiable, foreach=foreach, fused=fused)
+        defaults = {
+            "lr": lr, "momentum": momentum, "dampening": dampening, "weight_decay": weight_decay, "nesterov": nesterov,
+            "maximize": maximize, "foreach": foreach, "differentiable": differentiable, "fused": fused,
+        }  # fmt: skip
+        super().__init__(params, defaults)
 
-    def step(self, closure: Closure | None = None) -> Any:
-        """Update every parameter that has a gradient; return what `closure` returned.
+    def _state_of(self, parameter: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        # Without momentum nothing is kept, and no entry made.
+        return self.state.get(parameter, {}) if group["momentum"] == 0 else self.state[parameter]
 
-        Does not wait for the worker.
-        """
-        loss = run_closure(closure)
-        with no_grad():
-            for group in self.param_groups:
-                for batch in batches(group, self._is_first):
-                    self._update(batch, group, self._is_first(batch[0]))
-        return loss
+    def _key(self, parameter: Tensor, state: dict[str, Any]) -> Hashable:
+        return state.get(_BUFFER) is None
 
-    def _is_first(self, parameter: Tensor) -> bool:
-        # `get` and not indexing: a look at the state must not make an entry in it.
-        return self.state.get(parameter, {}).get(_BUFFER) is None
-
-    def _update(self, batch: list[Tensor], group: dict[str, Any], is_first_step: bool) -> None:
-        fused_update(
+    def _update(self, batch: Batch, group: dict[str, Any]) -> None:
+        has_momentum = group["momentum"] != 0
+        is_first_step = has_momentum and batch.states[0].get(_BUFFER) is None
+        if is_first_step:
+            for parameter, state in zip(batch.parameters, batch.states, strict=True):
+                # Zeros, although the first step overwrites them: should that call fail and change
+                # nothing, the next step still starts from a defined value.
+                state[_BUFFER] = zeros_like(parameter)
+        batch.update(
             "_fused_sgd_",
-            [batch, gradients(batch), self._buffers(batch, group)],
-            weight_decay=float(group["weight_decay"]),
+            _BUFFER if has_momentum else [],
+            writes={},
+            weight_decay=number_in(group["weight_decay"]),
             momentum=float(group["momentum"]),
-            lr=float(group["lr"]),
+            lr=number_in(group["lr"]),
             dampening=float(group["dampening"]),
             nesterov=group["nesterov"],
             maximize=group["maximize"],
-            is_first_step=is_first_step and group["momentum"] != 0,
+            is_first_step=is_first_step,
         )
-
-    def _buffers(self, batch: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
-        if group["momentum"] == 0:
-            return []
-        for parameter in batch:
-            if self._is_first(parameter):
-                # Zeros, although the first step overwrites them: should that call fail and change
-                # nothing, the next step still starts from a defined value.
-                self.state[parameter][_BUFFER] = zeros_like(parameter)
-        return [self.state[parameter][_BUFFER] for parameter in batch]

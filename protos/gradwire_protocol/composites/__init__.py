@@ -5,26 +5,42 @@ Shared by the client's Tensor and the worker's Array, so that a gradient rule ma
 
 from __future__ import annotations
 
+from gradwire_protocol.composites.activation import ActivationComposites
+from gradwire_protocol.composites.attention import AttentionComposites
 from gradwire_protocol.composites.base import Number, ints, is_operand
+from gradwire_protocol.composites.batch_norm import BatchNormComposites
 from gradwire_protocol.composites.creation import CreationComposites
+from gradwire_protocol.composites.distance import DistanceComposites
+from gradwire_protocol.composites.embedding import EmbeddingComposites
 from gradwire_protocol.composites.indexing import IndexingComposites
 from gradwire_protocol.composites.loss import LossComposites
+from gradwire_protocol.composites.margin import MarginComposites
 from gradwire_protocol.composites.matmul import MatmulComposites
+from gradwire_protocol.composites.padding import PaddingComposites
 from gradwire_protocol.composites.pointwise import PointwiseComposites
 from gradwire_protocol.composites.reduction import ReductionComposites
 from gradwire_protocol.composites.shape import ShapeComposites
+from gradwire_protocol.composites.special import SpecialComposites
 
 __all__ = ["Composites", "Number", "ints", "is_operand"]
 
 
 class Composites(
+    BatchNormComposites,
+    ActivationComposites,
+    AttentionComposites,
+    PaddingComposites,
     PointwiseComposites,
     ReductionComposites,
     ShapeComposites,
+    SpecialComposites,
     IndexingComposites,
     MatmulComposites,
     LossComposites,
     CreationComposites,
+    DistanceComposites,
+    EmbeddingComposites,
+    MarginComposites,
 ):
     """All of them."""
 

@@ -11,13 +11,14 @@ from gradwire_protocol.composites.base import Callable_, ints
 from gradwire_protocol.dtypes import DType, float16, float32, int64
 from gradwire_protocol.registry import OPS, torch_type_name
 
-__all__ = ["LossComposites"]
+__all__ = ["LossComposites", "reduced"]
 
 _SOFTMAX, _LOG_SOFTMAX, _LAYER_NORM = OPS["_softmax"], OPS["_log_softmax"], OPS["native_layer_norm"]
 _NLL, _NLL2D = OPS["nll_loss_forward"], OPS["nll_loss2d_forward"]
 
 
-def _reduced(loss: Any, reduction: int) -> Any:
+def reduced(loss: Any, reduction: int) -> Any:
+    """Reduce the losses of elements or samples."""
     if reduction not in (0, 1, 2):
         raise ValueError(f"{reduction} is not a valid value for reduction")
     return loss.mean() if reduction == 1 else loss.sum() if reduction == 2 else loss
@@ -105,7 +106,7 @@ def _even_entropy(logs: Any, target: Any, weight: Any, reduction: int, ignore_in
     terms = logs if weight is None else logs * _per_class(weight, logs)
     loss = (-terms.sum(_class_dim(logs))).masked_fill(ignored, 0)
     if reduction != 1:
-        return _reduced(loss, reduction)
+        return reduced(loss, reduction)
     counted = ignored.logical_not()
     if weight is not None:
         # An ignored index need not be a class: class 0 is looked up in its place, and counts for nothing.
@@ -169,7 +170,31 @@ class LossComposites(Callable_):
     def l1_loss(self, target: Self, reduction: int = 1) -> Self:
         """Return |self - target|, reduced."""
         me: Any = self
-        return _reduced(me.sub(target).abs(), reduction)  # type: ignore[no-any-return]
+        return reduced(me.sub(target).abs(), reduction)  # type: ignore[no-any-return]
+
+    def kl_div(self, target: Any, reduction: int = 1, *, log_target: bool = False) -> Any:
+        """Return target * (log(target) - self), reduced; with `log_target`, of a target given as its logarithm."""
+        me: Any = self
+        for dtype in (self.meta.dtype, target.meta.dtype):
+            if dtype.is_complex:
+                raise RuntimeError("kl_div: Complex inputs not supported.")
+            if not dtype.is_floating_point:
+                raise RuntimeError("kl_div: Integral inputs not supported.")
+        if log_target:
+            return reduced(target.exp() * (target - me), reduction)
+        return reduced(target.xlogy(target) - target * me, reduction)
+
+    def poisson_nll_loss(self, target: Any, log_input: bool, full: bool, eps: float, reduction: int) -> Any:
+        """Return the negative log likelihood of counts `target` of rate self, or exp(self) with `log_input`, reduced.
+
+        `full` adds Stirling's approximation of log(target!).
+        """
+        me: Any = self
+        loss = me.exp() - target * me if log_input else me - target * (me + eps).log()
+        if full:
+            stirling = target * target.log() - target + 0.5 * (2 * math.pi * target).log()
+            loss = loss + stirling.masked_fill(target.le(1), 0)
+        return reduced(loss, reduction)
 
     def one_hot(self, num_classes: int) -> Self:
         """Return int64 (*, num_classes) with a 1 where the last index is the element of self, else 0.

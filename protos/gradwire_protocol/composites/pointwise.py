@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import builtins
+from typing import Any, NamedTuple
 
 from gradwire_protocol.composites.base import Callable_
 from gradwire_protocol.dtypes import (
+    Category,
     DType,
     bool_,
     complex64,
@@ -20,6 +22,7 @@ from gradwire_protocol.dtypes import (
     uint8,
 )  # fmt: skip
 from gradwire_protocol.ops import OPS
+from gradwire_protocol.registry import torch_type_name
 
 __all__ = ["PointwiseComposites"]
 
@@ -28,12 +31,35 @@ _DIV, _DIV_NUMBER, _RECIPROCAL, _CONJ = OPS["div.Tensor"], OPS["div.Scalar"], OP
 _NUMBER_FOR, _TO_DTYPE = OPS["gw::number_for"], OPS["_to_dtype"]
 
 
+class _Frexp(NamedTuple):
+    """The two parts of a number; prints as PyTorch's does."""
+
+    mantissa: Any
+    exponent: Any
+
+    def __repr__(self) -> str:
+        return f"gradwire.return_types.frexp(\nmantissa={self.mantissa!r},\nexponent={self.exponent!r})"
+
+
 def _is_tensor(value: Any) -> bool:
     return isinstance(value, Callable_)
 
 
 def _cast(self: Any, dtype: DType) -> Any:
     return self if self.meta.dtype is dtype else self._call(_TO_DTYPE, (self,), (dtype,))
+
+
+def _operand(self: Any, other: Any) -> Any:
+    """Return a number as a 0-dim tensor that promotes with `self` as the number would; a tensor as it is."""
+    return other if _is_tensor(other) else self._call(_NUMBER_FOR, (self,), (), (other,))
+
+
+def _in_double(self: Any, exponent: Any) -> DType:
+    """Return the dtype that `float_power` computes in."""
+    given = [
+        value.meta.dtype.is_complex if _is_tensor(value) else isinstance(value, complex) for value in (self, exponent)
+    ]
+    return complex128 if any(given) else float64
 
 
 def _clamp(name: str, self: Any, min: Any, max: Any) -> Any:
@@ -48,6 +74,14 @@ def _div(name: str, self: Any, other: Any, rounding_mode: str | None) -> Any:
     if rounding_mode is None:
         return OPS[f"{name}.{overload}"](self, other)
     return OPS[f"{name}.{overload}_mode"](self, other, rounding_mode=rounding_mode)
+
+
+def _check_close(self: Any, other: Any, rtol: float, atol: float) -> None:
+    if self.meta.dtype is not other.meta.dtype:
+        raise RuntimeError(f"{torch_type_name(self.meta.dtype)} did not match {torch_type_name(other.meta.dtype)}")
+    for name, value in (("rtol", rtol), ("atol", atol)):
+        if value < 0:
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value:g}")
 
 
 class PointwiseComposites(Callable_):
@@ -96,25 +130,54 @@ class PointwiseComposites(Callable_):
         """Raise to the second power in place."""
         return OPS["pow_.Tensor_Scalar"](self, 2)
 
+    def float_power(self, exponent: Any) -> Any:
+        """Raise to a power in float64, or complex128."""
+        dtype = _in_double(self, exponent)
+        return _cast(self, dtype).pow(_cast(exponent, dtype) if _is_tensor(exponent) else exponent)
+
+    def float_power_(self, exponent: Any) -> Any:
+        """Raise to a power in place, which only float64 and complex128 tensors can hold."""
+        dtype = _in_double(self, exponent)
+        if self.meta.dtype is not dtype:
+            words = (
+                f"{torch_type_name(self.meta.dtype)} but the operation's result requires dtype {torch_type_name(dtype)}"
+            )
+            raise RuntimeError(f"the base given to float_power_ has dtype {words}")
+        if _is_tensor(exponent):
+            return OPS["pow_.Tensor_Tensor"](self, _cast(exponent, dtype))
+        return OPS["pow_.Tensor_Scalar"](self, exponent)
+
+    def xlogy(self, other: Any) -> Any:
+        """Compute self * log(other), and 0 where self is 0."""
+        return OPS["xlogy.Tensor" if _is_tensor(other) else "xlogy.Scalar_Other"](self, other)
+
+    def frexp(self) -> Any:
+        """Split into (mantissa, exponent), the mantissa in [1/2, 1): self = mantissa * 2^exponent."""
+        return _Frexp(*OPS["frexp.Tensor"](self))
+
     # -- operators with a number on the left; those of other families of operators are methods under a second name
     def __rtruediv__(self, other: Any) -> Any:
         inverse = self._call(_RECIPROCAL, (self,))
+        if _is_tensor(other):
+            return inverse._call(_MUL[True], (inverse, other))
         return inverse._call(_MUL[False], (inverse,), (), (other,))
 
     def __rfloordiv__(self, other: Any) -> Any:
-        return OPS["floor_divide"](self._call(_NUMBER_FOR, (self,), (), (other,)), self)
+        return OPS["floor_divide"](_operand(self, other), self)
+
+    __rdiv__ = __rtruediv__  # PyTorch has kept Python 2's name
 
     def __rmod__(self, other: Any) -> Any:
-        return OPS["remainder.Scalar_Tensor"](other, self)
+        return OPS["remainder.Tensor" if _is_tensor(other) else "remainder.Scalar_Tensor"](other, self)
 
     def __rpow__(self, other: Any) -> Any:
-        return OPS["pow.Scalar"](other, self)
+        return OPS["pow.Tensor_Tensor" if _is_tensor(other) else "pow.Scalar"](other, self)
 
     def __rlshift__(self, other: Any) -> Any:
-        return OPS["bitwise_left_shift.Tensor"](self._call(_NUMBER_FOR, (self,), (), (other,)), self)
+        return OPS["bitwise_left_shift.Tensor"](_operand(self, other), self)
 
     def __rrshift__(self, other: Any) -> Any:
-        return OPS["bitwise_right_shift.Tensor"](self._call(_NUMBER_FOR, (self,), (), (other,)), self)
+        return OPS["bitwise_right_shift.Tensor"](_operand(self, other), self)
 
     def __ilshift__(self, other: Any) -> Any:
         return OPS["bitwise_left_shift_.Tensor" if _is_tensor(other) else "bitwise_left_shift_.Tensor_Scalar"](
@@ -149,18 +212,22 @@ class PointwiseComposites(Callable_):
         """Round in place."""
         return OPS["round_"](self) if decimals == 0 else OPS["round_.decimals"](self, decimals=decimals)
 
-    # -- activations
-    def relu6(self) -> Any:
-        """Bound to [0, 6]."""
-        return OPS["hardtanh"](self, 0, 6)
-
-    def logsigmoid(self) -> Any:
-        """Compute log(sigmoid(self)) without overflow."""
-        return OPS["log_sigmoid"](self)
-
-    def logit(self) -> Any:
-        """Compute log(self / (1 - self))."""
-        return OPS["log"](self) - OPS["log1p"](OPS["neg"](self))
+    # -- comparison
+    def isclose(
+        self, other: Any, rtol: builtins.float = 1e-05, atol: builtins.float = 1e-08, equal_nan: builtins.bool = False
+    ) -> Any:
+        """Return where |self - other| <= atol + rtol * |other|; infinities are close to themselves, NaN if `equal_nan`."""
+        _check_close(self, other, rtol, atol)
+        close = OPS["eq.Tensor"](self, other)
+        inexact = self.meta.dtype.category >= Category.FLOAT
+        if equal_nan and inexact:
+            close = close.logical_or(self.isnan().logical_and(other.isnan()))
+        if rtol == 0 and atol == 0:
+            return close
+        # Integers are compared as the numbers that they are: their difference may overflow, as in PyTorch.
+        allowed = (other * rtol).abs() + atol
+        distance = (self - other).abs() if self.meta.dtype is not bool_ else self.logical_xor(other).int()
+        return close.logical_or(distance.isfinite().logical_and(distance <= allowed))
 
     # -- what is the tensor itself for most dtypes
     def positive(self) -> Any:

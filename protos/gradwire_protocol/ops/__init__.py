@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from gradwire_protocol.ops import (  # noqa: F401
+    activation,
+    attention,
+    batch_norm,
     control,
     creation,
+    embedding,
     indexing,
     loss,
     matmul,
     normalization,
+    padding,
     pointwise,
     random,
     reduction,
     shape,
+    special,
     update,
 )  # fmt: skip
 from gradwire_protocol.registry import OPS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gradwire_protocol.dtypes import DType, bool_
 from gradwire_protocol.meta import Meta
+from gradwire_protocol.part import Part
 from gradwire_protocol.registry import control
 
 __all__ = ["NODE_META"]
@@ -34,6 +35,24 @@ def _backward(
     return tuple(Meta.of(meta.shape, meta.dtype) for meta, target in zip(inputs, into, strict=True) if target is None)
 
 
+def _backward_part(tensors: object, entries: tuple[Meta, ...], part: str, *flags: object) -> tuple[Meta, ...]:
+    decoded = Part.decode(part)
+    if len(decoded.entries) != len(entries):
+        raise RuntimeError(f"a part with {len(decoded.entries)} entries needs as many gradients; got {len(entries)}")
+    return tuple(item.meta for item in decoded.exits)
+
+
+def _function(
+    outputs: tuple[Meta, ...], inputs: tuple[Meta, ...], name: str, needs: tuple[bool, ...], made: tuple[bool, ...]
+) -> tuple[()]:
+    if len(needs) != len(inputs) or len(made) != len(outputs):
+        raise RuntimeError(
+            f"a function needs a flag per input and output; got {len(needs)} for {len(inputs)} inputs and {len(made)} "
+            f"for {len(outputs)} outputs"
+        )
+    return ()
+
+
 def _nothing(*arguments: object) -> tuple[()]:
     return ()
 
@@ -52,6 +71,19 @@ control(
     _backward,
     heavy=True,
 )
+
+# Some nodes of a backward, where the client's hooks and functions run between them: see `Part`.
+control(
+    "gw::backward_part(Tensor[] tensors, Tensor[] entries, str part, bool retain_graph, bool create_graph) -> Tensor[]",
+    _backward_part,
+    heavy=True,
+)
+
+# Puts a node whose backward is the client's Python between tensors; `made` says which outputs are differentiable.
+control("gw::function(Tensor[] outputs, Tensor[] inputs, str name, bool[] needs, bool[] made) -> ()", _function)
+
+# Lets a tensor come from output `output` of a node: a saved output of the client's function, unpacked.
+control("gw::attach(Tensor node, Tensor self, int output) -> ()", _nothing)
 
 # Handles for graph nodes, so that a user may walk `grad_fn` and read `_saved_*`.
 control("gw::grad_fn(Tensor self) -> Tensor", lambda self: NODE_META)

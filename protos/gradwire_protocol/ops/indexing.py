@@ -219,31 +219,6 @@ def _index_fill(self: Meta, dim: int, index: Meta, value: type | Meta) -> Meta:
     return like(self)
 
 
-# ---------------------------------------------------------------- embedding
-def _check_lookup(indices: Meta) -> None:
-    if indices.dtype not in _INTEGERS:
-        raise RuntimeError(
-            "Expected tensor for argument #1 'indices' to have one of the following scalar types: Long, Int; but got "
-            f"torch.{torch_type_name(indices.dtype)}Tensor instead (while checking arguments for embedding)"
-        )
-
-
-def _embedding(weight: Meta, indices: Meta, padding_idx: int) -> Meta:
-    if weight.ndim != 2:
-        raise RuntimeError("'weight' must be 2-D")
-    _check_lookup(indices)
-    return Meta.of((*indices.shape, weight.shape[1]), weight.dtype)
-
-
-def _embedding_dense_backward(grad_output: Meta, indices: Meta, num_weights: int, padding_idx: int) -> Meta:
-    _check_lookup(indices)
-    if grad_output.shape[:-1] != indices.shape or not grad_output.ndim:
-        raise RuntimeError(
-            f"embedding_dense_backward needs a gradient of shape [*indices.shape, D]; got {grad_output} and {indices}"
-        )
-    return Meta.of((num_weights, grad_output.shape[-1]), grad_output.dtype)
-
-
 op("index.Tensor(Tensor self, Tensor?[] indices) -> Tensor", _index, {"self": "indices"})
 op("index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=False) -> Tensor", _index_put,
    {"self": "indices", "values": "indices"}, inplace=True)  # fmt: skip
@@ -263,7 +238,3 @@ op("index_fill.int_Scalar(Tensor self, int dim, Tensor index, Scalar value) -> T
    {"self": "index"}, inplace=True)  # fmt: skip
 op("index_fill.int_Tensor(Tensor self, int dim, Tensor index, Tensor value) -> Tensor", _index_fill,
    {"self": "index", "value": "index"}, node="IndexFillBackward1", inplace=True)  # fmt: skip
-
-op("embedding(Tensor weight, Tensor indices, int padding_idx=-1) -> Tensor", _embedding, {"weight": "indices"})
-op("embedding_dense_backward(Tensor grad_output, Tensor indices, int num_weights, int padding_idx) -> Tensor",
-   _embedding_dense_backward, {"grad_output": "indices"})  # fmt: skip

@@ -10,7 +10,7 @@ from gradwire_protocol.infer import normalize_dim
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import op, torch_type_name
 
-__all__ = ["expect_real"]
+__all__ = ["check_normalized", "expect_real"]
 
 Shape = tuple[int, ...]
 
@@ -50,7 +50,8 @@ _declare_softmax("log_softmax")
 
 
 # ---------------------------------------------------------------- layer norm
-def _check_normalized(input: Meta, normalized_shape: Shape) -> None:
+def check_normalized(input: Meta, normalized_shape: Shape) -> None:
+    """Refuse a `normalized_shape` that is empty or not that of the input's last axes."""
     if not normalized_shape:
         raise RuntimeError(
             "Expected normalized_shape to be at least 1-dimensional, i.e., containing at least one element, but got "
@@ -79,7 +80,7 @@ def _check_parameter(name: str, parameter: Meta | None, input: Meta, normalized_
 def _layer_norm(
     input: Meta, normalized_shape: Shape, weight: Meta | None, bias: Meta | None, eps: type
 ) -> tuple[Meta, Meta, Meta]:
-    _check_normalized(input, normalized_shape)
+    check_normalized(input, normalized_shape)
     _check_parameter("weight", weight, input, normalized_shape)
     _check_parameter("bias", bias, input, normalized_shape)
     expect_real("LayerNormKernelImpl", input)
@@ -92,7 +93,7 @@ def _layer_norm_backward(
     grad_out: Meta, input: Meta, normalized_shape: Shape, mean: Meta, rstd: Meta, weight: Meta | None,
     output_mask: tuple[bool, ...],
 ) -> tuple[Meta, ...]:  # fmt: skip
-    _check_normalized(input, normalized_shape)
+    check_normalized(input, normalized_shape)
     _check_parameter("weight", weight, input, normalized_shape)
     if len(output_mask) != 3:
         raise RuntimeError(f"output_mask must have 3 elements; got {len(output_mask)}")

@@ -10,13 +10,18 @@ from collections.abc import Collection
 from typing import Any
 
 from gradwire_protocol import infer
-from gradwire_protocol.dtypes import Category, DType, bool_, complex64, float32, float64, uint8
+from gradwire_protocol.dtypes import Category, DType, bool_, complex64, float32, float64, int32, uint8
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import check_no_overlap, op, torch_type_name
 
+__all__ = [
+    "BOOL", "COMPLEX", "FLOAT", "INEXACT", "INT", "INTEGRAL", "NUMBERS", "ORDERED", "REAL", "binary", "only", "overflow",
+    "real_only", "tensors_only", "unary", "unsupported", "with_number",
+]  # fmt: skip
+
 BOOL, INT, FLOAT, COMPLEX = Category
-_REAL, _INTEGRAL, _INEXACT, _NUMBERS = (INT, FLOAT), (BOOL, INT), (FLOAT, COMPLEX), (INT, FLOAT, COMPLEX)
-_ORDERED = (BOOL, INT, FLOAT)
+REAL, INTEGRAL, INEXACT, NUMBERS = (INT, FLOAT), (BOOL, INT), (FLOAT, COMPLEX), (INT, FLOAT, COMPLEX)
+ORDERED = (BOOL, INT, FLOAT)
 
 # What C++ calls the dtypes, where PyTorch's messages do: in general, and of a number that is to be stored.
 _C_NAMES = {
@@ -37,7 +42,7 @@ def unsupported(kernel: str, dtype: DType) -> NotImplementedError:
     return NotImplementedError(f"\"{kernel}\" not implemented for '{torch_type_name(dtype)}'")
 
 
-def _only(allowed: Collection[Category], kernel: str, rule: infer.Rule) -> infer.Rule:
+def only(allowed: Collection[Category], kernel: str, rule: infer.Rule) -> infer.Rule:
     """Return `rule`, refusing results outside of the categories; PyTorch promotes first and then looks for a kernel."""
 
     def checked(*arguments: Any) -> Meta:
@@ -49,12 +54,12 @@ def _only(allowed: Collection[Category], kernel: str, rule: infer.Rule) -> infer
     return checked
 
 
-def _tensors_only(*arguments: Any) -> Meta:
+def tensors_only(*arguments: Any) -> Meta:
     """Broadcast and promote the tensors; numbers do not take part (`addcmul`, the `_backward`s)."""
     return infer.pointwise(*(argument for argument in arguments if isinstance(argument, Meta)))
 
 
-def _compared(allowed: Collection[Category], kernel: str) -> infer.Rule:
+def compared(allowed: Collection[Category], kernel: str) -> infer.Rule:
     """Return a rule whose result is bool, refusing inputs that promote to something outside of the categories."""
 
     def rule(*arguments: Any) -> Meta:
@@ -66,10 +71,21 @@ def _compared(allowed: Collection[Category], kernel: str) -> infer.Rule:
     return rule
 
 
+def real_only(error: type[Exception], words: str, rule: infer.Rule = infer.compare) -> infer.Rule:
+    """Return `rule`, refusing complex tensors."""
+
+    def checked(self: Meta, *rest: Any) -> Meta:
+        if any(getattr(argument, "dtype", self.dtype).is_complex for argument in (self, *rest)):
+            raise error(words)
+        return rule(self, *rest)  # type: ignore[no-any-return]
+
+    return checked
+
+
 # --- functions of one tensor ---------------------------------------------------------------------------------------
 
 
-def _unary(name: str, rule: infer.Rule, keeps: str | None = "", node: str | None = None, arguments: str = "") -> None:
+def unary(name: str, rule: infer.Rule, keeps: str | None = "", node: str | None = None, arguments: str = "") -> None:
     """Declare a function of `self` and its in-place form; `keeps` is what the gradient reads, None for no gradient."""
     op(f"{name}(Tensor self{arguments}) -> Tensor", rule, None if keeps is None else {"self": keeps},
        node=node, pointwise=True, inplace=True)  # fmt: skip
@@ -104,102 +120,53 @@ def _rounded(name: str) -> infer.Rule:
     def rule(self: Meta) -> Meta:
         if self.dtype.is_complex and name != "round":
             raise NotImplementedError(f"{name} is not supported for complex inputs")
-        return _only(_REAL, f"{name}_vml_cpu", infer.like)(self)  # type: ignore[no-any-return]
+        return only(REAL, f"{name}_vml_cpu", infer.like)(self)  # type: ignore[no-any-return]
 
     return rule
-
-
-def _clamped(name: str) -> infer.Rule:
-    """Return the rule of what PyTorch makes of `clamp` for its self's dtype (`relu`, `hardtanh`)."""
-
-    def rule(self: Meta, *rest: type) -> Meta:
-        if self.dtype is bool_:
-            raise RuntimeError(f"{'Boolean' if name == 'relu' else 'Bool'} inputs not supported for {name}")
-        if self.dtype.is_complex:
-            raise NotImplementedError("clamp is not supported for complex types")
-        return infer.like(self)
-
-    return rule
-
-
-def _gelu(self: Meta, approximate: str) -> Meta:
-    if approximate not in ("none", "tanh"):
-        raise RuntimeError("approximate argument must be either none or tanh.")
-    return infer.like(self)
 
 
 for _name in (
     "exp", "exp2", "expm1", "sqrt", "rsqrt", "reciprocal", "tan", "tanh", "sigmoid",
 ):  # fmt: skip
-    _unary(_name, infer.floating, "result")
+    unary(_name, infer.floating, "result")
 for _name in (
     "log", "log2", "log10", "sin", "cos", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh",
 ):  # fmt: skip
-    _unary(_name, infer.floating, "self")
-_unary("log1p", infer.floating, "self", "Log1PBackward0")
-for _name in ("erf", "erfc"):
-    _unary(_name, _only((FLOAT,), f"{_name}_vml_cpu", infer.floating), "self")
+    unary(_name, infer.floating, "self")
+unary("log1p", infer.floating, "self", "Log1PBackward0")
 for _name in ("floor", "ceil", "round", "trunc"):
-    _unary(_name, _rounded(_name))
-_unary("round.decimals", _only((FLOAT,), "round_cpu", infer.like), "", "RoundBackward1", ", *, int decimals")
-_unary("frac", _only((FLOAT,), "frac_cpu", infer.like))
-_unary("neg", _neg)
-_unary("abs", _abs, "self")
-_unary("sign", _sign)
-_unary("sgn", infer.like)
-_unary("conj_physical", infer.like)
-_unary("bitwise_not", _only(_INTEGRAL, "bitwise_not_cpu", infer.like), None)
-_unary("logical_not", infer.compare, None)
-_unary("nan_to_num", infer.like, "self", arguments=", float? nan=None, float? posinf=None, float? neginf=None")
-for _name in ("isnan", "isinf", "isfinite"):
+    unary(_name, _rounded(_name))
+unary("round.decimals", only((FLOAT,), "round_cpu", infer.like), "", "RoundBackward1", ", *, int decimals")
+unary("frac", only((FLOAT,), "frac_cpu", infer.like))
+unary("neg", _neg)
+unary("abs", _abs, "self")
+unary("sign", _sign)
+unary("sgn", infer.like)
+unary("conj_physical", infer.like)
+unary("bitwise_not", only(INTEGRAL, "bitwise_not_cpu", infer.like), None)
+unary("logical_not", infer.compare, None)
+unary("nan_to_num", infer.like, "self", arguments=", float? nan=None, float? posinf=None, float? neginf=None")
+for _name in ("isnan", "isinf", "isfinite", "isreal"):
     op(f"{_name}(Tensor self) -> Tensor", infer.compare, pointwise=True)
-
-# --- activations ---------------------------------------------------------------------------------------------------
-
-_unary("relu", _clamped("relu"), "result")
-_unary("hardtanh", _clamped("hardtanh"), "self", arguments=", Scalar min_val=-1, Scalar max_val=1")
-_unary("leaky_relu", _only((FLOAT,), "leaky_relu_cpu", infer.like), "self", arguments=", Scalar negative_slope=0.01")
-_unary("elu", _only((FLOAT,), "elu_cpu", infer.like), "self",
-       arguments=", Scalar alpha=1, Scalar scale=1, Scalar input_scale=1")  # fmt: skip
-_unary("threshold", _only(_REAL, "threshold_cpu", infer.like), "self", arguments=", Scalar threshold, Scalar value")
-_unary("silu", _only(_INEXACT, "silu_cpu", infer.like), "self")
-_unary("gelu", _only((FLOAT,), "GeluKernelImpl", _gelu), "self", arguments=", *, str approximate='none'")
-op("softplus(Tensor self, Scalar beta=1, Scalar threshold=20) -> Tensor",
-   _only((FLOAT,), "softplus_cpu", infer.like), {"self": "self"}, pointwise=True)  # fmt: skip
-op(
-    "log_sigmoid(Tensor self) -> Tensor",
-    _only((FLOAT,), "log_sigmoid_cpu", infer.like),
-    {"self": "self"},
-    pointwise=True,
-)
+for _name in ("isposinf", "isneginf"):
+    op(f"{_name}(Tensor self) -> Tensor", real_only(RuntimeError, f"{_name} does not support complex inputs."),
+       pointwise=True)  # fmt: skip
+op("signbit(Tensor self) -> Tensor",
+   real_only(NotImplementedError, "signbit is not implemented for complex tensors."), pointwise=True)  # fmt: skip
+for _name in ("deg2rad", "rad2deg"):
+    unary(_name, real_only(RuntimeError, f"{_name} is not supported for complex tensors.", infer.floating),
+          node=f"{_name.title()}Backward0")  # fmt: skip
+unary("sinc", infer.floating, "self")
+unary("logit", only((FLOAT,), "logit_cpu", infer.floating), "self", arguments=", float? eps=None")
 
 
-def _backward(name: str, kernel: str, allowed: Collection[Category], reads: str, rest: str = "") -> None:
-    """Declare the op that an activation's gradient is made of; it has a gradient of its own, for create_graph."""
-    op(f"{name}(Tensor grad_output, Tensor {reads}{rest}) -> Tensor", _only(allowed, kernel, _tensors_only),
-       {"grad_output": reads, reads: f"grad_output {reads}"}, node=_backward_node(name), pointwise=True)  # fmt: skip
+def _frexp(self: Meta) -> tuple[Meta, Meta]:
+    if not self.dtype.is_floating_point:
+        raise RuntimeError("torch.frexp() only supports floating-point dtypes")
+    return Meta.of(self.shape, self.dtype), Meta.of(self.shape, int32)
 
 
-def _backward_node(name: str) -> str:
-    return "".join(word.capitalize() for word in name.split("_")) + "Backward0"
-
-
-_backward("sigmoid_backward", "sigmoid_backward_cpu", _INEXACT, "output")
-_backward("tanh_backward", "tanh_backward_cpu", _INEXACT, "output")
-_backward("silu_backward", "silu_backward_cpu", _INEXACT, "self")
-_backward("gelu_backward", "GeluBackwardKernelImpl", (FLOAT,), "self", ", *, str approximate='none'")
-_backward("softplus_backward", "softplus_backward_cpu", (FLOAT,), "self", ", Scalar beta, Scalar threshold")
-op("elu_backward(Tensor grad_output, Scalar alpha, Scalar scale, Scalar input_scale, bool is_result, "
-   "Tensor self_or_result) -> Tensor", _only((FLOAT,), "elu_backward_cpu", _tensors_only),
-   {"grad_output": "self_or_result", "self_or_result": "grad_output self_or_result"},
-   node="EluBackwardBackward0", pointwise=True)  # fmt: skip
-for _name, _kernel, _allowed, _rest in (
-    ("threshold_backward", "threshold_cpu", _REAL, ", Scalar threshold"),
-    ("hardtanh_backward", "hardshrink_backward_cpu", (FLOAT,), ", Scalar min_val, Scalar max_val"),
-    ("leaky_relu_backward", "leaky_relu_backward_cpu", (FLOAT,), ", Scalar negative_slope, bool self_is_result"),
-):
-    op(f"{_name}(Tensor grad_output, Tensor self{_rest}) -> Tensor", _only(_allowed, _kernel, _tensors_only),
-       {"grad_output": "self", "self": ""}, node=_backward_node(_name), pointwise=True)  # fmt: skip
+op("frexp.Tensor(Tensor self) -> (Tensor mantissa, Tensor exponent)", _frexp, {"self": "result1"})
 
 # --- arithmetic of two -----------------------------------------------------------------------------------------------
 
@@ -241,7 +208,7 @@ def _divided(self: Meta, other: Any, rounding_mode: str | None) -> Meta:
         raise RuntimeError(
             f"div expected rounding_mode to be one of None, 'trunc', or 'floor' but found '{rounding_mode}'"
         )
-    return _only(_REAL, f"div_{rounding_mode}_cpu", infer.pointwise)(self, other)  # type: ignore[no-any-return]
+    return only(REAL, f"div_{rounding_mode}_cpu", infer.pointwise)(self, other)  # type: ignore[no-any-return]
 
 
 def _extreme(name: str) -> infer.Rule:
@@ -253,7 +220,7 @@ def _extreme(name: str) -> infer.Rule:
     return rule
 
 
-def _binary(
+def binary(
     name: str, rule: infer.Rule, self: str | None, other: str | None, rest: str = "", node: str | None = None
 ) -> None:
     """Declare `name` of two tensors, and in place; `self` and `other` are what their gradients read, None for none."""
@@ -261,15 +228,15 @@ def _binary(
     op(f"{name}(Tensor self, Tensor other{rest}) -> Tensor", rule, keeps, node=node, pointwise=True, inplace=True)
 
 
-def _with_number(name: str, rule: infer.Rule, self: str | None, rest: str = "", node: str | None = None) -> None:
+def with_number(name: str, rule: infer.Rule, self: str | None, rest: str = "", node: str | None = None) -> None:
     """Declare `name` of a tensor and a number, and in place."""
     op(f"{name}(Tensor self, Scalar other{rest}) -> Tensor", rule, None if self is None else {"self": self},
        node=node, pointwise=True, inplace=True)  # fmt: skip
 
 
 for _name, _sum in (("add", _add), ("sub", _sub)):
-    _binary(f"{_name}.Tensor", _sum, "", "", ", *, Scalar alpha=1")
-    _with_number(f"{_name}.Scalar", _sum, "", ", Scalar alpha=1")
+    binary(f"{_name}.Tensor", _sum, "", "", ", *, Scalar alpha=1")
+    with_number(f"{_name}.Scalar", _sum, "", ", Scalar alpha=1")
 op(
     "rsub.Tensor(Tensor self, Tensor other, *, Scalar alpha=1) -> Tensor",
     _sub,
@@ -278,24 +245,24 @@ op(
 )
 op("rsub.Scalar(Tensor self, Scalar other, Scalar alpha=1) -> Tensor", _sub, {"self": ""},
    node="RsubBackward1", pointwise=True)  # fmt: skip
-_binary("mul.Tensor", infer.pointwise, "other", "self")
-_with_number("mul.Scalar", infer.pointwise, "")
-_binary("div.Tensor", infer.floating, "other", "self other")
-_with_number("div.Scalar", infer.floating, "")
-_binary("div.Tensor_mode", _divided, "other", "self other", ", *, str? rounding_mode", "DivBackward2")
-_with_number("div.Scalar_mode", _divided, "", ", *, str? rounding_mode", "DivBackward2")
+binary("mul.Tensor", infer.pointwise, "other", "self")
+with_number("mul.Scalar", infer.pointwise, "")
+binary("div.Tensor", infer.floating, "other", "self other")
+with_number("div.Scalar", infer.floating, "")
+binary("div.Tensor_mode", _divided, "other", "self other", ", *, str? rounding_mode", "DivBackward2")
+with_number("div.Scalar_mode", _divided, "", ", *, str? rounding_mode", "DivBackward2")
 # PyTorch records these, and remainder.Scalar_Tensor, without a derivative, and fails in the backward; these have one.
-_floored = _only(_REAL, "div_floor_cpu", infer.pointwise)
-_binary("floor_divide", _floored, "", "")
-_with_number("floor_divide.Scalar", _floored, "")
+_floored = only(REAL, "div_floor_cpu", infer.pointwise)
+binary("floor_divide", _floored, "", "")
+with_number("floor_divide.Scalar", _floored, "")
 for _name in ("remainder", "fmod"):
-    _rule = _only(_REAL, f"{_name}_cpu", infer.pointwise)
-    _binary(f"{_name}.Tensor", _rule, "", "self other", node=f"{_name.capitalize()}Backward1")
-    _with_number(f"{_name}.Scalar", _rule, "")
-op("remainder.Scalar_Tensor(Scalar self, Tensor other) -> Tensor", _only(_REAL, "remainder_cpu", infer.pointwise),
+    _rule = only(REAL, f"{_name}_cpu", infer.pointwise)
+    binary(f"{_name}.Tensor", _rule, "", "self other", node=f"{_name.capitalize()}Backward1")
+    with_number(f"{_name}.Scalar", _rule, "")
+op("remainder.Scalar_Tensor(Scalar self, Tensor other) -> Tensor", only(REAL, "remainder_cpu", infer.pointwise),
    {"other": "other"}, pointwise=True)  # fmt: skip
 
-_power = _only(_NUMBERS, "pow", infer.pointwise)
+_power = only(NUMBERS, "pow", infer.pointwise)
 op(
     "pow.Tensor_Scalar(Tensor self, Scalar exponent) -> Tensor",
     infer.pointwise,
@@ -309,10 +276,38 @@ op("pow.Tensor_Tensor(Tensor self, Tensor exponent) -> Tensor", _power,
 op("pow.Scalar(Scalar self, Tensor exponent) -> Tensor", _power, {"exponent": "exponent result"},
    node="PowBackward2", pointwise=True)  # fmt: skip
 
-_binary("atan2", _only((FLOAT,), "atan2_cpu", infer.floating), "self other", "self other")
-for _name in ("maximum", "minimum"):
+binary("atan2", only((FLOAT,), "atan2_cpu", infer.floating), "self other", "self other")
+for _name in ("maximum", "minimum", "fmax", "fmin"):
     op(f"{_name}(Tensor self, Tensor other) -> Tensor", _extreme(_name),
        {"self": "self other", "other": "self other"}, pointwise=True)  # fmt: skip
+
+binary("hypot", only((FLOAT,), "hypot_cpu", infer.pointwise), "self result", "other result")
+binary("ldexp.Tensor", infer.floating, "other", "result")
+_sign_taken = only((FLOAT,), "copysign_cpu", infer.floating)
+binary("copysign.Tensor", _sign_taken, "self result", "")
+with_number("copysign.Scalar", _sign_taken, "self result", node="CopysignBackward1")
+for _name in ("lcm", "gcd"):
+    binary(_name, only((INT,), f"{_name}_cpu", infer.pointwise), None, None)
+binary("nextafter", only((FLOAT,), "nextafter_cpu", infer.pointwise), "self other", "")
+for _name, _allowed in (("logaddexp", INEXACT), ("logaddexp2", (FLOAT,))):
+    op(f"{_name}(Tensor self, Tensor other) -> Tensor", only(_allowed, f"{_name}_cpu", infer.pointwise),
+       {"self": "self other", "other": "self other"}, pointwise=True)  # fmt: skip
+_logs = only((FLOAT,), "xlogy_cpu", infer.floating)
+binary("xlogy.Tensor", _logs, "self other", "self other")
+with_number("xlogy.Scalar_Other", _logs, "self", node="XlogyBackward2")
+op("xlogy.Scalar_Self(Scalar self, Tensor other) -> Tensor", _logs, {"other": "other"}, node="XlogyBackward1",
+   pointwise=True)  # fmt: skip
+
+
+def _heaviside(self: Meta, values: Meta) -> Meta:
+    if self.dtype.is_complex or values.dtype.is_complex:
+        raise RuntimeError("heaviside is not yet implemented for complex tensors.")
+    if self.dtype is not values.dtype:
+        raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
+    return infer.pointwise(self, values)
+
+
+op("heaviside(Tensor self, Tensor values) -> Tensor", _heaviside, pointwise=True, inplace=True)
 
 # --- bounds ----------------------------------------------------------------------------------------------------------
 
@@ -343,7 +338,7 @@ for _name, _bound, _kernel in (("clamp_min", "min", "maximum_cpu"), ("clamp_max"
     _title = f"Clamp{_bound.capitalize()}"
     op(f"{_name}(Tensor self, Scalar {_bound}) -> Tensor", _clamp if _bound == "min" else _clamp_max, {"self": "self"},
        pointwise=True, inplace=True)  # fmt: skip
-    op(f"{_name}.Tensor(Tensor self, Tensor {_bound}) -> Tensor", _only(_ORDERED, _kernel, infer.pointwise),
+    op(f"{_name}.Tensor(Tensor self, Tensor {_bound}) -> Tensor", only(ORDERED, _kernel, infer.pointwise),
        {"self": f"self {_bound}", _bound: f"self {_bound}"},
        node=f"{_title}Backward1", pointwise=True, inplace=True)  # fmt: skip
 
@@ -369,7 +364,7 @@ def _overwriting(rule: infer.Rule) -> infer.Rule:
 
 # Their results are bools, which carry no gradient. In place they overwrite what may, hence a gradient of 0.
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
-    _rule = _compared((*_ORDERED, COMPLEX) if _name in ("eq", "ne") else _ORDERED, f"{_name}_cpu")
+    _rule = compared((*ORDERED, COMPLEX) if _name in ("eq", "ne") else ORDERED, f"{_name}_cpu")
     for _overload, _type, _keeps in (
         ("Tensor", "Tensor", {"self": "", "other": ""}),
         ("Scalar", "Scalar", {"self": ""}),
@@ -378,15 +373,15 @@ for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
         op(f"{_name}_.{_overload}(Tensor(a!) self, {_type} other) -> Tensor(a!)", _overwriting(_rule), _keeps,
            node=f"{_name.capitalize()}Backward{int(_overload == 'Tensor')}")  # fmt: skip
 for _name in ("logical_and", "logical_or", "logical_xor"):
-    _binary(_name, infer.compare, None, None)
+    binary(_name, infer.compare, None, None)
 for _name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
-    _rule = _only(_INTEGRAL, f"{_name}_cpu", infer.pointwise)
-    _binary(f"{_name}.Tensor", _rule, None, None)
-    _with_number(f"{_name}.Scalar", _rule, None)
+    _rule = only(INTEGRAL, f"{_name}_cpu", infer.pointwise)
+    binary(f"{_name}.Tensor", _rule, None, None)
+    with_number(f"{_name}.Scalar", _rule, None)
 for _name, _kernel in (("bitwise_left_shift", "lshift_cpu"), ("bitwise_right_shift", "rshift_cpu")):
-    _rule = _only((INT,), _kernel, infer.pointwise)
-    _binary(f"{_name}.Tensor", _rule, None, None)
-    _with_number(f"{_name}.Tensor_Scalar", _rule, None)
+    _rule = only((INT,), _kernel, infer.pointwise)
+    binary(f"{_name}.Tensor", _rule, None, None)
+    with_number(f"{_name}.Tensor_Scalar", _rule, None)
 
 # --- choice and mixture ----------------------------------------------------------------------------------------------
 
@@ -428,11 +423,11 @@ def _lerp(self: Meta, end: Meta, weight: Any) -> Meta:
                 f"expected dtype {_C_NAMES[self.dtype.name]} for `{name}` but got dtype {_C_NAMES[meta.dtype.name]}"
             )
     kernel = "lerp_kernel_tensor" if isinstance(weight, Meta) else "lerp_kernel_scalar"
-    return _only(_INEXACT, kernel, _tensors_only)(self, end, weight)  # type: ignore[no-any-return]
+    return only(INEXACT, kernel, tensors_only)(self, end, weight)  # type: ignore[no-any-return]
 
 
 def _addcmul(self: Meta, tensor1: Meta, tensor2: Meta, value: type) -> Meta:
-    result = _only(_NUMBERS, "addcmul_cpu_out", _tensors_only)(self, tensor1, tensor2)
+    result = only(NUMBERS, "addcmul_cpu_out", tensors_only)(self, tensor1, tensor2)
     _check_stored(result, value)
     return result  # type: ignore[no-any-return]
 

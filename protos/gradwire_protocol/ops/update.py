@@ -1,41 +1,154 @@
-"""Optimizer updates: one call updates all tensors of a parameter group. Written tensors change all together or not at all."""
+"""Optimizer updates: one call updates all tensors of a parameter group. Written tensors change all together or not at all.
+
+Beside the parameters go their gradients, tensors of their shape that the optimizer keeps, and 0-dim tensors that hold a
+number each, such as the count of steps. The numbers themselves come with the call: a kernel only writes those tensors,
+since reading one would wait for the device.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from gradwire_protocol.dtypes import float32, float64
 from gradwire_protocol.meta import Meta
-from gradwire_protocol.registry import check_no_overlap, op
+from gradwire_protocol.registry import Rule, check_no_overlap, op
 
 Metas = tuple[Meta, ...]
 
 
-def _update(self: Metas, grads: Metas, *rest: object) -> tuple[()]:
-    """Check that every list is empty or matches the parameters one to one."""
-    for values in (grads, *(value for value in rest if isinstance(value, tuple))):
-        if values and len(values) != len(self):
+def _check_count(self: Metas, values: Metas) -> None:
+    if values and len(values) != len(self):
+        raise RuntimeError(
+            f"an update needs one tensor per parameter in each list; got {len(self)} parameters and {len(values)}"
+        )
+
+
+def _check_like(self: Metas, values: Metas) -> None:
+    _check_count(self, values)
+    for parameter, value in zip(self, values, strict=False):
+        if value.shape != parameter.shape or value.dtype is not parameter.dtype:
             raise RuntimeError(
-                f"an update needs one tensor per parameter in each list; got {len(self)} parameters and {len(values)}"
+                f"an update needs tensors of the parameter's shape and dtype; got {value} for {parameter}"
             )
-        for parameter, value in zip(self, values, strict=False):
-            if value.shape != parameter.shape or value.dtype is not parameter.dtype:
-                raise RuntimeError(
-                    f"an update needs tensors of the parameter's shape and dtype; got {value} for {parameter}"
-                )
+
+
+def _check_numbers(self: Metas, values: Metas) -> None:
+    _check_count(self, values)
+    for value in values:
+        if value.ndim or value.dtype not in (float32, float64):
+            raise RuntimeError(f"an update needs its numbers in 0-dim tensors of float32 or float64; got {value}")
+
+
+def _check_parameters(self: Metas) -> None:
     for parameter in self:
         check_no_overlap(parameter)
         if not parameter.dtype.is_floating_point:
             raise RuntimeError(f"an update needs floating-point parameters; got {parameter}")
+
+
+def _rule(kept: int) -> Rule:
+    """Return the rule of an update with so many lists of the parameters' shapes; other lists hold numbers."""
+
+    def update(self: Metas, grads: Metas, *rest: object) -> tuple[()]:
+        lists = [value for value in rest if isinstance(value, tuple)]
+        for values in (grads, *lists[:kept]):
+            _check_like(self, values)
+        for values in lists[kept:]:
+            _check_numbers(self, values)
+        _check_parameters(self)
+        return ()
+
+    return update
+
+
+def _fused(name: str, kept: str, numbers: str, options: str, rule: Rule | None = None) -> None:
+    """Declare an update that writes the parameters and all lists but the gradients."""
+    lists = [*kept.split(), *numbers.split()]
+    written = [f"Tensor({letter}!)[] {listed}" for letter, listed in zip("bcdefg", lists, strict=False)]
+    schema = f"_fused_{name}_(Tensor(a!)[] self, Tensor[] grads, {', '.join(written)}, *, {options}) -> ()"
+    op(schema, rule or _rule(len(kept.split())))
+
+
+_MOMENTS = "SymInt step, float lr, float beta1, float beta2, float weight_decay, float eps"
+
+_fused(
+    "sgd",
+    "momentum_buffer_list",
+    "",
+    "float weight_decay, float momentum, float lr, float dampening, bool nesterov, bool maximize, bool is_first_step",
+)
+for _name in ("adam", "adamw"):
+    _fused(_name, "exp_avgs exp_avg_sqs max_exp_avg_sqs", "state_steps", f"{_MOMENTS}, bool amsgrad, bool maximize")
+_fused(
+    "nadam",
+    "exp_avgs exp_avg_sqs",
+    "mu_products state_steps",
+    # mu_product: of all steps up to this one, as the tensors are to hold it.
+    f"{_MOMENTS}, float mu, float mu_next, float mu_product, bool decoupled_weight_decay, bool maximize",
+)
+_fused("radam", "exp_avgs exp_avg_sqs", "state_steps", f"{_MOMENTS}, bool decoupled_weight_decay, bool maximize")
+_fused("adamax", "exp_avgs exp_infs", "state_steps", f"{_MOMENTS}, bool maximize")
+_fused(
+    "adagrad",
+    "state_sums",
+    "state_steps",
+    "SymInt step, float lr, float lr_decay, float weight_decay, float eps, bool maximize",
+)
+_fused(
+    "adadelta",
+    "square_avgs acc_deltas",
+    "state_steps",
+    "SymInt step, float lr, float rho, float eps, float weight_decay, bool maximize",
+)
+_fused(
+    "rmsprop",
+    "square_avgs grad_avgs momentum_buffer_list",
+    "state_steps",
+    "SymInt step, float lr, float alpha, float eps, float weight_decay, float momentum, bool centered, bool maximize",
+)
+_fused(
+    "rprop",
+    "prevs step_sizes",
+    "state_steps",
+    "SymInt step, float step_size_min, float step_size_max, float etaminus, float etaplus, bool maximize",
+)
+_fused(
+    "asgd",
+    "axs",
+    "mus etas state_steps",
+    # next_eta and next_mu: what the tensors are to hold after this step.
+    "SymInt step, float lambd, float weight_decay, float eta, float mu, float next_eta, float next_mu, bool maximize",
+)
+
+
+def _factored_shapes(parameter: Meta) -> Sequence[tuple[int, ...]]:
+    shape = parameter.shape
+    return ((*shape[:-1], 1), (*shape[:-2], 1, shape[-1]))
+
+
+def _adafactor(
+    self: Metas, grads: Metas, row_vars: Metas, col_vars: Metas, variances: Metas, state_steps: Metas, *rest: object
+) -> tuple[()]:
+    """Check: parameters of two axes and more keep a row and a column, all of them in one call; others a variance."""
+    _check_like(self, grads)
+    _check_like(self, variances)
+    _check_numbers(self, state_steps)
+    _check_parameters(self)
+    _check_count(self, row_vars)
+    if not variances and not (len(self) == len(row_vars) == len(col_vars)):
+        raise RuntimeError(
+            "an update by Adafactor needs variances, or rows and columns; got neither for each parameter"
+        )
+    for parameter, *factors in zip(self, row_vars, col_vars, strict=False):
+        if parameter.ndim < 2 or [factor.shape for factor in factors] != list(_factored_shapes(parameter)):
+            raise RuntimeError(f"an update by Adafactor needs a row and a column of the parameter; got {factors}")
     return ()
 
 
-op(
-    "_fused_sgd_(Tensor(a!)[] self, Tensor[] grads, Tensor(b!)[] momentum_buffer_list, *, float weight_decay, "
-    "float momentum, float lr, float dampening, bool nesterov, bool maximize, bool is_first_step) -> ()",
-    _update,
+_fused(
+    "adafactor",
+    "row_vars col_vars variances",
+    "state_steps",
+    "SymInt step, float lr, float beta2_decay, float eps1, float eps2, float d, float weight_decay, bool maximize",
+    _adafactor,
 )
-for _name in ("_fused_adam_", "_fused_adamw_"):
-    op(
-        f"{_name}(Tensor(a!)[] self, Tensor[] grads, Tensor(b!)[] exp_avgs, Tensor(c!)[] exp_avg_sqs, "
-        "Tensor(d!)[] max_exp_avg_sqs, *, SymInt step, float lr, float beta1, float beta2, float weight_decay, float eps, "
-        "bool amsgrad, bool maximize) -> ()",
-        _update,
-    )

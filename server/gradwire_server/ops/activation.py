@@ -1,4 +1,4 @@
-"""Kernels and gradients of the activations among `gradwire_protocol.ops.pointwise`, and of the ops they are made of.
+"""Kernels and gradients of `gradwire_protocol.ops.activation`.
 
 An activation's gradient is one op, `*_backward`, which has a gradient of its own: create_graph records it.
 """
@@ -6,10 +6,15 @@ An activation's gradient is one op, `*_backward`, which has a gradient of its ow
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from gradwire_server.ops.special import erf
-from gradwire_server.rules import gradient, pointwise
+from gradwire_protocol.dtypes import from_numpy
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.registry import OPS, torch_type_name
+from gradwire_server import philox
+from gradwire_server.rules import gradient, joint_gradient, kernel, pointwise
+from gradwire_server.scientific import xp_special
 from gradwire_server.steps import deliver, select, widened, zero_gradient
 
 Array = Any
@@ -85,6 +90,72 @@ def elu_backward(
     return deliver(xp.where(self <= 0, grad * steep * input_scale, grad * scale), out)
 
 
+def celu(xp: Any, self: Array, alpha: Any, out: Array | None = None) -> Array:
+    """Compute elu with a slope of 1 at 0: alpha * (exp(self / alpha) - 1) below."""
+    if alpha == 0:
+        raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
+    return elu(xp, self, alpha, 1, 1 / alpha, out=out)
+
+
+def hardsigmoid(xp: Any, self: Array, out: Array | None = None) -> Array:
+    """Compute min(max(self + 3, 0), 6) / 6."""
+    return xp.true_divide(xp.minimum(xp.maximum(self + 3, 0), 6), 6, out=out)
+
+
+def hardsigmoid_backward(xp: Any, grad: Array, self: Array, out: Array | None = None) -> Array:
+    """Scale the gradient by 1/6 between -3 and 3; stop it elsewhere."""
+    return deliver(select(xp, (self > -3) & (self < 3), grad * self.dtype.type(1 / 6)), out)
+
+
+def hardswish(xp: Any, self: Array, out: Array | None = None) -> Array:
+    """Compute self * hardsigmoid(self)."""
+    return xp.true_divide(self * xp.minimum(xp.maximum(self + 3, 0), 6), 6, out=out)
+
+
+def hardswish_backward(xp: Any, grad: Array, self: Array, out: Array | None = None) -> Array:
+    """Scale the gradient by self / 3 + 1/2 between -3 and 3, by 0 below and by 1 above."""
+    bent = xp.where(self < 3, grad * (self / 3 + 0.5), grad)
+    return deliver(select(xp, ~(self <= -3), bent), out)
+
+
+def hardshrink(xp: Any, self: Array, lambd: Any, out: Array | None = None) -> Array:
+    """Replace what lies within lambd of 0 by 0."""
+    return deliver(select(xp, ~((self >= -lambd) & (self <= lambd)), self), out)
+
+
+def softshrink(xp: Any, self: Array, lambd: Any, out: Array | None = None) -> Array:
+    """Move each element towards 0 by lambd, and no further."""
+    limit = float(xp.finfo(self.dtype).max)
+    if not 0 <= lambd <= limit:
+        raise RuntimeError(
+            f"lambda must be in range [0, {limit:g}] for input dtype {torch_type_name(from_numpy(self.dtype))}, but "
+            f"found {lambd:g}"
+        )
+    return xp.subtract(self, xp.minimum(xp.maximum(self, -lambd), lambd), out=out)
+
+
+def shrink_backward(xp: Any, grad: Array, self: Array, lambd: Any, out: Array | None = None) -> Array:
+    """Stop the gradient within lambd of 0, and at NaN."""
+    return deliver(select(xp, (self < -lambd) | (self > lambd), grad), out)
+
+
+def mish(xp: Any, self: Array, out: Array | None = None) -> Array:
+    """Compute self * tanh(softplus(self))."""
+    return xp.multiply(self, xp.tanh(xp.logaddexp(self, 0)), out=out)
+
+
+def mish_backward(xp: Any, grad: Array, self: Array, out: Array | None = None) -> Array:
+    """Compute grad * (t + self * s * (1 - t^2)), t = tanh(softplus(self)), s = sigmoid(self)."""
+    t = xp.tanh(xp.logaddexp(self, 0))
+    slope = t + self * sigmoid(xp, self) * (1 - t * t)
+    return xp.multiply(grad, slope, out=out)
+
+
+def prelu(xp: Any, self: Array, weight: Array, out: Array | None = None) -> Array:
+    """Compute self where it is positive, else self * weight."""
+    return deliver(xp.where(self > 0, self, self * weight), out)
+
+
 def silu(xp: Any, self: Array, out: Array | None = None) -> Array:
     """Compute self * sigmoid(self)."""
     return xp.true_divide(self, 1 + xp.exp(-self), out=out)
@@ -128,7 +199,7 @@ def _tanh_argument(x: Array) -> Array:
 def gelu(xp: Any, self: Array, approximate: str, out: Array | None = None) -> Array:
     """Compute self * Phi(self), Phi the normal distribution, which `tanh` approximates."""
     by_tanh = approximate == "tanh"
-    inner = xp.tanh(_tanh_argument(self)) if by_tanh else erf(xp, self * _INV_SQRT2)
+    inner = xp.tanh(_tanh_argument(self)) if by_tanh else xp_special(xp).erf(self * _INV_SQRT2)
     return xp.multiply(self * 0.5, inner + 1, out=out)
 
 
@@ -139,9 +210,66 @@ def gelu_backward(xp: Any, grad: Array, self: Array, approximate: str, out: Arra
         inner = xp.tanh(_tanh_argument(self))
         rest = (1 - inner * inner) * (square * (3 * _TANH_CUBE) + 1) * (0.5 * _TANH_SCALE)
     else:
-        inner = erf(xp, self * _INV_SQRT2)
+        inner = xp_special(xp).erf(self * _INV_SQRT2)
         rest = xp.exp(square * -0.5) * _DENSITY
     return xp.multiply(grad, (inner + 1) * 0.5 + self * rest, out=out)
+
+
+@kernel("glu")
+def glu(xp: Any, self: Array, dim: int) -> Array:
+    """Compute a * sigmoid(b), where a and b are the halves of self along dim."""
+    a, b = _halves(self, dim)
+    return _glu(xp, a, b)
+
+
+@kernel("glu_backward")
+def glu_backward(xp: Any, grad_output: Array, self: Array, dim: int) -> Array:
+    """Compute the gradients of both halves: grad * s and grad * a * s * (1 - s), s = sigmoid(b)."""
+    a, b = _halves(self, dim)
+    return xp.concatenate([_open(xp, grad_output, b), _gate_slope(xp, grad_output, a, b)], axis=dim)
+
+
+def _halves(self: Array, dim: int) -> tuple[Array, Array]:
+    middle = self.shape[dim] // 2
+    before = (slice(None),) * (dim % self.ndim)
+    return self[(*before, slice(None, middle))], self[(*before, slice(middle, None))]
+
+
+@widened
+def _glu(xp: Any, a: Array, b: Array, out: Array | None = None) -> Array:
+    return a * sigmoid(xp, b)
+
+
+@widened
+def _open(xp: Any, grad: Array, b: Array, out: Array | None = None) -> Array:
+    return grad * sigmoid(xp, b)
+
+
+@widened
+def _gate_slope(xp: Any, grad: Array, a: Array, b: Array, out: Array | None = None) -> Array:
+    s = sigmoid(xp, b)
+    return grad * a * (s * (1 - s))
+
+
+@kernel("_prelu_kernel_backward")
+def prelu_backward(xp: Any, grad: Array, self: Array, weight: Array, result: tuple[Meta, Meta]) -> tuple[Array, Array]:
+    """Compute the gradients of self and, not yet summed to its shape, of weight."""
+    dtype, positive = result[0].dtype.numpy, self > 0
+    to_self = xp.where(positive, grad, grad * weight)
+    to_weight = xp.where(positive, self.dtype.type(0), grad * self)
+    shape = result[0].shape
+    return xp.broadcast_to(to_self, shape).astype(dtype), xp.broadcast_to(to_weight, shape).astype(dtype)
+
+
+@kernel("gw::rrelu")
+def rrelu(
+    xp: Any, self: Array, lower: float, upper: float, seed: int, offset: int, result: tuple[Meta, Meta]
+) -> tuple[Array, Array]:
+    """Multiply what is not positive by a random slope of [lower, upper); return the slopes too, 1 where it is."""
+    drawn = philox.uniform(xp, self.shape, result[0].dtype, seed, offset)
+    one = self.dtype.type(1)
+    noise = xp.where(self <= 0, drawn * self.dtype.type(upper - lower) + self.dtype.type(lower), one)
+    return self * noise, noise
 
 
 pointwise("relu", lambda xp, self, out=None: xp.maximum(self, 0, out=out))
@@ -149,9 +277,14 @@ pointwise("hardtanh", hardtanh)
 for _function in (
     log_sigmoid, sigmoid, leaky_relu, leaky_relu_backward, elu, elu_backward, silu, silu_backward, sigmoid_backward,
     tanh_backward, softplus,
-    softplus_backward, gelu, gelu_backward,
+    softplus_backward, gelu, gelu_backward, celu, hardsigmoid, hardsigmoid_backward, hardswish, hardswish_backward, softshrink,
+    mish, mish_backward,
 ):  # fmt: skip
     pointwise(_function.__name__, widened(_function))
+pointwise("_prelu_kernel", widened(prelu))
+pointwise("hardshrink", hardshrink)
+for _name in ("hardshrink_backward", "softshrink_backward"):
+    pointwise(_name, shrink_backward)
 pointwise("hardtanh_backward", hardtanh_backward)
 pointwise("threshold", threshold)
 pointwise("threshold_backward", threshold_backward)
@@ -162,6 +295,14 @@ gradient("log_sigmoid", self=lambda g, call: g * (-call.self).sigmoid())
 gradient("hardtanh", self=lambda g, call: g.hardtanh_backward(call.self, call.min_val, call.max_val))
 gradient("leaky_relu", self=lambda g, call: g.leaky_relu_backward(call.self, call.negative_slope, False))
 gradient("elu", self=lambda g, call: g.elu_backward(call.alpha, call.scale, call.input_scale, False, call.self))
+gradient("celu", self=lambda g, call: g.elu_backward(call.alpha, 1, 1 / call.alpha, False, call.self))
+gradient("hardswish", self=lambda g, call: g.hardswish_backward(call.self))
+gradient("hardsigmoid", self=lambda g, call: g.hardsigmoid_backward(call.self))
+gradient("mish", self=lambda g, call: g.mish_backward(call.self))
+gradient("hardshrink", self=lambda g, call: g.hardshrink_backward(call.self, call.lambd))
+gradient("softshrink", self=lambda g, call: g.softshrink_backward(call.self, call.lambd))
+gradient("gw::rrelu", self=lambda g, call: g * call.result1)
+gradient("glu", self=lambda g, call: g.glu_backward(call.self, call.dim))
 gradient("threshold", self=lambda g, call: g.threshold_backward(call.self, call.threshold))
 gradient("silu", self=lambda g, call: g.silu_backward(call.self))
 gradient("gelu", self=lambda g, call: g.gelu_backward(call.self, approximate=call.approximate))
@@ -226,3 +367,62 @@ gradient("elu_backward", self_or_result=_elu_second,
              call.alpha, call.scale, call.input_scale, call.is_result, call.self_or_result))  # fmt: skip
 gradient("gelu_backward", self=_gelu_second,
          grad_output=lambda g, call: g.gelu_backward(call.self, approximate=call.approximate))  # fmt: skip
+gradient("hardshrink_backward", self=zero_gradient,
+         grad_out=lambda g, call: g.hardshrink_backward(call.self, call.lambd))  # fmt: skip
+gradient("softshrink_backward", self=zero_gradient,
+         grad_output=lambda g, call: g.softshrink_backward(call.self, call.lambd))  # fmt: skip
+gradient("hardsigmoid_backward", self=zero_gradient, grad_output=lambda g, call: g.hardsigmoid_backward(call.self))
+
+
+def _hardswish_second(g: Array, call: Any) -> Array:
+    bent = (call.self > -3).logical_and(call.self < 3)
+    return OPS["where.ScalarOther"](bent, g * call.grad_output / 3, 0)
+
+
+def _mish_second(g: Array, call: Any) -> Array:
+    """Return mish'' = s u (2 + x (1 - s - 2 s t)), u = 1 - t^2, t = tanh(softplus(x)), s = sigmoid(x)."""
+    x = call.self
+    s, t = x.sigmoid(), OPS["softplus"](x).tanh()
+    return g * call.grad_output * (s * (1 - t * t) * (x * (1 - s - s * t * 2) + 2))
+
+
+gradient("hardswish_backward", grad_output=lambda g, call: g.hardswish_backward(call.self), self=_hardswish_second)
+gradient("mish_backward", grad_output=lambda g, call: g.mish_backward(call.self), self=_mish_second)
+
+
+def _glu_second(g: Array, call: Any) -> Array:
+    """Return the gradient of both halves: grad s' gb, and grad (s' ga + a s'' gb), where g is (ga, gb), s = sigmoid(b)."""
+    size = call.meta("self").shape[call.dim] // 2
+    (a, b), (ga, gb) = ((x.narrow(call.dim, 0, size), x.narrow(call.dim, size, size)) for x in (call.self, g))
+    s = b.sigmoid()
+    first = call.grad_output * (s * (1 - s))
+    return OPS["cat"]([first * gb, first * (ga + a * gb * (1 - s * 2))], call.dim)
+
+
+def _glu_grad_output(g: Array, call: Any) -> Array:
+    size = call.meta("self").shape[call.dim] // 2
+    (a, b), (ga, gb) = ((x.narrow(call.dim, 0, size), x.narrow(call.dim, size, size)) for x in (call.self, g))
+    s = b.sigmoid()
+    return s * (ga + a * gb * (1 - s))
+
+
+gradient("glu_backward", grad_output=_glu_grad_output, self=_glu_second)
+
+
+@joint_gradient("_prelu_kernel")
+def prelu_gradient(g: Array, call: Any) -> Mapping[str, Array]:
+    """Return both gradients."""
+    to_self, to_weight = OPS["_prelu_kernel_backward"](g, call.self, call.weight)
+    return {"self": to_self, "weight": to_weight}
+
+
+@joint_gradient("_prelu_kernel_backward")
+def prelu_second_gradient(g: Array, call: Any) -> Mapping[str, Array]:
+    """Return the gradients of grad, grad * weight and grad * self, the last two where self is not positive."""
+    below = call.self <= 0
+    ga, gb = (call.grad_output.zeros_like() if made is None else made for made in call.grads)
+    return {
+        "grad_output": (ga * call.weight + gb * call.self).where(below, ga),
+        "self": OPS["where.ScalarOther"](below, gb * call.grad_output, 0),
+        "weight": OPS["where.ScalarOther"](below, ga * call.grad_output, 0),
+    }

@@ -256,25 +256,6 @@ def index_fill(xp: Any, self: Array, dim: int, index: Array, value: Any) -> Arra
     return out
 
 
-# ---------------------------------------------------------------- embedding
-@kernel("embedding")
-def embedding(xp: Any, weight: Array, indices: Array, padding_idx: int) -> Array:
-    """Pick rows; `padding_idx` matters to the gradient alone."""
-    return xp.take(weight, checked(xp, indices, weight.shape[0], 0, 0, IndexError, _LOOKUP), axis=0)
-
-
-@kernel("embedding_dense_backward")
-def embedding_dense_backward(xp: Any, grad_output: Array, indices: Array, num_weights: int, padding_idx: int) -> Array:
-    """Sum the gradients of the rows that were picked; the padding row gets none."""
-    width = grad_output.shape[-1]
-    out = xp.zeros((num_weights, width), grad_output.dtype)
-    if grad_output.size:
-        _add_along(xp, out, 0, indices.reshape((-1, 1)), grad_output.reshape((-1, width)))
-        if 0 <= padding_idx < num_weights:
-            out[padding_idx] = 0
-    return out
-
-
 # ---------------------------------------------------------------- gradients
 def _indices(call: Any) -> list[Any]:
     """Return the index arrays, None where an axis was not indexed: a node keeps only the arrays."""
@@ -308,13 +289,6 @@ def _filled_gradient(g: Any, call: Any) -> Any:
     return g.masked_fill(filled.logical_not(), 0).sum()
 
 
-def _lookup_gradient(g: Any, call: Any) -> Any:
-    picked = g.embedding(call.indices, call.padding_idx)
-    if call.padding_idx < 0:
-        return picked
-    return picked.masked_fill(call.indices.eq(call.padding_idx).unsqueeze(-1), 0)
-
-
 gradient("index.Tensor", self=lambda g, call: _zeros(g, call).index_put(_indices(call), g, True))
 gradient(
     "index_put",
@@ -333,8 +307,3 @@ gradient(
     self=lambda g, call: g.index_fill(call.dim, call.index, 0),
     value=_filled_gradient,
 )
-gradient(
-    "embedding",
-    weight=lambda g, call: g.embedding_dense_backward(call.indices, call.meta("weight").shape[0], call.padding_idx),
-)
-gradient("embedding_dense_backward", grad_output=_lookup_gradient)

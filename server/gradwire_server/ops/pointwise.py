@@ -1,4 +1,4 @@
-"""Kernels and gradients of `gradwire_protocol.ops.pointwise`.
+"""Kernels and gradients of functions and arithmetic of `gradwire_protocol.ops.pointwise`; `selection` has the rest.
 
 A kernel reads no input after its first write to `out`, so that `out` may be one of them. float16 is computed in float32
 where there is more than one step, as PyTorch does. Formulas of gradients: pytorch/tools/autograd/derivatives.yaml.
@@ -10,11 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from gradwire_protocol.dtypes import DType, from_numpy
-from gradwire_protocol.meta import Meta
-from gradwire_protocol.ops.pointwise import overflow
 from gradwire_protocol.registry import OPS
-from gradwire_server.ops import special
 from gradwire_server.rules import gradient, kernel, pointwise
 from gradwire_server.steps import deliver, operand, widened, zero_gradient
 
@@ -27,16 +23,6 @@ _number_where, _where_number = OPS["where.ScalarSelf"], OPS["where.ScalarOther"]
 def rsqrt(xp: Any, self: Array, out: Array | None = None) -> Array:
     """Compute 1 / sqrt(self)."""
     return xp.reciprocal(xp.sqrt(self), out=out)
-
-
-def erf(xp: Any, self: Array, out: Array | None = None) -> Array:
-    """Compute the error function."""
-    return deliver(special.erf(xp, self), out)
-
-
-def erfc(xp: Any, self: Array, out: Array | None = None) -> Array:
-    """Compute 1 - erf(self), to full accuracy where that is small."""
-    return deliver(special.erfc(xp, self), out)
 
 
 def frac(xp: Any, self: Array, out: Array | None = None) -> Array:
@@ -97,7 +83,51 @@ def isfinite(xp: Any, self: Array, out: Array | None = None) -> Array:
     return xp.isfinite(self, out=out) if self.dtype.kind in "fc" else xp.equal(self, self, out=out)
 
 
-for _function in (rsqrt, erf, erfc, frac):
+def isposinf(xp: Any, self: Array, out: Array | None = None) -> Array:
+    """Return whether an element is inf; no integer is."""
+    return xp.equal(self, math.inf, out=out) if self.dtype.kind == "f" else xp.not_equal(self, self, out=out)
+
+
+def isneginf(xp: Any, self: Array, out: Array | None = None) -> Array:
+    """Return whether an element is -inf; no integer is."""
+    return xp.equal(self, -math.inf, out=out) if self.dtype.kind == "f" else xp.not_equal(self, self, out=out)
+
+
+def isreal(xp: Any, self: Array, out: Array | None = None) -> Array:
+    """Return whether the imaginary part is 0."""
+    return deliver(self.imag == 0 if self.dtype.kind == "c" else xp.ones(self.shape, dtype="bool"), out)
+
+
+def signbit(xp: Any, self: Array, out: Array | None = None) -> Array:
+    """Return whether an element is negative, -0.0 and negative NaN included."""
+    if self.dtype.kind == "f":
+        return xp.signbit(self, out=out)
+    return xp.less(self, self.dtype.type(0), out=out)
+
+
+def sinc(xp: Any, self: Array, out: Array | None = None) -> Array:
+    """Compute sin(pi x) / (pi x), and 1 at 0."""
+    angle = self * self.dtype.type(math.pi)
+    one = self.dtype.type(1)
+    safe = xp.where(angle == 0, one, angle)
+    return deliver(xp.where(angle == 0, one, xp.sin(safe) / safe), out)
+
+
+def logit(xp: Any, self: Array, eps: float | None, out: Array | None = None) -> Array:
+    """Compute log(x / (1 - x)), of x clamped to [eps, 1 - eps] if eps is given."""
+    if eps is not None:
+        self = xp.minimum(xp.maximum(self, eps), 1 - eps)
+    return xp.log(self / (1 - self), out=out)
+
+
+@kernel("frexp.Tensor")
+def frexp(xp: Any, self: Array) -> tuple[Array, Array]:
+    """Split into a mantissa in [1/2, 1) and a power of 2."""
+    mantissa, exponent = xp.frexp(self)
+    return mantissa, exponent
+
+
+for _function in (rsqrt, frac, sinc, logit):
     pointwise(_function.__name__, widened(_function))
 for _name in (
     "exp",
@@ -120,7 +150,7 @@ for _name in ("asin", "acos", "atan", "asinh", "acosh", "atanh"):
     pointwise(_name, f"arc{_name[1:]}")
 for _name in ("floor", "ceil", "trunc", "reciprocal"):
     pointwise(_name, _name)
-for _name, _ufunc in (("neg", "negative"), ("bitwise_not", "invert")):
+for _name, _ufunc in (("neg", "negative"), ("bitwise_not", "invert"), ("deg2rad", "deg2rad"), ("rad2deg", "rad2deg")):
     pointwise(_name, _ufunc)
 pointwise("abs", "absolute", compares=True)
 pointwise("round", round_)
@@ -130,7 +160,8 @@ pointwise("sgn", sign)
 pointwise("conj_physical", conj_physical)
 pointwise("nan_to_num", nan_to_num)
 pointwise("isnan", lambda xp, self, out=None: xp.not_equal(self, self, out=out), compares=True)
-pointwise("isinf", isinf, compares=True)
+for _function in (isinf, isposinf, isneginf, isreal, signbit):
+    pointwise(_function.__name__, _function, compares=True)
 pointwise("isfinite", isfinite, compares=True)
 
 
@@ -156,9 +187,27 @@ gradient("atanh", self=lambda g, call: g / (1 - call.self.square()))
 gradient("sqrt", self=lambda g, call: g / (call.result * 2))
 gradient("rsqrt", self=lambda g, call: g * call.result.pow(3) * -0.5)
 gradient("reciprocal", self=lambda g, call: g * -call.result.square())
-gradient("erf", self=lambda g, call: g * (-call.self.square()).exp() * (2 / math.sqrt(math.pi)))
-gradient("erfc", self=lambda g, call: g * (-call.self.square()).exp() * (-2 / math.sqrt(math.pi)))
 gradient("neg", self=lambda g, call: -g)
+gradient("deg2rad", self=lambda g, call: g * (math.pi / 180))
+gradient("rad2deg", self=lambda g, call: g * (180 / math.pi))
+gradient("frexp.Tensor", self=lambda g, call: g / OPS["pow.Scalar"](2.0, call.result1.type_as(g)))
+
+
+def _sinc_gradient(g: Array, call: Any) -> Array:
+    angle = call.self * math.pi
+    slope = (angle * angle.cos() - angle.sin()) / (angle * call.self)
+    return g * slope.masked_fill(call.self.eq(0), 0)
+
+
+def _logit_gradient(g: Array, call: Any) -> Array:
+    """Return g / |x (1 - x)|, of which the sign matters at -0 only; outside of [0, 1] NaN, outside of [eps, 1 - eps] 0."""
+    x, eps = call.self, call.eps
+    low, high, beyond = (0.0, 1.0, math.nan) if eps is None else (eps, 1 - eps, 0.0)
+    return _where_number(x.ge(low).logical_and(x.le(high)), g / (x * (1 - x)).abs(), beyond)
+
+
+gradient("sinc", self=_sinc_gradient)
+gradient("logit", self=_logit_gradient)
 gradient("abs", self=lambda g, call: g * call.self.sgn())
 gradient("frac", self=lambda g, call: g)
 gradient("conj_physical", self=lambda g, call: g)
@@ -283,6 +332,49 @@ def pow_tensor(xp: Any, self: Any, exponent: Array, out: Array | None = None) ->
     return deliver(xp.where(exponent < 0, inverse, xp.power(self, xp.maximum(exponent, 0))), out)
 
 
+def ldexp(xp: Any, self: Array, other: Array, out: Array | None = None) -> Array:
+    """Compute self * 2^other; other need not be whole."""
+    return xp.multiply(self, xp.exp2(other), out=out)
+
+
+def lcm(xp: Any, self: Array, other: Array, out: Array | None = None) -> Array:
+    """Compute the least common multiple; 0 where either is 0."""
+    common = xp.gcd(self, other)
+    return xp.absolute(self // xp.maximum(common, 1) * other, out=out)
+
+
+def heaviside(xp: Any, self: Array, values: Array, out: Array | None = None) -> Array:
+    """Compute 0 below 0 and at NaN, 1 above it, and `values` at 0."""
+    return deliver(xp.where(self == 0, values, (self > 0).astype(self.dtype)), out)
+
+
+def logaddexp(xp: Any, self: Array, other: Array, out: Array | None = None) -> Array:
+    """Compute log(exp(self) + exp(other)); of complex numbers from the one with the larger real part."""
+    if self.dtype.kind == "f":
+        return xp.logaddexp(self, other, out=out)
+    first = self.real >= other.real
+    high, low = xp.where(first, self, other), xp.where(first, other, self)
+    total = high + xp.log1p(xp.exp(low - high))
+    # Both -inf, or one +inf, whose difference is NaN.
+    return deliver(xp.where(xp.isfinite(high.real), total, high), out)
+
+
+def xlogy(xp: Any, self: Any, other: Any, out: Array | None = None) -> Array:
+    """Compute self * log(other), and 0 where self is 0, unless other is NaN."""
+    self, other = operand(xp, self, other), operand(xp, other, self)
+    zero = (self == 0) & (other == other)
+    return deliver(xp.where(zero, xp.zeros((), dtype=other.dtype), self * xp.log(other)), out)
+
+
+for _overload in ("Tensor", "Scalar"):
+    pointwise(f"copysign.{_overload}", "copysign")
+for _overload in ("Tensor", "Scalar_Other", "Scalar_Self"):
+    pointwise(f"xlogy.{_overload}", widened(xlogy))
+for _name in ("hypot", "gcd", "nextafter", "logaddexp2", "fmax", "fmin"):
+    pointwise(_name, _name)
+for _function in (lcm, heaviside, logaddexp):
+    pointwise(_function.__name__, _function)
+pointwise("ldexp.Tensor", widened(ldexp))
 for _overload in ("Tensor", "Scalar"):
     pointwise(f"add.{_overload}", add)
     pointwise(f"sub.{_overload}", sub)
@@ -302,7 +394,8 @@ pointwise("maximum", "maximum")
 pointwise("minimum", "minimum")
 
 
-def _scaled(g: Array, factor: Any) -> Array:
+def scaled(g: Array, factor: Any) -> Array:
+    """Return g * factor; the usual factor of 1 costs nothing."""
     return g if factor == 1 else g * factor
 
 
@@ -343,12 +436,12 @@ def _share(lower: str) -> Callable[[Array, Any], Array]:
     return rule
 
 
-gradient("add.Tensor", self=lambda g, call: g, other=lambda g, call: _scaled(g, call.alpha))
+gradient("add.Tensor", self=lambda g, call: g, other=lambda g, call: scaled(g, call.alpha))
 gradient("add.Scalar", self=lambda g, call: g)
-gradient("sub.Tensor", self=lambda g, call: g, other=lambda g, call: _scaled(g, -call.alpha))
+gradient("sub.Tensor", self=lambda g, call: g, other=lambda g, call: scaled(g, -call.alpha))
 gradient("sub.Scalar", self=lambda g, call: g)
-gradient("rsub.Tensor", self=lambda g, call: _scaled(g, -call.alpha), other=lambda g, call: g)
-gradient("rsub.Scalar", self=lambda g, call: _scaled(g, -call.alpha))
+gradient("rsub.Tensor", self=lambda g, call: scaled(g, -call.alpha), other=lambda g, call: g)
+gradient("rsub.Scalar", self=lambda g, call: scaled(g, -call.alpha))
 gradient("mul.Tensor", self=lambda g, call: g * call.other, other=lambda g, call: g * call.self)
 gradient("mul.Scalar", self=lambda g, call: g * call.other)
 gradient("div.Tensor", self=lambda g, call: g / call.other,
@@ -375,235 +468,38 @@ gradient("atan2", self=lambda g, call: g * (call.other / (call.self.square() + c
 gradient("maximum", self=_share("lt"), other=_share("gt"))
 gradient("minimum", self=_share("gt"), other=_share("lt"))
 
-# --- bounds, comparison, logic, bits ---------------------------------------------------------------------------------
+
+def _keep(g: Array, call: Any, name: str, first: bool) -> Array:
+    """Pass the gradient to the one of fmax or fmin that was taken; to self of equals."""
+    taken = getattr(call.self, name)(call.other).logical_or(call.other.isnan())
+    return g.masked_fill(taken.logical_not() if first else taken, 0)
 
 
-def clamp(xp: Any, self: Array, low: Any, high: Any, out: Array | None = None) -> Array:
-    """Compute min(max(self, low), high), either of which may be absent; NaN in any of them is the result."""
-    if high is None:
-        return xp.maximum(self, low, out=out)
-    return xp.minimum(self if low is None else xp.maximum(self, low), high, out=out)
+for _name, _taken in (("fmax", "ge"), ("fmin", "le")):
+    gradient(_name, self=lambda g, call, taken=_taken: _keep(g, call, taken, True),
+             other=lambda g, call, taken=_taken: _keep(g, call, taken, False))  # fmt: skip
 
 
-def truth(name: str) -> Callable[..., Array]:
-    """Return a logical kernel; CuPy has none for complex numbers."""
-
-    def call(xp: Any, *arguments: Array, out: Array | None = None) -> Array:
-        given = [argument != 0 if argument.dtype.kind == "c" else argument for argument in arguments]
-        return getattr(xp, name)(*given, out=out)
-
-    return call
+def _signed_gradient(g: Array, call: Any) -> Array:
+    """Return g where the sign was kept, -g where it was turned, and 0 at 0."""
+    return g * (call.result / call.self).masked_fill(call.self.eq(0), 0)
 
 
-def shift(name: str) -> Callable[..., Array]:
-    """Return a shift; by a negative number or by all bits it leaves 0, or -1 of a negative number to the right.
-
-    CuPy, like C, does not say what that does.
-    """
-
-    def call(xp: Any, self: Array, other: Any, out: Array | None = None) -> Array:
-        other = operand(xp, other, self)
-        bits = self.dtype.itemsize * 8
-        zero = self.dtype.type(0)
-        inside = (other >= 0) & (other < bits)
-        shifted = getattr(xp, name)(self, xp.where(inside, other, zero))
-        beyond = -(self < 0).astype(self.dtype) if name == "right_shift" and self.dtype.kind == "i" else zero
-        return deliver(xp.where(inside, shifted, beyond), out)
-
-    return call
-
-
-pointwise("clamp", clamp)
-pointwise("clamp.Tensor", clamp)
-for _overload in ("clamp_min", "clamp_min.Tensor"):
-    pointwise(_overload, "maximum")
-for _overload in ("clamp_max", "clamp_max.Tensor"):
-    pointwise(_overload, "minimum")
-
-
-def _compared(name: str, ufunc: str) -> None:
-    """Register a comparison, and the one that overwrites self with its result."""
-
-    def overwrite(xp: Any, self: Array, other: Any) -> None:
-        self[...] = getattr(xp, ufunc)(self, other)
-
-    for overload, others in (("Tensor", {"other": zero_gradient}), ("Scalar", {})):
-        pointwise(f"{name}.{overload}", ufunc, compares=True)
-        kernel(f"{name}_.{overload}")(overwrite)
-        gradient(f"{name}_.{overload}", self=zero_gradient, **others)
-
-
-for _name, _ufunc in (
-    ("eq", "equal"), ("ne", "not_equal"), ("lt", "less"), ("le", "less_equal"), ("gt", "greater"),
-    ("ge", "greater_equal"),
-):  # fmt: skip
-    _compared(_name, _ufunc)
-for _name in ("logical_and", "logical_or", "logical_xor", "logical_not"):
-    pointwise(_name, truth(_name), compares=True)
-for _name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
-    pointwise(f"{_name}.Tensor", _name)
-    pointwise(f"{_name}.Scalar", _name)
-for _name in ("left_shift", "right_shift"):
-    pointwise(f"bitwise_{_name}.Tensor", shift(_name))
-    pointwise(f"bitwise_{_name}.Tensor_Scalar", shift(_name))
-
-
-def _inside_gradient(g: Array, call: Any) -> Array:
-    """Pass the gradient where self lies between the bounds, or on one."""
-    for bound, inside in ((call.min, "ge"), (call.max, "le")):
-        if bound is not None:
-            g = _where_number(getattr(call.self, inside)(bound), g, 0)
-    return g
-
-
-def _min_gradient(g: Array, call: Any) -> Array:
-    """Pass the gradient where the lower bound is the result; where the bounds cross, the upper one is."""
-    below = call.self.lt(call.min)
-    return _where_number(below if call.max is None else below.logical_and(call.min.lt(call.max)), g, 0)
-
-
-def _max_gradient(g: Array, call: Any) -> Array:
-    above = call.self.gt(call.max)
-    return _where_number(above if call.min is None else above.logical_or(call.max.lt(call.min)), g, 0)
-
-
-gradient("clamp", self=_inside_gradient)
-gradient("clamp.Tensor", self=_inside_gradient, min=_min_gradient, max=_max_gradient)
-gradient("clamp_min", self=lambda g, call: _where_number(call.self.ge(call.min), g, 0))
-gradient("clamp_max", self=lambda g, call: _where_number(call.self.le(call.max), g, 0))
-gradient("clamp_min.Tensor", self=lambda g, call: _where_number(call.self.ge(call.min), g, 0),
-         min=lambda g, call: _where_number(call.self.lt(call.min), g, 0))  # fmt: skip
-gradient("clamp_max.Tensor", self=lambda g, call: _where_number(call.self.le(call.max), g, 0),
-         max=lambda g, call: _where_number(call.self.gt(call.max), g, 0))  # fmt: skip
-
-# --- choice and mixture ----------------------------------------------------------------------------------------------
-
-
-def stored(dtype: Any, value: Any) -> Any:
-    """Return a number as an element of `dtype`; raise RuntimeError in PyTorch's words if it cannot be one."""
-    if dtype.kind == "b":
-        return dtype.type(value != 0)
-    if dtype.kind in "iu":
-        if not math.isfinite(value) or not _fits(dtype, int(value)):
-            raise overflow(from_numpy(dtype))
-        return dtype.type(int(value) % (1 << dtype.itemsize * 8) if dtype.kind == "u" else int(value))
-    kept = dtype.type(value)
-    if abs(kept) == math.inf and abs(value) != math.inf:
-        raise overflow(from_numpy(dtype))
-    return kept
-
-
-def _fits(dtype: Any, value: int) -> bool:
-    """Return whether C++ lets an integer be `dtype`: an unsigned type takes what is negative, too, and wraps it."""
-    bits: int = dtype.itemsize * 8
-    low, high = (1 - (1 << bits), 1 << bits) if dtype.kind == "u" else (-(1 << bits - 1), 1 << bits - 1)
-    return low <= value < high
-
-
-def where(xp: Any, condition: Array, self: Any, other: Any, out: Array | None = None) -> Array:
-    """Choose elements of self where the condition holds, else of other."""
-    return deliver(xp.where(condition, self, other), out)
-
-
-@kernel("masked_fill.Scalar", "masked_fill.Tensor")
-def masked_fill(xp: Any, self: Array, mask: Array, value: Any) -> Array:
-    """Replace self where the mask holds."""
-    filling = value.astype(self.dtype) if hasattr(value, "ndim") else stored(self.dtype, value)
-    return xp.where(mask, filling, self)
-
-
-def lerp(xp: Any, self: Array, end: Array, weight: Any, out: Array | None = None) -> Array:
-    """Compute self + weight * (end - self), from the nearer end, so that weights 0 and 1 are exact."""
-    difference = end - self
-    near = xp.less(xp.abs(operand(xp, weight, self)), 0.5)
-    return deliver(xp.where(near, self + weight * difference, end - difference * (1 - weight)), out)
-
-
-def addcmul(xp: Any, self: Array, tensor1: Array, tensor2: Array, value: Any, out: Array | None = None) -> Array:
-    """Compute self + value * tensor1 * tensor2."""
-    return xp.add(self, (tensor1 if value == 1 else tensor1 * _factor(self, value)) * tensor2, out=out)
-
-
-def addcdiv(xp: Any, self: Array, tensor1: Array, tensor2: Array, value: Any, out: Array | None = None) -> Array:
-    """Compute self + value * tensor1 / tensor2."""
-    return xp.add(self, (tensor1 if value == 1 else tensor1 * _factor(self, value)) / tensor2, out=out)
-
-
-def _factor(self: Array, value: Any) -> Any:
-    return stored(self.dtype, value) if self.dtype.kind in "iu" else value
-
-
-@kernel("where.Scalar")
-def where_numbers(xp: Any, condition: Array, self: Any, other: Any, result: Meta) -> Array:
-    """Choose between two numbers."""
-    as_stored = result.dtype.numpy.type
-    return xp.where(condition, as_stored(self), as_stored(other))
-
-
-for _overload in ("self", "ScalarOther", "ScalarSelf"):
-    pointwise(f"where.{_overload}", where)
-for _overload in ("Scalar", "Tensor"):
-    pointwise(f"lerp.{_overload}", widened(lerp))
-pointwise("addcmul", widened(addcmul))
-pointwise("addcdiv", widened(addcdiv))
-
-gradient("where.self", self=lambda g, call: _where_number(call.condition, g, 0),
-         other=lambda g, call: _number_where(call.condition, 0, g))  # fmt: skip
-gradient("where.ScalarOther", self=lambda g, call: _where_number(call.condition, g, 0))
-gradient("where.ScalarSelf", other=lambda g, call: _number_where(call.condition, 0, g))
-gradient("masked_fill.Scalar", self=lambda g, call: g.masked_fill(call.mask, 0))
-gradient("masked_fill.Tensor", self=lambda g, call: g.masked_fill(call.mask, 0),
-         value=lambda g, call: _where_number(call.mask, g, 0))  # fmt: skip
-gradient("lerp.Scalar", self=lambda g, call: g * (1 - call.weight),
-         end=lambda g, call: g * call.weight)  # fmt: skip
-gradient("lerp.Tensor", self=lambda g, call: g * (1 - call.weight), end=lambda g, call: g * call.weight,
-         weight=lambda g, call: g * (call.end - call.self))  # fmt: skip
-gradient("addcmul", self=lambda g, call: g, tensor1=lambda g, call: _scaled(g, call.value) * call.tensor2,
-         tensor2=lambda g, call: _scaled(g, call.value) * call.tensor1)  # fmt: skip
-gradient("addcdiv", self=lambda g, call: g, tensor1=lambda g, call: _scaled(g, call.value) / call.tensor2,
-         tensor2=lambda g, call: _scaled(g, -call.value) * (call.tensor1 / call.tensor2 / call.tensor2))  # fmt: skip
-
-# --- moving elements -------------------------------------------------------------------------------------------------
-
-
-def _fitting(array: Array, dtype: Any) -> Array:
-    """Return the real parts where only real numbers can be stored."""
-    return array.real if array.dtype.kind == "c" and dtype.kind not in "cb" else array
-
-
-@kernel("clone")
-def clone(xp: Any, self: Array) -> Array:
-    """Copy, in C order."""
-    return self.copy()
-
-
-@kernel("_to_dtype")
-def to_dtype(xp: Any, self: Array, dtype: DType) -> Array:
-    """Cast, which is always a copy; a complex number to its real part."""
-    return _fitting(self, dtype.numpy).astype(dtype.numpy)
-
-
-@kernel("copy_")
-def copy_(xp: Any, self: Array, src: Array) -> None:
-    """Write src over self, broadcast and cast."""
-    self[...] = _fitting(src, self.dtype)
-
-
-@kernel("fill_.Scalar")
-def fill_(xp: Any, self: Array, value: Any) -> None:
-    """Write a number over self."""
-    self[...] = stored(self.dtype, value)
-
-
-kernel("fill_.Tensor")(copy_)
-kernel("zero_")(lambda xp, self: fill_(xp, self, 0))
-kernel("real")(lambda xp, self: self.real.copy())
-kernel("gw::number_for")(lambda xp, self, value, result: xp.full((), value, dtype=result.dtype.numpy))
-
-gradient("clone", self=lambda g, call: g)
-gradient("_to_dtype", self=lambda g, call: g)
-gradient("copy_", self=zero_gradient, src=lambda g, call: g)
-gradient("fill_.Scalar", self=zero_gradient)
-gradient("fill_.Tensor", self=zero_gradient, value=lambda g, call: g)
-gradient("zero_", self=zero_gradient)
-gradient("real", self=lambda g, call: g)
+gradient("copysign.Tensor", self=_signed_gradient, other=zero_gradient)
+gradient("nextafter", self=lambda g, call: g.masked_fill(call.self.eq(call.other), 0), other=zero_gradient)
+gradient("copysign.Scalar", self=_signed_gradient)
+gradient(
+    "hypot", self=lambda g, call: g * (call.self / call.result), other=lambda g, call: g * (call.other / call.result)
+)
+gradient("ldexp.Tensor", self=lambda g, call: g * OPS["pow.Scalar"](2.0, call.other),
+         other=lambda g, call: g * call.result * math.log(2))  # fmt: skip
+gradient("logaddexp", self=lambda g, call: g / ((call.other - call.self).exp() + 1),
+         other=lambda g, call: g / ((call.self - call.other).exp() + 1))  # fmt: skip
+gradient("logaddexp2", self=lambda g, call: g / ((call.other - call.self).exp2() + 1),
+         other=lambda g, call: g / ((call.self - call.other).exp2() + 1))  # fmt: skip
+gradient("xlogy.Tensor", other=lambda g, call: g * call.self / call.other,
+         self=lambda g, call: g.xlogy(call.other).masked_fill(
+             call.self.eq(0).logical_and(call.other.le(0)), 0))  # fmt: skip
+gradient("xlogy.Scalar_Other", self=lambda g, call: g.xlogy(call.other) if call.other > 0
+         else g.xlogy(call.other).masked_fill(call.self.eq(0), 0))  # fmt: skip
+gradient("xlogy.Scalar_Self", other=lambda g, call: g * call.self / call.other)

@@ -1,126 +1,132 @@
-"""The error function, erf(x) = 2/sqrt(pi) * integral of exp(-t^2) from 0 to x, which numpy lacks.
+"""Kernels and gradients of `gradwire_protocol.ops.special` but for Bessel functions and polynomials.
 
-float64: W. J. Cody, "Rational Chebyshev approximations for the error function", Math. Comp. 23 (1969): ratios of
-polynomials on three ranges of |x|. Written over `xp` like every kernel.
+Values are SciPy's or CuPy's, through `scientific`. Formulas of gradients: pytorch/tools/autograd/derivatives.yaml.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import math
+from collections.abc import Callable
+from typing import Any, NoReturn
 
-__all__ = ["erf", "erfc"]
+from gradwire_protocol.registry import OPS
+from gradwire_server.rules import gradient, kernel, pointwise
+from gradwire_server.scientific import xp_special
+from gradwire_server.steps import deliver, widened
+
+__all__ = ["by_library"]
 
 Array = Any
-
-# Coefficients, highest power first. |x| <= 0.46875: erf(x) = x * R(x^2). Up to 4: erfc(x) = exp(-x^2) * R(x).
-# Above: erfc(x) = exp(-x^2) / x * (1/sqrt(pi) - R(1/x^2) / x^2).
-_NEAR = (
-    (
-        1.85777706184603153e-1,
-        3.16112374387056560e0,
-        1.13864154151050156e2,
-        3.77485237685302021e2,
-        3.20937758913846947e3,
-    ),
-    (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3),
-)
-_MIDDLE = (
-    (
-        2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0, 6.61191906371416295e1,
-        2.98635138197400131e2, 8.81952221241769090e2, 1.71204761263407058e3, 2.05107837782607147e3,
-        1.23033935479799725e3,
-    ),
-    (
-        1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2, 1.62138957456669019e3,
-        3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3, 1.23033935480374942e3,
-    ),
-)  # fmt: skip
-_FAR = (
-    (
-        1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1, 1.25781726111229246e-1,
-        1.60837851487422766e-2, 6.58749161529837803e-4,
-    ),
-    (
-        1.0, 2.56852019228982242e0, 1.87295284992346725e0, 5.27905102951428412e-1, 6.05183413124413191e-2,
-        2.33520497626869185e-3,
-    ),
-)  # fmt: skip
-_NEAR_END, _MIDDLE_END, _INVERSE_SQRT_PI = 0.46875, 4.0, 5.6418958354775628695e-1
-# From 6 on erf is 1. So far the middle form is good enough for it, to the last bit: what it gives is subtracted from 1.
-_ONE_FROM = 6.0
-
-# float32: erf(x) = x * R(x^2) on [0, 4], where R is our own minimax fit of degrees 5 and 5 (relative error 2.5e-8, half
-# a rounding). All coefficients are positive, so nothing cancels. It takes no exp and half the passes over memory.
-_SINGLE = (
-    (
-        1.9867980322884264e-06, 0.00028456345438431565, 0.003883243698206816, 0.053101438079858565, 0.19354274878302166,
-        1.1283791394378597,
-    ),
-    (
-        3.7420208555993775e-05, 0.0011855464084921826, 0.015207051429398672, 0.1153490414791765, 0.5048553518082335,
-        1.0,
-    ),
-)  # fmt: skip
-_SINGLE_ONE_FROM = 4.0
+_SQRT_PI, _SQRT_2 = math.sqrt(math.pi), math.sqrt(2)
 
 
-def erf(xp: Any, x: Array) -> Array:
-    """Compute erf of a float32 or float64 array: to 6 units in the last place of the one, 4 of the other."""
-    return _erf_single(xp, x) if x.dtype == xp.float32 else _erf_double(xp, x)
+def by_library(op: str, name: str) -> None:
+    """Register a function of the library as the kernel of an op."""
+
+    def call(xp: Any, *arguments: Array, out: Array | None = None) -> Array:
+        return getattr(xp_special(xp), name)(*arguments, out=out)
+
+    pointwise(op, widened(call))
 
 
-def erfc(xp: Any, x: Array) -> Array:
-    """Compute 1 - erf without cancellation, in float64: its tail has full relative accuracy."""
-    wide = x.astype(xp.float64)
-    size = xp.abs(wide)
-    tail = _scaled_tail(xp, size) * _exp_of_minus_square(xp, size)
-    far = xp.where(wide < 0, 2 - tail, tail)
-    near = 1 - wide * _ratio(xp.minimum(size, _NEAR_END) ** 2, _NEAR)
-    return xp.where(size <= _NEAR_END, near, far).astype(x.dtype)
+for _op, _name in (
+    ("erf", "erf"), ("erfc", "erfc"), ("erfinv", "erfinv"), ("digamma", "digamma"), ("igamma", "gammainc"),
+    ("igammac", "gammaincc"), ("special_entr", "entr"), ("special_ndtri", "ndtri"), ("special_log_ndtr", "log_ndtr"),
+    ("special_erfcx", "erfcx"), ("special_xlog1py", "xlog1py"), ("special_zeta", "zeta"),
+):  # fmt: skip
+    by_library(_op, _name)
 
 
-def _horner(x: Array, coefficients: Sequence[float]) -> Array:
-    """Evaluate a polynomial, highest power first, in one buffer."""
-    total = x * coefficients[0]
-    for coefficient in coefficients[1:-1]:
-        total += coefficient
-        total *= x
-    total += coefficients[-1]
-    return total
+def lgamma(xp: Any, self: Array, out: Array | None = None) -> Array:
+    """Compute log(|gamma(self)|); inf at -inf too, as C does."""
+    return deliver(xp.where(self == -math.inf, self.dtype.type(math.inf), xp_special(xp).gammaln(self)), out)
 
 
-def _ratio(x: Array, fraction: Sequence[Sequence[float]]) -> Array:
-    result = _horner(x, fraction[0])
-    result /= _horner(x, fraction[1])
-    return result
+def polygamma(xp: Any, n: int, self: Array, out: Array | None = None) -> Array:
+    """Compute the nth derivative of digamma: (-1)^(n + 1) n! zeta(n + 1, self)."""
+    special, type_ = xp_special(xp), self.dtype.type
+    if n == 0:
+        return special.digamma(self, out=out)
+    factor = math.inf if n > 170 else math.factorial(n)
+    if n == 1:
+        return deliver(_trigamma(xp, self), out)
+    return xp.multiply(special.zeta(type_(n + 1), self), type_(factor if n % 2 else -factor), out=out)
 
 
-def _erf_single(xp: Any, x: Array) -> Array:
-    bounded = xp.minimum(xp.maximum(x, -_SINGLE_ONE_FROM), _SINGLE_ONE_FROM)
-    result = _ratio(bounded * bounded, _SINGLE)
-    result *= bounded
-    return xp.minimum(xp.maximum(result, -1), 1)
+def _trigamma(xp: Any, self: Array) -> Array:
+    """Reflect what is below 1/2: pi^2 / sin(pi x)^2 - trigamma(1 - x); SciPy's zeta has no such values."""
+    below = self < 0.5
+    zeta = xp_special(xp).zeta(self.dtype.type(2), xp.where(below, 1 - self, self))
+    sine = xp.sin(self * self.dtype.type(math.pi))
+    return xp.where(below, math.pi**2 / (sine * sine) - zeta, zeta)
 
 
-def _erf_double(xp: Any, x: Array) -> Array:
-    size = xp.minimum(xp.abs(x), _ONE_FROM)
-    square = size * size
-    far = 1 - xp.exp(-square) * _ratio(size, _MIDDLE)
-    near = size * _ratio(square, _NEAR)
-    return xp.copysign(xp.where(size <= _NEAR_END, near, far), x)
+def mvlgamma(xp: Any, self: Array, p: int, out: Array | None = None) -> Array:
+    """Compute the logarithm of the multivariate gamma function: log(pi) p (p - 1) / 4 + sum of lgamma(self - j / 2)."""
+    total = lgamma(xp, self)
+    for j in range(1, p):
+        total = total + lgamma(xp, self - j / 2)
+    return xp.add(total, math.log(math.pi) * p * (p - 1) / 4, out=out)
 
 
-def _scaled_tail(xp: Any, size: Array) -> Array:
-    """Compute exp(x^2) * erfc(x) of x >= 0.46875."""
-    large = xp.maximum(size, _MIDDLE_END)
-    inverse = 1 / (large * large)
-    far = (_INVERSE_SQRT_PI - inverse * _ratio(inverse, _FAR)) / large
-    return xp.where(size <= _MIDDLE_END, _ratio(xp.minimum(size, _MIDDLE_END), _MIDDLE), far)
+for _function in (lgamma, polygamma, mvlgamma):
+    pointwise(_function.__name__, widened(_function))
 
 
-def _exp_of_minus_square(xp: Any, size: Array) -> Array:
-    """Compute exp(-x^2) in two factors, of which the first's exponent is exact: the rounding of x^2 would show."""
-    bounded = xp.minimum(size, 30.0)
-    cut = xp.floor(bounded * 16) / 16
-    return xp.exp(-cut * cut) * xp.exp(-(bounded - cut) * (bounded + cut))
+@kernel("polygamma_")
+def polygamma_(xp: Any, self: Array, n: int) -> None:
+    """Write polygamma over self."""
+    self[...] = widened(polygamma)(xp, n, self)
+
+
+# --- gradients -------------------------------------------------------------------------------------------------------
+
+
+def _refused(name: str) -> Callable[[Array, Any], NoReturn]:
+    def rule(g: Array, call: Any) -> NoReturn:
+        raise NotImplementedError(f"the derivative for '{name}' is not implemented.")
+
+    return rule
+
+
+def _polygamma_gradient(g: Array, call: Any) -> Array:
+    return g * OPS["polygamma"](call.n + 1, call.self)
+
+
+def _mvlgamma_gradient(g: Array, call: Any) -> Array:
+    total = call.self.digamma()
+    for j in range(1, call.p):
+        total = total + (call.self - j / 2).digamma()
+    return g * total
+
+
+def _igamma_slope(g: Array, call: Any) -> Array:
+    """Return the density of the gamma distribution: exp((a - 1) log x - x - lgamma(a))."""
+    return g * ((call.self - 1) * call.other.log() - call.other - call.self.lgamma()).exp()
+
+
+def _zeta_gradient(g: Array, call: Any) -> Array:
+    return g * -call.self * OPS["special_zeta"](call.self + 1.0, call.other)
+
+
+def _xlog1py_gradient(g: Array, call: Any) -> Array:
+    return g.masked_fill(call.self.eq(0).logical_and(call.other.le(-1)), 0) * call.other.log1p()
+
+
+gradient("erf", self=lambda g, call: g * (-call.self.square()).exp() * (2 / _SQRT_PI))
+gradient("erfc", self=lambda g, call: g * (-call.self.square()).exp() * (-2 / _SQRT_PI))
+gradient("erfinv", self=lambda g, call: g * call.self.erfinv().square().exp() * (_SQRT_PI / 2))
+gradient("lgamma", self=lambda g, call: g * call.self.digamma())
+gradient("digamma", self=lambda g, call: g * OPS["polygamma"](1, call.self))
+gradient("polygamma", self=_polygamma_gradient)
+gradient("polygamma_", self=_polygamma_gradient)
+gradient("mvlgamma", self=_mvlgamma_gradient)
+gradient("igamma", self=_refused("igamma: input"), other=_igamma_slope)
+gradient("igammac", self=_refused("igammac: input"), other=lambda g, call: -_igamma_slope(g, call))
+gradient("special_entr", self=lambda g, call: g * -(call.self.log() + 1))
+gradient("special_ndtri", self=lambda g, call: g * (call.result.square() * 0.5).exp() * math.sqrt(2 * math.pi))
+gradient("special_log_ndtr",
+         self=lambda g, call: g / OPS["special_erfcx"](call.self * (-1 / _SQRT_2)) * (_SQRT_2 / _SQRT_PI))  # fmt: skip
+gradient("special_erfcx", self=lambda g, call: g * (call.self * call.result * 2 - 2 / _SQRT_PI))
+gradient("special_xlog1py", self=_xlog1py_gradient, other=lambda g, call: g * call.self / (call.other + 1))
+gradient("special_zeta", self=_refused("zeta"), other=_zeta_gradient)

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from tests.ops.samples import (
+    activation,
+    attention,
+    batch_norm,
     creation,
+    embedding,
     indexing,
     loss,
     matmul,
     normalization,
+    padding,
     pointwise,
     random,
     reduction,
     shape,
+    special,
     update,
+    update_adaptive,
 )  # fmt: skip
 from tests.ops.samples.record import Case, Refusal, Sample
 
 __all__ = ["SAMPLES", "Case", "Refusal", "Sample"]
 
-_FAMILIES = (creation, indexing, loss, matmul, normalization, pointwise, random, reduction, shape, update)
+_FAMILIES = (
+    activation, attention, batch_norm, creation, embedding, indexing, loss, matmul, normalization, padding, pointwise, random, reduction,
+    shape, special, update, update_adaptive,
+)  # fmt: skip
 SAMPLES: dict[str, Sample] = {}
 for _family in _FAMILIES:
     for _sample in _family.SAMPLES:

@@ -273,36 +273,6 @@ _FILL_REFUSALS = (
 )
 
 
-# ---------------------------------------------------------------- embedding
-def _embedding_cases(rng: np.random.Generator) -> Iterator[Case]:
-    for indices in (np.array([[1, 3], [3, 0]]), np.array(2, np.int32), np.zeros((0, 2), np.int64), np.array([1, 1, 1])):
-        for padding in (-1, 1):
-            # The gradient of the padding row is zero by definition, not by mathematics.
-            yield Case((values(rng, 4, 3), indices, padding), differentiable=padding < 0)
-    yield Case((values(rng, 3, 4).T, np.array([0, 2])))
-    yield Case((values(rng, 4, 3, dtype=np.float32), np.array([0, 2])))
-
-
-def _embedding_backward_cases(rng: np.random.Generator) -> Iterator[Case]:
-    for case in _embedding_cases(rng):
-        weight, indices, *padding = case.args
-        # float32 where there are no indices, since there PyTorch's gradient fails in a reshape.
-        gradient = values(rng, *indices.shape, 3, dtype=weight.dtype if indices.size else np.float32)
-        yield Case((gradient, indices, weight.shape[0], padding[0] if padding else -1))
-
-
-def _embedding_backward(grad_output: Array, indices: Array, num_weights: int, padding_idx: int) -> Array:
-    out = np.zeros((num_weights, grad_output.shape[-1]), grad_output.dtype)
-    np.add.at(out, indices[indices != padding_idx], grad_output[indices != padding_idx])
-    return out
-
-
-def _torch_embedding_backward(grad_output: Any, indices: Any, num_weights: int, padding_idx: int) -> Any:
-    import torch
-
-    return torch.ops.aten.embedding_dense_backward(grad_output, indices, num_weights, padding_idx, False)
-
-
 def _both(name: str, overload: str, *rest: Any, **more: Any) -> Iterator[Sample]:
     """Make the sample of an op and of its in-place form."""
     yield Sample(f"{name}{overload}", *rest, **more)
@@ -368,28 +338,5 @@ SAMPLES: list[Sample] = [
                 "index_fill_ only supports a 0-dimensional value tensor, but got tensor with 1 dimension",
             ),
         ),
-    ),
-    Sample(
-        "embedding",
-        lambda weight, indices, padding_idx=-1: weight[indices],
-        _embedding_cases,
-        (
-            Refusal((np.zeros(3), np.array([1])), RuntimeError, "'weight' must be 2-D"),
-            Refusal((np.zeros((3, 2)), np.array([1.0])), RuntimeError, "one of the following scalar types: Long, Int"),
-        ),
-    ),
-    Sample(
-        "embedding_dense_backward",
-        _embedding_backward,
-        _embedding_backward_cases,
-        (
-            Refusal(
-                (np.zeros((2, 3)), np.array([1]), 4, -1),
-                RuntimeError,
-                "embedding_dense_backward needs a gradient of shape",
-                in_torch=False,
-            ),
-        ),
-        torch=_torch_embedding_backward,
     ),
 ]

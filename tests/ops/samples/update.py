@@ -12,7 +12,13 @@ from tests.ops.samples.record import Case, Refusal, Sample
 Arrays = list[np.ndarray[Any, Any]]
 
 
-def _lists(rng: np.random.Generator, count: int, dtype: Any) -> list[Arrays]:
+def numbers(value: float) -> Arrays:
+    """Return the 0-dim arrays that hold a number for each of the parameters of `lists`."""
+    return [np.asarray(value, np.float32) for _ in range(5)]
+
+
+def lists(rng: np.random.Generator, count: int, dtype: Any) -> list[Arrays]:
+    """Return so many lists of five arrays: of several ranks, empty, and of more than one block."""
     shapes = [(3,), (2, 4), (), (0,), (40_000,)]
     return [[np.abs(rng.standard_normal(shape)).astype(dtype) for shape in shapes] for _ in range(count)]
 
@@ -26,7 +32,7 @@ def _sgd_cases(rng: np.random.Generator) -> Iterator[Case]:
             (0.1, 0.9, 0.0, True, False, False),
             (0.1, 0.9, 0.5, False, True, False),
         ):
-            parameters, grads, buffers = _lists(rng, 3, dtype)
+            parameters, grads, buffers = lists(rng, 3, dtype)
             yield Case(
                 (parameters, grads, buffers if momentum else []),
                 {
@@ -54,9 +60,9 @@ def _sgd(
 def _adam_cases(rng: np.random.Generator) -> Iterator[Case]:
     for dtype in (np.float32, np.float64):
         for step, decay, amsgrad, maximize in ((1, 0.0, False, False), (7, 0.1, False, True), (3, 0.1, True, False)):
-            lists = _lists(rng, 5, dtype)
+            arrays = lists(rng, 5, dtype)
             yield Case(
-                (*lists[:4], lists[4] if amsgrad else []),
+                (*arrays[:4], arrays[4] if amsgrad else [], numbers(step - 1)),
                 {
                     "step": step, "lr": 0.01, "beta1": 0.9, "beta2": 0.99, "weight_decay": decay, "eps": 1e-8,
                     "amsgrad": amsgrad, "maximize": maximize,
@@ -67,8 +73,8 @@ def _adam_cases(rng: np.random.Generator) -> Iterator[Case]:
 
 def _adam(decoupled: bool) -> Any:
     def reference(
-        self: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arrays, max_exp_avg_sqs: Arrays, step: int, lr: float,
-        beta1: float, beta2: float, weight_decay: float, eps: float, amsgrad: bool, maximize: bool,
+        self: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arrays, max_exp_avg_sqs: Arrays, state_steps: Arrays,
+        step: int, lr: float, beta1: float, beta2: float, weight_decay: float, eps: float, amsgrad: bool, maximize: bool,
     ) -> Arrays:  # fmt: skip
         results = []
         for index, (parameter, grad) in enumerate(zip(self, grads, strict=True)):
@@ -86,20 +92,18 @@ def _adam(decoupled: bool) -> Any:
     return reference
 
 
-def _refusals(count: int, numbers: dict[str, Any]) -> tuple[Refusal, ...]:
-    good, short, other = [np.zeros(3)], [], [np.zeros(4)]
-    rest = [[np.zeros(3)]] * (count - 2)
-    return (
-        Refusal((good + good, good, *rest), RuntimeError, "one tensor per parameter", numbers, in_torch=False),
-        Refusal((good, other, *rest), RuntimeError, "the parameter's shape and dtype", numbers, in_torch=False),
-        Refusal(
-            ([np.zeros(3, np.int64)], short, *([[]] * (count - 2))),
-            RuntimeError,
-            "floating-point",
-            numbers,
-            in_torch=False,
-        ),
-    )
+def refusals(kept: int, counts: int, options: dict[str, Any]) -> tuple[Refusal, ...]:
+    """Return what an update with so many lists of the parameters' shapes and of numbers refuses."""
+    good, other, rest = [np.zeros(3)], [np.zeros(4)], [[np.zeros(3)]] * kept
+    steps = [[np.zeros((), np.float32)]] * counts
+    made = [
+        ((good + good, good, *rest, *steps), "one tensor per parameter"),
+        ((good, other, *rest, *steps), "the parameter's shape and dtype"),
+        (([np.zeros(3, np.int64)], *([[]] * (kept + counts + 1))), "floating-point"),
+    ]
+    if counts:
+        made.append(((good, good, *rest, *([good] * counts)), "0-dim tensors of float32 or float64"))
+    return tuple(Refusal(args, RuntimeError, words, options, in_torch=False) for args, words in made)
 
 
 _SGD = {
@@ -111,12 +115,12 @@ _ADAM = {
 }  # fmt: skip
 
 
-def _no_torch(*args: Any, **kwargs: Any) -> None:
-    """ATen's own takes the step as tensors; torch.optim is compared in tests/client/test_optim.py instead."""
+def no_torch(*args: Any, **kwargs: Any) -> None:
+    """ATen's own takes the step as tensors; torch.optim is compared in tests/client/test_optim_parity.py instead."""
 
 
 SAMPLES: list[Sample] = [
-    Sample("_fused_sgd_", _sgd, _sgd_cases, _refusals(3, _SGD), torch=_no_torch),
-    Sample("_fused_adam_", _adam(False), _adam_cases, _refusals(5, _ADAM), torch=_no_torch),
-    Sample("_fused_adamw_", _adam(True), _adam_cases, _refusals(5, _ADAM), torch=_no_torch),
+    Sample("_fused_sgd_", _sgd, _sgd_cases, refusals(1, 0, _SGD), torch=no_torch),
+    Sample("_fused_adam_", _adam(False), _adam_cases, refusals(3, 1, _ADAM), torch=no_torch),
+    Sample("_fused_adamw_", _adam(True), _adam_cases, refusals(3, 1, _ADAM), torch=no_torch),
 ]

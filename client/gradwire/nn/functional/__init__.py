@@ -7,7 +7,12 @@ what says so.
 from __future__ import annotations
 
 from gradwire.nn.functional.activation import *
+from gradwire.nn.functional.attention import *
+from gradwire.nn.functional.distance import *
 from gradwire.nn.functional.dropout import *
 from gradwire.nn.functional.linear import *
 from gradwire.nn.functional.loss import *
+from gradwire.nn.functional.margin_loss import *
+from gradwire.nn.functional.normalization import *
+from gradwire.nn.functional.padding import *
 from gradwire.nn.functional.sparse import *

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
+from gradwire.autograd.grad_mode import no_grad
+from gradwire.nn.functional.linear import linear
 from gradwire.tensor import Tensor
+from gradwire_protocol.infer import broadcast_shapes
 
 __all__ = [
-    "binary_cross_entropy_with_logits",
-    "cross_entropy",
-    "l1_loss",
-    "mse_loss",
-    "nll_loss",
-    "reduction_number",
-    "resolve_reduction",
-]
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "gaussian_nll_loss", "huber_loss", "kl_div",
+    "l1_loss", "linear_cross_entropy", "mse_loss", "nll_loss", "poisson_nll_loss", "reduction_number", "resolve_reduction",
+    "smooth_l1_loss",
+]  # fmt: skip
 
 
 # ATen's numbers of the reductions.
@@ -47,10 +47,13 @@ def mse_loss(
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
+    weight: Tensor | None = None,
 ) -> Tensor:
-    """Return (input - target)^2, reduced."""
+    """Return (input - target)^2, reduced; with a weight per element, its mean is over the weights."""
     reduction = resolve_reduction(size_average, reduce, reduction)
     _warn_of_broadcast(input, target)
+    if weight is not None:
+        return _weighted((input - target).square(), weight, input, reduction, by_weight=True)
     return input.mse_loss(target, reduction_number(reduction))
 
 
@@ -60,11 +63,52 @@ def l1_loss(
     size_average: bool | None = None,
     reduce: bool | None = None,
     reduction: str = "mean",
+    weight: Tensor | None = None,
 ) -> Tensor:
-    """Return |input - target|, reduced."""
+    """Return |input - target|, reduced; with a weight per element, its mean is over the weights."""
     reduction = resolve_reduction(size_average, reduce, reduction)
     _warn_of_broadcast(input, target)
+    if weight is not None:
+        return _weighted((input - target).abs(), weight, input, reduction, by_weight=True)
     return input.l1_loss(target, reduction_number(reduction))
+
+
+def smooth_l1_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    beta: float = 1.0,
+) -> Tensor:
+    """Return d^2 / (2 beta) where |d| < beta, else |d| - beta / 2, with d = input - target, reduced."""
+    _warn_of_broadcast(input, target)
+    number = reduction_number(resolve_reduction(size_average, reduce, reduction))
+    return input.l1_loss(target, number) if beta == 0 else input.smooth_l1_loss(target, number, beta)
+
+
+def huber_loss(
+    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
+) -> Tensor:
+    """Return d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), with d = input - target, reduced."""
+    _warn_of_broadcast(input, target)
+    if weight is not None:
+        return _weighted(input.huber_loss(target, 0, delta), weight, input, reduction, by_weight=False)
+    return input.huber_loss(target, reduction_number(reduction), delta)
+
+
+def _weighted(loss: Tensor, weight: Tensor, input: Tensor, reduction: str, *, by_weight: bool) -> Tensor:
+    """Weigh the losses of elements and reduce them."""
+    if weight.shape != input.shape:
+        raise ValueError("Weights and input must have the same size.")
+    weighed: Tensor = loss * weight
+    if reduction == "none":
+        return weighed
+    if reduction == "sum":
+        return weighed.sum()
+    if reduction != "mean":
+        raise ValueError(f"Invalid reduction mode: {reduction}. Expected one of 'none', 'mean', 'sum'.")
+    return weighed.sum() / weight.sum() if by_weight else weighed.mean()
 
 
 def _warn_of_broadcast(input: Tensor, target: Tensor) -> None:
@@ -75,6 +119,26 @@ def _warn_of_broadcast(input: Tensor, target: Tensor) -> None:
             " Please ensure they have the same size.",
             stacklevel=3,
         )
+
+
+def binary_cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Return the binary cross entropy of the probabilities `input` with `target` in [0, 1], reduced; `weight` broadcasts."""
+    number = reduction_number(resolve_reduction(size_average, reduce, reduction))
+    if target.shape != input.shape:
+        raise ValueError(
+            f"Using a target size ({target.shape}) that is different to the input size ({input.shape}) is deprecated. "
+            "Please ensure they have the same size."
+        )
+    if weight is not None:
+        weight = weight.expand(broadcast_shapes(target.shape, weight.shape))
+    return input.binary_cross_entropy(target, weight, number)
 
 
 def binary_cross_entropy_with_logits(
@@ -133,3 +197,140 @@ def cross_entropy(
     reduction = resolve_reduction(size_average, reduce, reduction)
     number = reduction_number(reduction)
     return input.cross_entropy_loss(target, weight, number, ignore_index, label_smoothing)
+
+
+def linear_cross_entropy(
+    input: Tensor,
+    linear_weight: Tensor,
+    target: Tensor,
+    *,
+    linear_bias: Tensor | None = None,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Return `cross_entropy` of the scores `linear(input, linear_weight, linear_bias)`.
+
+    (N, D) or (D,) with a weight (C, *, D) and a bias (C, *) -> scores (N, C, *).
+    """
+    _check_linear_cross_entropy(input, linear_weight, linear_bias)
+    width, sizes = input.shape[-1], tuple(linear_weight.shape[:-1])
+    scores_shape = (*input.shape[:-1], *sizes)
+    if tuple(target.shape) == scores_shape and ignore_index is not None:
+        raise RuntimeError("ignore_index cannot be specified when target contains probabilities")
+    bias = None if linear_bias is None else linear_bias.reshape(-1)
+    scores = linear(input, linear_weight.reshape(math.prod(sizes), width), bias).reshape(scores_shape)
+    ignore_index = -100 if ignore_index is None else ignore_index
+    return cross_entropy(
+        scores, target, weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
+    )
+
+
+def _check_linear_cross_entropy(input: Tensor, linear_weight: Tensor, linear_bias: Tensor | None) -> None:
+    if input.dim() not in (1, 2):
+        raise RuntimeError(f"expected input with dimensionality 1 or 2, got {input.dim()}")
+    if linear_weight.dim() < 2:
+        raise RuntimeError(f"expected linear_weight with dimensionality at least 2, got {linear_weight.dim()}")
+    if input.shape[-1] != linear_weight.shape[-1]:
+        raise RuntimeError(
+            "expected equal input and linear_weight last dimensions (in_features), got "
+            f"{input.shape[-1]} and {linear_weight.shape[-1]}, respectively"
+        )
+    sizes = tuple(linear_weight.shape[:-1])
+    if linear_bias is not None and tuple(linear_bias.shape) != sizes:
+        raise RuntimeError(f"expected linear_bias shape {sizes}, got {tuple(linear_bias.shape)}")
+    if len(sizes) > 1 and input.dim() == 1:
+        raise RuntimeError(
+            f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires batched input, (N, "
+            f"{input.shape[-1]}), got unbatched input with shape {tuple(input.shape)}"
+        )
+
+
+# ---------------------------------------------------------------- of distributions
+def kl_div(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+    log_target: bool = False,
+) -> Tensor:
+    """Return target * (log(target) - input), reduced; "batchmean" divides the sum by `input.shape[0]`.
+
+    `input` holds logarithms of probabilities, and with `log_target` so does `target`.
+    """
+    if size_average is not None or reduce is not None:
+        number = reduction_number(resolve_reduction(size_average, reduce, reduction))
+    else:
+        if reduction == "mean":
+            warnings.warn(
+                "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides "
+                "only by the batch size, and aligns with the KL div math definition.'mean' will be changed to behave the "
+                "same as 'batchmean' in the next major release.",
+                stacklevel=2,
+            )
+        number = reduction_number("sum" if reduction == "batchmean" else reduction)
+    loss: Tensor = input.kl_div(target, number, log_target=log_target)
+    return loss / input.shape[0] if reduction == "batchmean" and input.dim() else loss
+
+
+def poisson_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    log_input: bool = True,
+    full: bool = False,
+    size_average: bool | None = None,
+    eps: float = 1e-8,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Return the negative log likelihood of counts `target`, of rate exp(input), or `input` without `log_input`.
+
+    `full` adds Stirling's approximation of log(target!).
+    """
+    number = reduction_number(resolve_reduction(size_average, reduce, reduction))
+    loss: Tensor = input.poisson_nll_loss(target, log_input, full, eps, number)
+    return loss
+
+
+def gaussian_nll_loss(
+    input: Tensor,
+    target: Tensor,
+    var: Tensor | float,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
+) -> Tensor:
+    """Return (log(var) + (input - target)^2 / var) / 2, reduced; `full` adds log(2 pi) / 2.
+
+    The variance counts as at least `eps`. Waits for whether an element of it is negative.
+    """
+    if isinstance(var, float):
+        if var < 0:
+            raise ValueError("var has negative entry/entries")
+        var = input.ones_like() * var
+    elif var.lt(0).any().item():
+        raise ValueError("var has negative entry/entries")
+    var = _fitted(var, input)
+    if reduction not in ("none", "mean", "sum"):
+        raise ValueError(f"{reduction} is not valid")
+    var = var.clone()
+    with no_grad():
+        var.clamp_(min=eps)
+    loss: Tensor = 0.5 * (var.log() + (input - target).square() / var)
+    if full:
+        loss = loss + 0.5 * math.log(2 * math.pi)
+    return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
+
+
+def _fitted(var: Tensor, input: Tensor) -> Tensor:
+    """Return variances that broadcast to the input: one per element, or one for all along an axis."""
+    mine, given = tuple(input.shape), tuple(var.shape)
+    if given == mine:
+        return var
+    if mine[:-1] == given:
+        return var.unsqueeze(-1)
+    if len(mine) == len(given) and sum(size for own, size in zip(mine, given, strict=True) if own != size) == 1:
+        return var
+    raise ValueError("var is of incorrect size")

@@ -1,0 +1,175 @@
+"""`Walk`: a backward with the client's own code in it, in parts.
+
+The worker runs what lies between two stops (a node with hooks, a custom function) in one call, and hands out the gradients
+that leave it. Each node runs once, in the order of a backward without stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gradwire.autograd.grad_mode import set_grad_enabled
+from gradwire.autograd.outline import read_outline
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.ops import OPS
+from gradwire_protocol.part import EDGE, LEAF, NODE, Exit, Part
+from gradwire_protocol.tape import Edge, Node, gradient_edge, reach
+
+if TYPE_CHECKING:
+    from gradwire.tensor import Tensor
+
+__all__ = ["Key", "Walk", "key_of", "stops"]
+
+Key = tuple[int, int]  # (id of a node or leaf, output number)
+
+_PART = OPS["gw::backward_part"]
+
+
+def key_of(edge: Edge) -> Key:
+    """Return what names an edge's end while the graph is held."""
+    return id(edge.target), edge.output_nr
+
+
+def stops(nodes: Iterable[Node]) -> bool:
+    """Return whether a backward through `nodes` needs the client in between."""
+    return any(node.hooks is not None or node.is_client for node in nodes)
+
+
+def meta_at(edge: Edge) -> Meta:
+    """Return the meta of a gradient that arrives at an edge's end."""
+    target = edge.target
+    meta = target.output_metas[edge.output_nr] if isinstance(target, Node) else target.meta
+    return Meta.of(meta.shape, meta.dtype)
+
+
+class Walk:
+    """One backward from `tensors`. `pending` are the gradients that wait at an edge's end."""
+
+    def __init__(self, tensors: Sequence[Tensor], *, retain_graph: bool, create_graph: bool) -> None:
+        """Number the graph behind the roots, as the worker does for each part."""
+        self.tensors = tensors
+        self.retain_graph = retain_graph
+        self.create_graph = create_graph
+        self.pending: dict[Key, tuple[Edge, Any]] = {}
+        self.captured: dict[Key, Any] = {}
+        self.wanted: set[Key] = set()
+        self._roots = [gradient_edge(tensor) for tensor in tensors]
+        self._nodes, self._edges = reach(self._roots)
+        self._numbers = {id(node): index for index, node in enumerate(self._nodes)}
+        self._leaves = {
+            id(edge.target): index
+            for index, edge in enumerate(self._edges)
+            if edge is not None and not isinstance(edge.target, Node)
+        }
+
+    def add(self, edge: Edge, gradient: Any) -> None:
+        """Let a gradient arrive."""
+        held = self.pending.get(key_of(edge))
+        self.pending[key_of(edge)] = (edge, gradient if held is None else held[1] + gradient)
+
+    def run(self, nodes: Iterable[Node], wanted: Iterable[Edge] = ()) -> None:
+        """Run `nodes`, in this order; keep what passes the ends of `wanted` in `captured`."""
+        self.wanted = {key_of(edge) for edge in wanted}
+        batch: list[Node] = []
+        with set_grad_enabled(self.create_graph):
+            for node in nodes:
+                if node.hooks is None and not node.is_client:
+                    batch.append(node)
+                    continue
+                self._run_batch(batch)
+                batch = [node] if self._visit(node) else []
+            self._run_batch(batch)
+        for key in self.wanted & self.pending.keys():
+            self.captured[key] = self.pending[key][1]
+
+    def _visit(self, node: Node) -> bool:
+        """Run the client's part of a node; return whether the worker still has to run the node itself."""
+        keys = [(id(node), number) for number in range(len(node.output_metas))]
+        grads: list[Any] = [self.pending.pop(key)[1] if key in self.pending else None for key in keys]
+        if all(gradient is None for gradient in grads):
+            return False
+        if node.hooks is not None:
+            grads = node.hooks.on_outputs(grads)
+        for key, gradient in zip(keys, grads, strict=True):
+            if key in self.wanted and gradient is not None:
+                self.captured[key] = gradient
+        if not node.is_client and not node.hooks.after:
+            for number, gradient in enumerate(grads):
+                if gradient is not None:
+                    self.add(Edge(node, number), gradient)
+            return True
+        made = node.backward(grads, self) if node.is_client else self._run_alone(node, grads)  # type: ignore[attr-defined]
+        if node.hooks is not None:
+            made = node.hooks.on_inputs(made, grads)
+        for edge, gradient in zip(node.edges, made, strict=True):
+            if edge is not None and gradient is not None:
+                self.add(edge, gradient)
+        return False
+
+    def _run_batch(self, batch: Sequence[Node]) -> None:
+        """Run worker nodes that gradients reach, and take what leaves them."""
+        running: list[Node] = []
+        reached = dict.fromkeys(self.pending)
+        leaving: dict[Key, Edge] = {}
+        for node in batch:
+            keys = [(id(node), number) for number in range(len(node.output_metas))]
+            if not any(key in reached for key in keys):
+                continue
+            running.append(node)
+            for edge in node.edges:
+                if edge is not None:
+                    reached[key_of(edge)] = None
+                    leaving[key_of(edge)] = edge
+        if not running:
+            return
+        inside = {id(node) for node in running}
+        entering = [self.pending.pop(key) for key in list(self.pending) if key[0] in inside]
+        for edge, _ in entering:
+            leaving.setdefault(key_of(edge), edge)
+        out = [edge for key, edge in leaving.items() if key[0] not in inside or key in self.wanted]
+        exits = tuple(self._exit(edge) for edge in out)
+        for edge, gradient in zip(out, self._call(running, entering, exits), strict=True):
+            if key_of(edge)[0] in inside:
+                self.captured[key_of(edge)] = gradient
+            else:
+                self.add(edge, gradient)
+
+    def _run_alone(self, node: Node, grads: Sequence[Any]) -> list[Any]:
+        """Let the worker run one node and return its gradients edge by edge."""
+        entering = [(Edge(node, number), gradient) for number, gradient in enumerate(grads) if gradient is not None]
+        places = [(index, edge) for index, edge in enumerate(node.edges) if edge is not None]
+        exits = tuple(Exit(EDGE, index, 0, meta_at(edge)) for index, edge in places)
+        made = dict(zip((index for index, _ in places), self._call([node], entering, exits), strict=True))
+        return [made.get(index) for index in range(len(node.edges))]
+
+    def _exit(self, edge: Edge) -> Exit:
+        if isinstance(edge.target, Node):
+            return Exit(NODE, self._numbers[id(edge.target)], edge.output_nr, meta_at(edge))
+        return Exit(LEAF, self._leaves[id(edge.target)], 0, meta_at(edge))
+
+    def _call(self, running: Sequence[Node], entering: Sequence[tuple[Edge, Any]], exits: tuple[Exit, ...]) -> list[Any]:
+        from gradwire.tensor import call
+
+        part = Part(
+            tuple(self._numbers[id(node)] for node in running),
+            tuple((self._numbers[id(edge.target)], edge.output_nr) for edge, _ in entering),
+            exits,
+        )
+        entries = [gradient for _, gradient in entering]
+        session = self.tensors[0].session
+        graph = None
+        if self.create_graph:
+            for entry in entries:
+                if entry.leaf_requires_grad:
+                    entry.announce()
+            graph = reach([*self._roots, *(gradient_edge(entry) for entry in entries)])
+        made: Any = call(
+            _PART, self.tensors, entries, part.encode(), self.retain_graph, self.create_graph, session=session
+        )
+        if graph is not None:
+            read_outline(session, graph, made)
+        if not self.retain_graph:
+            for node in running:
+                node.release()
+        return list(made)

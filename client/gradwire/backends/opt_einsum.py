@@ -1,0 +1,10 @@
+"""`torch.backends.opt_einsum`: opt_einsum, which `einsum` does not use."""
+
+from __future__ import annotations
+
+__all__ = ["is_available"]
+
+
+def is_available() -> bool:
+    """Return False."""
+    return False

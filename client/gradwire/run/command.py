@@ -1,0 +1,53 @@
+"""`gradwire run script.py`: run a script as Python would, with gradwire under PyTorch's name."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import runpy
+import sys
+from collections.abc import Sequence
+
+__all__ = ["run"]
+
+_DESCRIPTION = """Run a PyTorch script, unmodified, on a worker: its `import torch` gives gradwire.
+
+PyTorch need not be installed, and is not imported if it is. A name that gradwire lacks raises AttributeError, or
+ImportError, with the nearest name that it has."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gradwire run",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="gradwire run [--address ADDRESS] (SCRIPT | -m MODULE) [ARGUMENT ...]",
+    )
+    parser.add_argument("--address", help="the worker, HOST:PORT or unix:PATH; else GRADWIRE_ADDRESS, else one of its own")
+    parser.add_argument("-m", dest="module", action="store_true", help="run a module of the path, as python -m does")
+    parser.add_argument("script", metavar="SCRIPT", help="the script, or with -m the module's dotted name")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="the script's own arguments")
+    return parser
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a script; its exceptions and its SystemExit pass through."""
+    given = _parser().parse_args(arguments)
+    if not given.module and not os.path.isfile(given.script):
+        print(f"gradwire run: there must be a script to run; {given.script} is no file", file=sys.stderr)
+        return 2
+    if given.address:
+        # In the environment, so that processes which the script starts find the same worker.
+        os.environ["GRADWIRE_ADDRESS"] = given.address
+    from gradwire.run.finder import install
+
+    install()
+    sys.argv[:] = [given.script, *given.arguments]
+    if given.module:
+        sys.path[0] = os.getcwd()
+        runpy.run_module(given.script, run_name="__main__", alter_sys=True)
+    else:
+        # As Python does: the script's folder, not the caller's, is where its own modules are looked for.
+        sys.path[0] = os.path.dirname(os.path.realpath(given.script))
+        runpy.run_path(given.script, run_name="__main__")
+    return 0

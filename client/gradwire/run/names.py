@@ -1,0 +1,84 @@
+"""Which module of gradwire stands for which of PyTorch's, and what is said where there is none."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+__all__ = ["counterpart", "missing", "overrides", "submodule"]
+
+# PyTorch keeps its layers in modules of their own, and ours are elsewhere; the public names are in the package, and
+# scripts use both. Where a module of ours has the same dotted name, that one is taken.
+_FOLDED = {
+    "torch.nn.modules": "gradwire.nn",
+    "torch.nn.utils": "gradwire.nn.utils",
+    "torch.optim": "gradwire.optim",
+    "torch.autograd": "gradwire.autograd",
+    "torch.utils.data": "gradwire.utils.data",
+    "torch.distributions": "gradwire.distributions",
+}
+# The parts of those packages that are folded: any other name under them is a mistake, which has to be seen.
+_PARTS = {
+    "torch.nn.modules": {
+        "activation", "adaptive", "batchnorm", "channelshuffle", "container", "conv", "distance", "dropout", "flatten",
+        "fold", "instancenorm", "linear", "loss", "module", "normalization", "padding", "pixelshuffle", "pooling", "rnn",
+        "sparse", "transformer", "upsampling", "utils",
+    },
+    "torch.nn.utils": {"clip_grad", "convert_parameters", "fusion", "init", "parametrizations", "rnn", "spectral_norm"},
+    "torch.optim": {
+        "adadelta", "adagrad", "adam", "adamax", "adamw", "asgd", "lbfgs", "nadam", "optimizer", "radam", "rmsprop",
+        "rprop", "sgd", "sparse_adam", "swa_utils",
+    },
+    "torch.autograd": {"anomaly_mode", "function", "functional", "grad_mode", "gradcheck", "graph", "profiler", "variable"},
+    "torch.utils.data": {"dataloader", "dataset", "distributed", "sampler"},
+    "torch.distributions": {
+        "bernoulli", "beta", "binomial", "categorical", "cauchy", "dirichlet", "distribution", "exponential", "gamma",
+        "geometric", "independent", "kl", "laplace", "log_normal", "multinomial", "multivariate_normal", "normal",
+        "one_hot_categorical", "poisson", "relaxed_bernoulli", "relaxed_categorical", "transforms", "uniform", "utils",
+    },
+}  # fmt: skip
+
+
+def overrides(name: str) -> dict[str, Any]:
+    """Return what a module of PyTorch's has under its name that ours has otherwise: the version."""
+    from gradwire import version
+
+    if name in ("torch", "torch.version"):
+        return {"__version__": version.torch_version}
+    return {}
+
+
+def counterpart(name: str) -> ModuleType | None:
+    """Return gradwire's module for `torch...`, importing it; None if there is none."""
+    ours = f"gradwire{name.removeprefix('torch')}"
+    found = _imported(ours)
+    if found is not None or name in _FOLDED:
+        return found or _imported(_FOLDED[name])
+    package, _, part = name.rpartition(".")
+    return _imported(_FOLDED[package]) if part in _PARTS.get(package, ()) else None
+
+
+def _imported(name: str) -> ModuleType | None:
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        # Only that it is not there: a failure within a module of ours must not look like a missing name.
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            return None
+        raise
+
+
+def submodule(package: str, name: str) -> ModuleType:
+    """Import a module under PyTorch's name, through the hook; raise ModuleNotFoundError if gradwire lacks it."""
+    return import_module(f"{package}.{name}")
+
+
+def missing(module: str, name: str) -> str:
+    """Return the words for a name that gradwire lacks, with the nearest that it has."""
+    holder = counterpart(module)
+    names = [] if holder is None else [known for known in dir(holder) if not known.startswith("_")]
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"the nearest name it has is {module}.{near[0]}; " if near else ""
+    return f"gradwire has no {module}.{name}; {hint}docs/coverage.md lists what it covers"

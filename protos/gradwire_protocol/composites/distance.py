@@ -1,0 +1,83 @@
+"""Composites of the distance family. Formulas and refusals: pytorch/aten/src/ATen/native/Distance.cpp and Linear.cpp."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradwire_protocol.composites.base import Callable_, Number
+from gradwire_protocol.dtypes import Category
+from gradwire_protocol.infer import broadcast_shapes, normalize_dim, result_type
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.registry import torch_type_name
+
+__all__ = ["DistanceComposites"]
+
+
+def _check_bilinear(input1: Meta, input2: Meta, weight: Meta, bias: Meta | None) -> None:
+    if input1.ndim != input2.ndim:
+        raise RuntimeError(f"bilinear(): input dimensions do not match: got {input1.ndim} and {input2.ndim}")
+    for axis, (one, other) in enumerate(zip(input1.shape[:-1], input2.shape[:-1], strict=True)):
+        if one != other:
+            raise RuntimeError(f"bilinear(): input batch dimensions do not match at dim {axis}: got {one} and {other}")
+    if weight.ndim != 3:
+        raise RuntimeError(f"bilinear(): weight must be of shape (out, in1, in2); got {weight}")
+    for number, meta in ((1, input1), (2, input2)):
+        size = meta.shape[-1] if meta.ndim else 1
+        if size != weight.shape[number]:
+            raise RuntimeError(
+                f"bilinear(): input{number} size does not match weight size: got {size} but expected {weight.shape[number]}"
+            )
+    if bias is not None and (bias.ndim != 1 or bias.shape[0] != weight.shape[0]):
+        size = bias.shape[0] if bias.ndim else 1
+        raise RuntimeError(
+            f"bilinear(): bias size does not match weight size: got {size} but expected {weight.shape[0]}"
+        )
+
+
+class DistanceComposites(Callable_):
+    """Methods of the distance family that are written by hand."""
+
+    __slots__ = ()
+
+    def dist(self, other: Any, p: Number = 2) -> Any:
+        """Compute the p-norm of self - other over all elements."""
+        me: Any = self
+        return (me - other).norm(p)
+
+    def pairwise_distance(self, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
+        """Compute the p-norm of self - x2 + eps along the last axis: (*, D), (*, D) -> (*)."""
+        me: Any = self
+        difference = me - x2 + eps
+        return difference.norm(p, -1 if difference.meta.ndim else None, keepdim)
+
+    def cosine_similarity(self, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+        """Compute self . x2 / (|self| |x2|) along `dim`; no norm counts as less than `eps`."""
+        dtype = result_type(self.meta, x2.meta)
+        if dtype.category < Category.FLOAT:
+            raise RuntimeError(
+                f"expected common dtype to be floating point, yet common dtype is {torch_type_name(dtype)}"
+            )
+        shape = broadcast_shapes(self.meta.shape, x2.meta.shape)
+        normalize_dim(dim, len(shape))
+        one, other = (
+            tensor._to_dtype(dtype).expand(shape) if tensor.meta.dtype is not dtype else tensor.expand(shape)
+            for tensor in (self, x2)
+        )
+        return (_unit(one, dim, eps) * _unit(other, dim, eps)).sum(dim)
+
+    def bilinear(self, input2: Any, weight: Any, bias: Any = None) -> Any:
+        """Compute self @ weight[o] @ input2 + bias[o]: (*, I), (*, J), (O, I, J), (O) -> (*, O)."""
+        me: Any = self
+        _check_bilinear(self.meta, input2.meta, weight.meta, None if bias is None else bias.meta)
+        outputs, rows, columns = weight.meta.shape
+        batch = self.meta.shape[:-1]
+        left, right = me.reshape(-1, 1, rows), input2.reshape(-1, columns)
+        mixed = right.matmul(weight.reshape(outputs * rows, columns).t()).reshape(-1, outputs, rows)
+        found = (left * mixed).sum(-1).reshape(*batch, outputs)
+        return found if bias is None else found + bias
+
+
+def _unit(tensor: Any, dim: int, eps: float) -> Any:
+    """Divide by the norm along `dim`, which passes gradients as if it were not clamped."""
+    norm = tensor.linalg_vector_norm(2, (dim,), True)
+    return tensor / (norm + (norm.clamp_min(eps) - norm).detach())

@@ -1,0 +1,83 @@
+"""Resampling of the spatial axes, (N, C, *), and sampling at the points of a grid.
+
+Shapes and refusals: pytorch/aten/src/ATen/native/UpSample.h, UpSample*.cpp, GridSamplerUtils.h.
+"""
+
+from __future__ import annotations
+
+import math
+
+from gradwire_protocol.dtypes import Category, bool_, int64, uint8
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.ops.normalization import expect_real
+from gradwire_protocol.registry import op, torch_type_name
+
+__all__ = ["GRID_AXES", "UPSAMPLERS"]
+
+Shape = tuple[int, ...]
+
+# ---------------------------------------------------------------- upsampling
+_AXES = ("D", "H", "W")
+_SCALES = {1: ("scales",), 2: ("scales_h", "scales_w"), 3: ("scales_d", "scales_h", "scales_w")}
+
+# Each op's number of axes, whether it takes `align_corners`, the name of the CPU kernel that lacks a dtype, and whether that
+# takes uint8.
+UPSAMPLERS = {
+    **{f"upsample_nearest{n}d": (n, False, "compute_indices_weights_nearest", True) for n in (1, 2, 3)},
+    **{f"_upsample_nearest_exact{n}d": (n, False, "compute_indices_weights_nearest", True) for n in (1, 2, 3)},
+    "upsample_linear1d": (1, True, "compute_indices_weights_linear", False),
+    "upsample_bilinear2d": (2, True, "compute_indices_weights_linear", True),
+    "upsample_trilinear3d": (3, True, "compute_indices_weights_linear", False),
+    "upsample_bicubic2d": (2, True, "compute_indices_weights_cubic", True),
+    "_upsample_bilinear2d_aa": (2, True, "compute_index_ranges_weights", True),
+    "_upsample_bicubic2d_aa": (2, True, "compute_index_ranges_weights", True),
+}
+
+
+def _check_sizes(size: Shape, output_size: Shape, dims: int) -> None:
+    if len(output_size) != dims:
+        raise RuntimeError(f"It is expected output_size equals to {dims}, but got size {len(output_size)}")
+    if len(size) != dims + 2:
+        raise RuntimeError(f"It is expected input_size equals to {dims + 2}, but got size {len(size)}")
+    if min(*size[2:], *output_size) > 0:
+        return
+    names = _AXES[-dims:]
+    held = ", ".join(f"{name}: {n}" for name, n in zip(names, size[2:], strict=True))
+    found = ", ".join(f"{name}: {n}" for name, n in zip(names, output_size, strict=True))
+    link = ") and output (" if dims == 1 else ") output ("
+    raise RuntimeError(f"Input and output sizes should be greater than 0, but got input ({held}{link}{found})")
+
+
+def _declare(name: str, dims: int, aligns: bool, kernel: str, takes_bytes: bool) -> None:
+    def forward(self: Meta, output_size: Shape, *rest: object) -> Meta:
+        _check_sizes(self.shape, output_size, dims)
+        if math.prod(self.shape[1:]) == 0:
+            raise RuntimeError(
+                f"Non-empty {dims + 2}D data tensor expected but got a tensor with sizes {list(self.shape)}"
+            )
+        if not (takes_bytes and self.dtype is uint8):
+            expect_real(kernel, self)
+        return Meta.of((*self.shape[:2], *output_size), self.dtype)
+
+    def backward(grad_output: Meta, output_size: Shape, input_size: Shape, *rest: object) -> Meta:
+        _check_sizes(input_size, output_size, dims)
+        expected = (*input_size[:2], *output_size)
+        if grad_output.shape != expected:
+            raise RuntimeError(
+                f"Expected grad_output to have the same shape as output; output.size is {list(expected)} but got "
+                f"grad_output.size {list(grad_output.shape)}"
+            )
+        if grad_output.dtype.category is not Category.FLOAT:
+            raise NotImplementedError(f"\"{name}_backward\" not implemented for '{torch_type_name(grad_output.dtype)}'")
+        return Meta.of(input_size, grad_output.dtype)
+
+    rest = (", bool align_corners" if aligns else "") + "".join(f", float? {scale}=None" for scale in _SCALES[dims])
+    size = f"int[{dims}] output_size"
+    node = "".join(word[:1].upper() + word[1:] for word in name.strip("_").split("_")).replace(f"{dims}d", f"{dims}D")
+    op(f"{name}(Tensor self, {size}{rest}) -> Tensor", forward, {"self": ""}, node=f"{node}Backward0")
+    op(f"{name}_backward(Tensor grad_output, {size}, int[{dims + 2}] input_size{rest}) -> Tensor", backward,
+       {"grad_output": ""}, node=f"{node}BackwardBackward0")  # fmt: skip
+
+
+for _name, _facts in UPSAMPLERS.items():
+    _declare(_name, *_facts)
