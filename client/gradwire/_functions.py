@@ -227,6 +227,10 @@ def clone(input: Tensor) -> Any:
     return expect_tensor("clone", input).clone()
 
 
+def col2im(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> Any:
+    return expect_tensor("col2im", input).col2im(output_size, kernel_size, dilation, padding, stride)
+
+
 def conj(input: Tensor) -> Any:
     return expect_tensor("conj", input).conj()
 
@@ -237,6 +241,42 @@ def conj_physical(input: Tensor) -> Any:
 
 def constant_pad_nd(input: Tensor, pad: Any, value: Any = 0) -> Any:
     return expect_tensor("constant_pad_nd", input).constant_pad_nd(pad, value)
+
+
+def conv1d(input: Tensor, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: Any = 1) -> Any:
+    return expect_tensor("conv1d", input).conv1d(weight, bias, stride, padding, dilation, groups)
+
+
+def conv2d(input: Tensor, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: Any = 1) -> Any:
+    return expect_tensor("conv2d", input).conv2d(weight, bias, stride, padding, dilation, groups)
+
+
+def conv3d(input: Tensor, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: Any = 1) -> Any:
+    return expect_tensor("conv3d", input).conv3d(weight, bias, stride, padding, dilation, groups)
+
+
+def conv_tbc(input: Tensor, weight: Any, bias: Any, pad: Any = 0) -> Any:
+    return expect_tensor("conv_tbc", input).conv_tbc(weight, bias, pad)
+
+
+def conv_transpose1d(input: Tensor, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: Any = 1, dilation: Any = 1) -> Any:
+    return expect_tensor("conv_transpose1d", input).conv_transpose1d(weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def conv_transpose2d(input: Tensor, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: Any = 1, dilation: Any = 1) -> Any:
+    return expect_tensor("conv_transpose2d", input).conv_transpose2d(weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def conv_transpose3d(input: Tensor, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0, output_padding: Any = 0, groups: Any = 1, dilation: Any = 1) -> Any:
+    return expect_tensor("conv_transpose3d", input).conv_transpose3d(weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+def convolution(input: Tensor, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: Any, output_padding: Any, groups: Any) -> Any:
+    return expect_tensor("convolution", input).convolution(weight, bias, stride, padding, dilation, transposed, output_padding, groups)
+
+
+def convolution_backward(input: Tensor, other_input: Any, weight: Any, bias_sizes: Any, stride: Any, padding: Any, dilation: Any, transposed: Any, output_padding: Any, groups: Any, output_mask: Any) -> Any:
+    return expect_tensor("convolution_backward", input).convolution_backward(other_input, weight, bias_sizes, stride, padding, dilation, transposed, output_padding, groups, output_mask)
 
 
 def copysign(input: Tensor, other: Any) -> Any:
@@ -513,6 +553,10 @@ def igamma(input: Tensor, other: Any) -> Any:
 
 def igammac(input: Tensor, other: Any) -> Any:
     return expect_tensor("igammac", input).igammac(other)
+
+
+def im2col(input: Tensor, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> Any:
+    return expect_tensor("im2col", input).im2col(kernel_size, dilation, padding, stride)
 
 
 def index(input: Tensor, indices: Any) -> Any:

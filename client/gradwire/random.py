@@ -6,6 +6,7 @@ So the numbers depend on nothing but the seed and the calls before, on any worke
 from __future__ import annotations
 
 import secrets
+import threading
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -73,7 +74,47 @@ class Generator:
         return self
 
 
-default_generator = Generator()
+class _ThreadOwn(threading.local):
+    """The generator that a thread draws from where none is named; None for the process's."""
+
+    generator: Generator | None = None
+
+
+_own = _ThreadOwn()
+
+
+class _DefaultGenerator(Generator):
+    """The generator of calls that name none. A thread may have its own, so that threads do not draw from one stream."""
+
+    def __init__(self) -> None:
+        self._process = Generator()
+
+    def _current(self) -> Generator:
+        return _own.generator or self._process
+
+    @property
+    def _seed(self) -> int:  # type: ignore[override]
+        return self._current()._seed
+
+    @_seed.setter
+    def _seed(self, value: int) -> None:
+        self._current()._seed = value
+
+    @property
+    def _offset(self) -> int:  # type: ignore[override]
+        return self._current()._offset
+
+    @_offset.setter
+    def _offset(self, value: int) -> None:
+        self._current()._offset = value
+
+
+def use_in_this_thread(generator: Generator | None) -> None:
+    """Make a generator the default one of the calling thread; None gives it the process's back."""
+    _own.generator = generator
+
+
+default_generator: Generator = _DefaultGenerator()
 
 
 def manual_seed(seed: int) -> Generator:

@@ -288,6 +288,10 @@ _op_native_group_norm = OPS["native_group_norm"]
 _op_native_group_norm_backward = OPS["native_group_norm_backward"]
 _op__fused_rms_norm = OPS["_fused_rms_norm"]
 _op__fused_rms_norm_backward = OPS["_fused_rms_norm_backward"]
+_op_convolution = OPS["convolution"]
+_op_convolution_backward = OPS["convolution_backward"]
+_op_im2col = OPS["im2col"]
+_op_col2im = OPS["col2im"]
 _op_full = OPS["full"]
 _op_new_full = OPS["new_full"]
 _op_full_like = OPS["full_like"]
@@ -671,11 +675,20 @@ class OpMethods(Composites):
     def clone(self) -> Self:
         return self._call(_op_clone, (self,))  # type: ignore[no-any-return]
 
+    def col2im(self, output_size: Sequence[int] | int, kernel_size: Sequence[int] | int, dilation: Sequence[int] | int, padding: Sequence[int] | int, stride: Sequence[int] | int) -> Self:
+        return self._call(_op_col2im, (self,), (ints(output_size), ints(kernel_size), ints(dilation), ints(padding), ints(stride)))  # type: ignore[no-any-return]
+
     def conj_physical(self) -> Self:
         return self._call(_op_conj_physical, (self,))  # type: ignore[no-any-return]
 
     def conj_physical_(self) -> Self:
         return self._call(_op_conj_physical_, (self,))  # type: ignore[no-any-return]
+
+    def convolution(self, weight: Self, bias: Self | None, stride: Sequence[int] | int, padding: Sequence[int] | int, dilation: Sequence[int] | int, transposed: bool, output_padding: Sequence[int] | int, groups: int) -> Self:
+        return self._call(_op_convolution, (self, weight, bias), (ints(stride), ints(padding), ints(dilation), transposed, ints(output_padding), groups))  # type: ignore[no-any-return]
+
+    def convolution_backward(self, input: Self, weight: Self, bias_sizes: Sequence[int] | int | None, stride: Sequence[int] | int, padding: Sequence[int] | int, dilation: Sequence[int] | int, transposed: bool, output_padding: Sequence[int] | int, groups: int, output_mask: Sequence[bool]) -> tuple[Self, ...]:
+        return self._call(_op_convolution_backward, (self, input, weight), (ints(bias_sizes), ints(stride), ints(padding), ints(dilation), transposed, ints(output_padding), groups, output_mask))  # type: ignore[no-any-return]
 
     def copy_(self, src: Self) -> Self:
         return self._call(_op_copy_, (self, src))  # type: ignore[no-any-return]
@@ -945,6 +958,9 @@ class OpMethods(Composites):
 
     def igammac_(self, other: Self) -> Self:
         return self._call(_op_igammac_, (self, other))  # type: ignore[no-any-return]
+
+    def im2col(self, kernel_size: Sequence[int] | int, dilation: Sequence[int] | int, padding: Sequence[int] | int, stride: Sequence[int] | int) -> Self:
+        return self._call(_op_im2col, (self,), (ints(kernel_size), ints(dilation), ints(padding), ints(stride)))  # type: ignore[no-any-return]
 
     def index(self, indices: Sequence[Self | None]) -> Self:
         return self._call(_op_index__Tensor, (self, *indices), (), (), (len(indices),))  # type: ignore[no-any-return]

@@ -14,8 +14,8 @@ from gradwire_protocol.errors import KernelError
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.opaque import OpaqueNode
 from gradwire_protocol.ops.shape import span
-from gradwire_protocol.signature import tensor_span
 from gradwire_protocol.part import EDGE, LEAF, Part
+from gradwire_protocol.signature import tensor_span
 from gradwire_protocol.tape import CopySlices, Edge, Kept, Node, plan, reach
 from gradwire_server.engine import Array
 from gradwire_server.rules import gradient_for

@@ -184,7 +184,9 @@ def backward_part(
             found = part_gradients(roots, decoded, entries, retain_graph=retain_graph)
         except IndexError as error:
             raise BatchMalformed(f"a part must describe the graph behind its roots: {error}") from error
-        whole = [g if g is not None else _zeros(engine, item.meta) for g, item in zip(found, decoded.exits, strict=True)]
+        whole = [
+            g if g is not None else _zeros(engine, item.meta) for g, item in zip(found, decoded.exits, strict=True)
+        ]
         if marker is None:
             return _accumulate(whole, entries, [None] * len(whole))
         made = _own_recorded(whole, entries)

@@ -196,13 +196,6 @@ def test_negative_counts_are_refused():
         gradwire_data.random_split(range(5), [6, -1])
 
 
-def test_worker_processes_are_refused_with_what_to_do_instead():
-    with pytest.raises(ValueError, match=r"needs num_workers=0.*got num_workers=2; leave it out"):
-        gradwire_data.DataLoader([1], num_workers=2)
-    with pytest.raises(TypeError, match="pin_memory"):
-        gradwire_data.DataLoader([1], pin_memory=True)
-
-
 def test_a_failed_setting_leaves_the_loader_as_it_was():
     loader = gradwire_data.DataLoader([1, 2], 2)
     with pytest.raises(ValueError, match="make a new DataLoader"):

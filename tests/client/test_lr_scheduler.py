@@ -99,7 +99,14 @@ def comparable(state: dict[str, Any]) -> Any:
 
 
 def run(t: Any, make: Make, name: str, options: dict[str, Any]) -> list[Any]:
-    """Return groups and states after each step; half way the schedule and its optimizer are made anew and loaded."""
+    """Return groups and states after each step, and warnings; half way all is made anew and loaded."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = steps(t, make, name, options)
+    return [*found, [str(warning.message) for warning in caught]]
+
+
+def steps(t: Any, make: Make, name: str, options: dict[str, Any]) -> list[Any]:
     o = optimizer(t, name, **options)
     scheduler = make(Namespace(t), o)
     found: list[Any] = [seen(o), scheduler.get_last_lr(), comparable(scheduler.state_dict())]

@@ -60,7 +60,7 @@ def test_means_by_function(t: Any) -> None:
     s = t.optim.swa_utils
     averaged = s.AveragedModel(model(t), avg_fn=s.get_swa_avg_fn())
     np.testing.assert_allclose(follow(t, averaged, [1, 4, 1]), [1, 2.5, 2], rtol=1e-6)
-    averaged = s.AveragedModel(model(t), multi_avg_fn=s.get_swa_multi_avg_fn(), use_buffers=True)
+    averaged = s.AveragedModel(model(t), multi_avg_fn=s.get_swa_multi_avg_fn())
     np.testing.assert_allclose(follow(t, averaged, [1, 4, 1]), [1, 2.5, 2], rtol=1e-6)
     averaged = s.AveragedModel(model(t), avg_fn=lambda average, weight, count: average + weight * count)
     np.testing.assert_allclose(follow(t, averaged, [1, 4, 1]), [1, 5, 7], rtol=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,10 @@ from gradwire.autograd.grad_mode import state as grad_state
 from gradwire_protocol.inplace import requires_grad
 from gradwire_protocol.opaque import OpaqueNode
 from gradwire_protocol.ops import OPS
-from gradwire_protocol.tape import Edge, Kept, Variable, gradient_edge
+from gradwire_protocol.tape import Kept, Variable, gradient_edge
 
 if TYPE_CHECKING:
     from gradwire.autograd.walk import Walk
-    from gradwire.tensor import Tensor
 
 __all__ = ["Function", "FunctionCtx", "FunctionNode", "once_differentiable"]
 
@@ -194,10 +194,12 @@ class Function(metaclass=_FunctionMeta):
     _ctx_class: type[FunctionCtx]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise RuntimeError(
+        warnings.warn(
             f"{type(self)} should not be instantiated. Methods on autograd functions are all static, so you should invoke "
             "them on the class itself. Instantiating an autograd function will raise an error in a future version of "
-            "PyTorch."
+            "PyTorch.",
+            DeprecationWarning,
+            stacklevel=2,
         )
 
     @staticmethod
@@ -223,7 +225,9 @@ class Function(metaclass=_FunctionMeta):
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
         """Return the tangents of the results; gradwire does not call it."""
-        raise NotImplementedError("You must implement the jvp function for custom autograd.Function to use it with forward mode AD.")
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with forward mode AD."
+        )
 
     @classmethod
     def _backward_of(cls) -> Callable[..., Any]:
@@ -268,7 +272,9 @@ def _record(cls: type[Function], ctx: Any, args: tuple[Any, ...], output: Any, i
         originals = [result for result in originals if isinstance(result, Variable)]
         node = FunctionNode(cls._ctx_class.__name__, edges, tuple(result.meta for result in tensors), keeps=False)
         node.ctx, node.forward_class = ctx, cls
-        node.makes = tuple(t.meta.dtype.is_differentiable and id(o) not in plain for t, o in zip(tensors, originals, strict=True))
+        node.makes = tuple(
+            t.meta.dtype.is_differentiable and id(o) not in plain for t, o in zip(tensors, originals, strict=True)
+        )
         ctx._tensor_flags = tuple(isinstance(arg, Variable) for arg in args)
         ctx._tensor_metas = tuple(tensor.meta for tensor in inputs)
         _save(ctx, node, originals, dirty)
@@ -312,7 +318,9 @@ def _save(ctx: Any, node: FunctionNode, outputs: Sequence[Any], dirty: set[int])
     saved: list[Kept | None] = []
     for index, tensor in enumerate(ctx._to_save):
         if tensor is not None and not isinstance(tensor, Variable):
-            raise TypeError(f"save_for_backward can only save variables, but argument {index} is of type {type(tensor).__name__}")
+            raise TypeError(
+                f"save_for_backward can only save variables, but argument {index} is of type {type(tensor).__name__}"
+            )
         if tensor is None:
             saved.append(None)
             continue
@@ -363,11 +371,11 @@ def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
         if not grad_state.recording or not watched:
             return outputs
         listed = outputs if isinstance(outputs, tuple) else (outputs,)
-        leaves = [out.detach().requires_grad_() for out in listed if out is not None and out.meta.dtype.is_differentiable]
+        leaves = [
+            out.detach().requires_grad_() for out in listed if out is not None and out.meta.dtype.is_differentiable
+        ]
         refused = iter(_Refused.apply(*leaves))
-        made = tuple(
-            next(refused) if out is not None and out.meta.dtype.is_differentiable else out for out in listed
-        )
+        made = tuple(next(refused) if out is not None and out.meta.dtype.is_differentiable else out for out in listed)
         return made if isinstance(outputs, tuple) else made[0]
 
     return wrapper

@@ -13,7 +13,15 @@ from gradwire_protocol.tape import Node
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor
 
-__all__ = ["LeafHooks", "NodeHooks", "hooks_of_leaf", "hooks_of_node", "made_for_leaf", "replaced", "register_tensor_hook"]
+__all__ = [
+    "LeafHooks",
+    "NodeHooks",
+    "hooks_of_leaf",
+    "hooks_of_node",
+    "made_for_leaf",
+    "register_tensor_hook",
+    "replaced",
+]
 
 Hook = Callable[..., Any]
 Gradients = Sequence[Any]

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Graph", "read_outline"]
 
-Graph = tuple[list[Node], list[Edge | None]]  # what `tape.reach` returns: the graph that the worker describes new nodes by
+Graph = tuple[
+    list[Node], list[Edge | None]
+]  # what `tape.reach` returns: the graph that the worker describes new nodes by
 
 
 def read_outline(session: Session, graph: Graph, made: Sequence[Any]) -> None:

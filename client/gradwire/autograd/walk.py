@@ -148,7 +148,9 @@ class Walk:
             return Exit(NODE, self._numbers[id(edge.target)], edge.output_nr, meta_at(edge))
         return Exit(LEAF, self._leaves[id(edge.target)], 0, meta_at(edge))
 
-    def _call(self, running: Sequence[Node], entering: Sequence[tuple[Edge, Any]], exits: tuple[Exit, ...]) -> list[Any]:
+    def _call(
+        self, running: Sequence[Node], entering: Sequence[tuple[Edge, Any]], exits: tuple[Exit, ...]
+    ) -> list[Any]:
         from gradwire.tensor import call
 
         part = Part(

@@ -9,6 +9,7 @@ from gradwire_protocol.composites.activation import ActivationComposites
 from gradwire_protocol.composites.attention import AttentionComposites
 from gradwire_protocol.composites.base import Number, ints, is_operand
 from gradwire_protocol.composites.batch_norm import BatchNormComposites
+from gradwire_protocol.composites.convolution import ConvolutionComposites
 from gradwire_protocol.composites.creation import CreationComposites
 from gradwire_protocol.composites.distance import DistanceComposites
 from gradwire_protocol.composites.embedding import EmbeddingComposites
@@ -29,6 +30,7 @@ class Composites(
     BatchNormComposites,
     ActivationComposites,
     AttentionComposites,
+    ConvolutionComposites,
     PaddingComposites,
     PointwiseComposites,
     ReductionComposites,

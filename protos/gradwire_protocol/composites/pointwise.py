@@ -77,6 +77,8 @@ def _div(name: str, self: Any, other: Any, rounding_mode: str | None) -> Any:
 
 
 def _check_close(self: Any, other: Any, rtol: float, atol: float) -> None:
+    if not _is_tensor(other):
+        raise TypeError(f"isclose(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
     if self.meta.dtype is not other.meta.dtype:
         raise RuntimeError(f"{torch_type_name(self.meta.dtype)} did not match {torch_type_name(other.meta.dtype)}")
     for name, value in (("rtol", rtol), ("atol", atol)):
@@ -224,7 +226,6 @@ class PointwiseComposites(Callable_):
             close = close.logical_or(self.isnan().logical_and(other.isnan()))
         if rtol == 0 and atol == 0:
             return close
-        # Integers are compared as the numbers that they are: their difference may overflow, as in PyTorch.
         allowed = (other * rtol).abs() + atol
         distance = (self - other).abs() if self.meta.dtype is not bool_ else self.logical_xor(other).int()
         return close.logical_or(distance.isfinite().logical_and(distance <= allowed))

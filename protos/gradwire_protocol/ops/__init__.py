@@ -7,6 +7,7 @@ from gradwire_protocol.ops import (  # noqa: F401
     attention,
     batch_norm,
     control,
+    convolution,
     creation,
     embedding,
     indexing,

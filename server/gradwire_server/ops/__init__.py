@@ -6,6 +6,7 @@ from gradwire_server.ops import (  # noqa: F401
     activation,
     attention,
     batch_norm,
+    convolution,
     creation,
     group_norm,
     embedding,

@@ -6,6 +6,7 @@ from tests.ops.samples import (
     activation,
     attention,
     batch_norm,
+    convolution,
     creation,
     embedding,
     indexing,
@@ -26,7 +27,7 @@ from tests.ops.samples.record import Case, Refusal, Sample
 __all__ = ["SAMPLES", "Case", "Refusal", "Sample"]
 
 _FAMILIES = (
-    activation, attention, batch_norm, creation, embedding, indexing, loss, matmul, normalization, padding, pointwise, random, reduction,
+    activation, attention, batch_norm, convolution, creation, embedding, indexing, loss, matmul, normalization, padding, pointwise, random, reduction,
     shape, special, update, update_adaptive,
 )  # fmt: skip
 SAMPLES: dict[str, Sample] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from gradwire.nn.functional.activation import *
 from gradwire.nn.functional.attention import *
+from gradwire.nn.functional.convolution import *
 from gradwire.nn.functional.distance import *
 from gradwire.nn.functional.dropout import *
 from gradwire.nn.functional.linear import *

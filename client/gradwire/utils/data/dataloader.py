@@ -1,11 +1,12 @@
 """The DataLoader: batches of a data set, ready to train on.
 
-Owns the checks of its options and the fetching of one batch. Everything runs in the script's own
-process; the order of samples is the samplers' and their joining is `collate`'s.
+Owns the checks of its options and the fetching of one batch. The order of samples is the samplers', their joining is
+`collate`'s, and reading ahead in threads is `workers`'.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -19,6 +20,7 @@ from gradwire.utils.data.sampler import (
     batched,
     check_batching,
 )
+from gradwire.utils.data.workers import Crew, check_workers
 
 __all__ = ["DataLoader"]
 
@@ -36,14 +38,18 @@ class DataLoader(Generic[T_co]):
     batch_sampler: an iterable of lists of indices, instead of these and of drop_last.
     drop_last: leave out a last batch that is not full.
     collate_fn: makes a batch of a list of samples; `default_collate` unless given.
-    num_workers: 0, samples are read in this process.
+    num_workers: how many threads of this process read ahead, `prefetch_factor` batches each (2 unless given); with 0,
+        samples are read when they are asked for. Each thread has a shallow copy of the data set and random numbers of
+        its own. Threads read files and decode at once; pure Python code takes turns.
+    worker_init_fn: called in each thread with its number; persistent_workers: keep the threads between passes.
+    timeout: seconds to wait for a batch of a thread.
+    pin_memory, in_order: what they permit has no use here, where batches come in order and go to a worker.
     generator: draws the order of shuffle; the default one unless given.
 
     With `default_collate`, a batch of a TensorDataset (or of a Subset of one) is one indexing call
     per tensor. Raises ValueError for options that exclude each other or cannot be.
     """
 
-    # Positions as in PyTorch up to collate_fn, so that calls without keywords mean the same.
     def __init__(
         self,
         dataset: Dataset[T_co],
@@ -53,11 +59,18 @@ class DataLoader(Generic[T_co]):
         batch_sampler: Iterable[list[Any]] | None = None,
         num_workers: int = 0,
         collate_fn: Callable[[Any], Any] | None = None,
-        *,
+        pin_memory: bool = False,
         drop_last: bool = False,
+        timeout: float = 0,
+        worker_init_fn: Callable[[int], Any] | None = None,
+        multiprocessing_context: None = None,
         generator: Any = None,
+        *,
+        prefetch_factor: int | None = None,
+        persistent_workers: bool = False,
+        in_order: bool = True,
     ) -> None:
-        _check_workers(num_workers)
+        check_workers(num_workers, timeout, prefetch_factor, persistent_workers, multiprocessing_context)
         is_stream = isinstance(dataset, IterableDataset)
         if is_stream:
             _check_stream(shuffle, sampler, batch_sampler)
@@ -79,6 +92,10 @@ class DataLoader(Generic[T_co]):
             collate_fn = default_convert if is_single else default_collate
 
         self.num_workers = num_workers
+        self.prefetch_factor = 2 if prefetch_factor is None and num_workers else prefetch_factor
+        self.persistent_workers, self.timeout, self.worker_init_fn = persistent_workers, timeout, worker_init_fn
+        self.pin_memory, self.in_order, self.multiprocessing_context = pin_memory, in_order, None
+        self._crew: Crew | None = None
         self.generator = generator
         self.collate_fn: Callable[[Any], Any] = collate_fn
         self.dataset = dataset
@@ -96,11 +113,30 @@ class DataLoader(Generic[T_co]):
         super().__setattr__(name, value)
 
     def __iter__(self) -> Iterator[Any]:
+        if self.num_workers:
+            return self._read_ahead()
+        if self.timeout:
+            raise AssertionError("timeout needs num_workers > 0: without threads nothing is waited for")
         if isinstance(self.dataset, IterableDataset):
-            return map(self.collate_fn, self._stream(self.dataset))
+            return self._batches(self.dataset)
         if self.batch_sampler is not None:
-            return map(self._fetch, self.batch_sampler)
-        return (self.collate_fn(self.dataset[index]) for index in self.sampler)
+            return map(functools.partial(self._fetch, self.dataset), self.batch_sampler)
+        return (self._single(self.dataset, index) for index in self.sampler)
+
+    def _read_ahead(self) -> Iterator[Any]:
+        """Yield the batches that threads make, which end with the pass unless they are to persist."""
+        crew = self._crew or Crew(self.dataset, self.num_workers, self.worker_init_fn, self.generator)
+        self._crew = crew if self.persistent_workers else None
+        ahead = self.num_workers * (self.prefetch_factor or 1)
+        try:
+            if isinstance(self.dataset, IterableDataset):
+                yield from crew.streams(self._batches, ahead, self.timeout)
+            else:
+                fetch = self._single if self.batch_sampler is None else self._fetch
+                yield from crew.batches(fetch, self.batch_sampler or self.sampler, ahead, self.timeout)
+        finally:
+            if self._crew is not crew:
+                crew.end()
 
     def __len__(self) -> int:
         """Say how many batches one pass gives; TypeError where the data set has no length."""
@@ -110,21 +146,27 @@ class DataLoader(Generic[T_co]):
             return batch_count(self.dataset, self.batch_size or 1, self.drop_last)
         return _length(self.sampler)
 
-    def _stream(self, dataset: IterableDataset[Any]) -> Iterable[Any]:
-        if self.batch_size is None:
-            return dataset
-        return batched(dataset, self.batch_size, self.drop_last)
+    def _batches(self, dataset: IterableDataset[Any]) -> Iterator[Any]:
+        """Make the batches of a data set without an index, one after the other."""
+        samples: Iterable[Any] = dataset
+        if self.batch_size is not None:
+            samples = batched(dataset, self.batch_size, self.drop_last)
+        return map(self.collate_fn, samples)
 
-    def _fetch(self, indices: list[Any]) -> Any:
+    def _single(self, dataset: Any, index: Any) -> Any:
+        """Make the sample of an index, where samples are not batched."""
+        return self.collate_fn(dataset[index])
+
+    def _fetch(self, dataset: Any, indices: list[Any]) -> Any:
         """Make the batch of these indices."""
         if self.collate_fn is default_collate:
-            batch = _tensor_batch(self.dataset, indices)
+            batch = _tensor_batch(dataset, indices)
             if batch is not None:
                 return batch
-        at_once = getattr(self.dataset, "__getitems__", None)
+        at_once = getattr(dataset, "__getitems__", None)
         if at_once is not None:
             return self.collate_fn(at_once(indices))
-        return self.collate_fn([self.dataset[index] for index in indices])
+        return self.collate_fn([dataset[index] for index in indices])
 
 
 def _tensor_batch(dataset: Any, indices: Any) -> list[Any] | None:
@@ -153,15 +195,6 @@ def _sampler(dataset: Any, shuffle: bool | None, generator: Any) -> Iterable[int
 def _length(sized: Any) -> int:
     # Samplers promise no length; `len` says so where one lacks it.
     return len(sized)
-
-
-def _check_workers(num_workers: int) -> None:
-    if num_workers != 0:
-        raise ValueError(
-            f"DataLoader needs num_workers=0, it reads samples in this process; got "
-            f"num_workers={num_workers!r}; leave it out, and give slow data sets __getitems__ "
-            f"to read a batch at once"
-        )
 
 
 def _check_batch_sampler_alone(batch_size: int | None, shuffle: bool | None, sampler: object, drop_last: bool) -> None:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
+import numpy as np
+
 from gradwire.utils.data._namespace import namespace
 
-__all__ = ["BatchSampler", "RandomSampler", "Sampler", "SequentialSampler"]
+__all__ = [
+    "BatchSampler",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
+    "SubsetRandomSampler",
+    "WeightedRandomSampler",
+]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -86,6 +95,64 @@ class RandomSampler(Sampler[int]):
         size, count = len(self.data_source), min(self.num_samples, _DRAWN_INDICES)
         while True:
             yield from namespace().randint(0, size, (count,), generator=self.generator).tolist()
+
+
+class SubsetRandomSampler(Sampler[int]):
+    """The given indices in random order, each once. Waits for the worker, which draws the order."""
+
+    def __init__(self, indices: Sequence[int], generator: Any = None) -> None:
+        self.indices = indices
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        for place in namespace().randperm(len(self.indices), generator=self.generator).tolist():
+            yield self.indices[place]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+class WeightedRandomSampler(Sampler[int]):
+    """Indices drawn with probabilities in proportion to `weights`; with `replacement`, any of them again.
+
+    Raises ValueError for weights that are no vector or negative, for a `num_samples` that is not a positive int, and for
+    more samples without replacement than weights above 0. Waits for the worker, which draws the numbers.
+    """
+
+    def __init__(self, weights: Sequence[float], num_samples: int, replacement: bool = True, generator: Any = None) -> None:
+        if not _is_positive_int(num_samples):
+            raise ValueError(f"num_samples should be a positive integer value, but got num_samples={num_samples}")
+        if not isinstance(replacement, bool):
+            raise ValueError(f"replacement should be a boolean value, but got replacement={replacement}")
+        self.weights = namespace().as_tensor(weights, dtype=namespace().float64)
+        if self.weights.dim() != 1:
+            raise ValueError(
+                f"weights should be a 1d sequence but given weights have shape {tuple(self.weights.shape)}"
+            )
+        self.num_samples = num_samples
+        self.replacement = replacement
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        values = self.weights.detach().numpy()
+        if not np.isfinite(values).all() or (values < 0).any() or values.sum() <= 0:
+            raise RuntimeError("probability tensor contains either `inf`, `nan` or element < 0, or sums to 0")
+        count = self.num_samples if self.replacement else len(values)
+        drawn = namespace().rand(count, dtype=namespace().float64, generator=self.generator).numpy()
+        if self.replacement:
+            ends = np.cumsum(values)
+            places = np.searchsorted(ends, drawn * ends[-1], side="right")
+            # Rounding may reach the end; the last index that has a weight is meant.
+            return iter(np.minimum(places, np.flatnonzero(values)[-1]).tolist())
+        if self.num_samples > np.count_nonzero(values):
+            raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
+        # Efraimidis and Spirakis, 2006: the largest of u**(1/w), in their order, are such a sample.
+        with np.errstate(divide="ignore"):
+            keys = np.where(values > 0, np.log(np.maximum(drawn, np.finfo(float).tiny)) / np.maximum(values, 1e-300), -np.inf)
+        return iter(np.argsort(-keys, kind="stable")[: self.num_samples].tolist())
+
+    def __len__(self) -> int:
+        return self.num_samples
 
 
 class BatchSampler(Sampler[list[int]]):
