@@ -108,4 +108,4 @@ pi = 3.141592653589793
 e = 2.718281828459045
 newaxis = None
 
-from gradwire import accelerator, amp, backends, cuda, mps, xpu
+from gradwire import accelerator, amp, backends, cuda, mps, testing, xpu

@@ -47,6 +47,10 @@ def addmv(input: Tensor, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -
     return expect_tensor("addmv", input).addmv(mat, vec, beta=beta, alpha=alpha)
 
 
+def affine_grid_generator(input: Tensor, size: Any, align_corners: Any) -> Any:
+    return expect_tensor("affine_grid_generator", input).affine_grid_generator(size, align_corners)
+
+
 def alias(input: Tensor) -> Any:
     return expect_tensor("alias", input).alias()
 
@@ -201,6 +205,10 @@ def ceil(input: Tensor) -> Any:
 
 def celu(input: Tensor, alpha: Any = 1.0) -> Any:
     return expect_tensor("celu", input).celu(alpha)
+
+
+def channel_shuffle(input: Tensor, groups: Any) -> Any:
+    return expect_tensor("channel_shuffle", input).channel_shuffle(groups)
 
 
 def chunk(input: Tensor, chunks: Any, dim: Any = 0) -> Any:
@@ -481,6 +489,18 @@ def greater(input: Tensor, other: Any) -> Any:
 
 def greater_equal(input: Tensor, other: Any) -> Any:
     return expect_tensor("greater_equal", input).greater_equal(other)
+
+
+def grid_sampler(input: Tensor, grid: Any, interpolation_mode: Any, padding_mode: Any, align_corners: Any) -> Any:
+    return expect_tensor("grid_sampler", input).grid_sampler(grid, interpolation_mode, padding_mode, align_corners)
+
+
+def grid_sampler_2d(input: Tensor, grid: Any, interpolation_mode: Any, padding_mode: Any, align_corners: Any) -> Any:
+    return expect_tensor("grid_sampler_2d", input).grid_sampler_2d(grid, interpolation_mode, padding_mode, align_corners)
+
+
+def grid_sampler_3d(input: Tensor, grid: Any, interpolation_mode: Any, padding_mode: Any, align_corners: Any) -> Any:
+    return expect_tensor("grid_sampler_3d", input).grid_sampler_3d(grid, interpolation_mode, padding_mode, align_corners)
 
 
 def group_norm(input: Tensor, num_groups: Any, weight: Any = None, bias: Any = None, eps: Any = 1e-05) -> Any:
@@ -929,6 +949,14 @@ def pairwise_distance(input: Tensor, x2: Any, p: Any = 2.0, eps: Any = 1e-06, ke
 
 def permute(input: Tensor, *axes: Any, dims: Any = None) -> Any:
     return expect_tensor("permute", input).permute(*axes, dims=dims)
+
+
+def pixel_shuffle(input: Tensor, upscale_factor: Any) -> Any:
+    return expect_tensor("pixel_shuffle", input).pixel_shuffle(upscale_factor)
+
+
+def pixel_unshuffle(input: Tensor, downscale_factor: Any) -> Any:
+    return expect_tensor("pixel_unshuffle", input).pixel_unshuffle(downscale_factor)
 
 
 def poisson_nll_loss(input: Tensor, target: Any, log_input: Any, full: Any, eps: Any, reduction: Any) -> Any:
@@ -1393,6 +1421,62 @@ def unflatten(input: Tensor, dim: Any, sizes: Any) -> Any:
 
 def unsqueeze(input: Tensor, dim: Any) -> Any:
     return expect_tensor("unsqueeze", input).unsqueeze(dim)
+
+
+def upsample_bicubic2d(input: Tensor, output_size: Any, align_corners: Any, scales_h: Any = None, scales_w: Any = None) -> Any:
+    return expect_tensor("upsample_bicubic2d", input).upsample_bicubic2d(output_size, align_corners, scales_h, scales_w)
+
+
+def upsample_bicubic2d_backward(input: Tensor, output_size: Any, input_size: Any, align_corners: Any, scales_h: Any = None, scales_w: Any = None) -> Any:
+    return expect_tensor("upsample_bicubic2d_backward", input).upsample_bicubic2d_backward(output_size, input_size, align_corners, scales_h, scales_w)
+
+
+def upsample_bilinear2d(input: Tensor, output_size: Any, align_corners: Any, scales_h: Any = None, scales_w: Any = None) -> Any:
+    return expect_tensor("upsample_bilinear2d", input).upsample_bilinear2d(output_size, align_corners, scales_h, scales_w)
+
+
+def upsample_bilinear2d_backward(input: Tensor, output_size: Any, input_size: Any, align_corners: Any, scales_h: Any = None, scales_w: Any = None) -> Any:
+    return expect_tensor("upsample_bilinear2d_backward", input).upsample_bilinear2d_backward(output_size, input_size, align_corners, scales_h, scales_w)
+
+
+def upsample_linear1d(input: Tensor, output_size: Any, align_corners: Any, scales: Any = None) -> Any:
+    return expect_tensor("upsample_linear1d", input).upsample_linear1d(output_size, align_corners, scales)
+
+
+def upsample_linear1d_backward(input: Tensor, output_size: Any, input_size: Any, align_corners: Any, scales: Any = None) -> Any:
+    return expect_tensor("upsample_linear1d_backward", input).upsample_linear1d_backward(output_size, input_size, align_corners, scales)
+
+
+def upsample_nearest1d(input: Tensor, output_size: Any, scales: Any = None) -> Any:
+    return expect_tensor("upsample_nearest1d", input).upsample_nearest1d(output_size, scales)
+
+
+def upsample_nearest1d_backward(input: Tensor, output_size: Any, input_size: Any, scales: Any = None) -> Any:
+    return expect_tensor("upsample_nearest1d_backward", input).upsample_nearest1d_backward(output_size, input_size, scales)
+
+
+def upsample_nearest2d(input: Tensor, output_size: Any, scales_h: Any = None, scales_w: Any = None) -> Any:
+    return expect_tensor("upsample_nearest2d", input).upsample_nearest2d(output_size, scales_h, scales_w)
+
+
+def upsample_nearest2d_backward(input: Tensor, output_size: Any, input_size: Any, scales_h: Any = None, scales_w: Any = None) -> Any:
+    return expect_tensor("upsample_nearest2d_backward", input).upsample_nearest2d_backward(output_size, input_size, scales_h, scales_w)
+
+
+def upsample_nearest3d(input: Tensor, output_size: Any, scales_d: Any = None, scales_h: Any = None, scales_w: Any = None) -> Any:
+    return expect_tensor("upsample_nearest3d", input).upsample_nearest3d(output_size, scales_d, scales_h, scales_w)
+
+
+def upsample_nearest3d_backward(input: Tensor, output_size: Any, input_size: Any, scales_d: Any = None, scales_h: Any = None, scales_w: Any = None) -> Any:
+    return expect_tensor("upsample_nearest3d_backward", input).upsample_nearest3d_backward(output_size, input_size, scales_d, scales_h, scales_w)
+
+
+def upsample_trilinear3d(input: Tensor, output_size: Any, align_corners: Any, scales_d: Any = None, scales_h: Any = None, scales_w: Any = None) -> Any:
+    return expect_tensor("upsample_trilinear3d", input).upsample_trilinear3d(output_size, align_corners, scales_d, scales_h, scales_w)
+
+
+def upsample_trilinear3d_backward(input: Tensor, output_size: Any, input_size: Any, align_corners: Any, scales_d: Any = None, scales_h: Any = None, scales_w: Any = None) -> Any:
+    return expect_tensor("upsample_trilinear3d_backward", input).upsample_trilinear3d_backward(output_size, input_size, align_corners, scales_d, scales_h, scales_w)
 
 
 def var(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: Any = False, *, correction: Any = None, axis: Any = None, keepdims: Any = False) -> Any:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from gradwire.functions.numbers import polygamma, xlogy
 from gradwire.tensor import Tensor, expect_tensor
 from gradwire_protocol.ops import OPS
 
@@ -117,12 +118,6 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     return result
 
 
-def polygamma(n: int, input: Tensor) -> Tensor:
-    """Compute the nth derivative of `digamma`."""
-    result: Tensor = expect_tensor("polygamma", input).polygamma(n)
-    return result
-
-
 def multigammaln(input: Tensor, p: int) -> Tensor:
     """Compute the logarithm of the multivariate gamma function of dimension `p`."""
     return expect_tensor("multigammaln", input).mvlgamma(p)
@@ -149,12 +144,11 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
 # --- of two tensors, or of one and a number ---
 def _both(name: str, first: Any, second: Any) -> Tensor:
     """Call an op of two tensors; a number becomes a 0-dim tensor that promotes as the number would."""
-    if isinstance(first, Tensor):
-        other = second if isinstance(second, Tensor) else OPS["gw::number_for"](first, second)
-        result: Tensor = OPS[name](first, other)
-        return result
-    like = expect_tensor(name.removeprefix("special_"), second)
-    result = OPS[name](OPS["gw::number_for"](like, first), like)
+    if not isinstance(first, Tensor):
+        first = OPS["gw::number_for"](expect_tensor(name.removeprefix("special_"), second), first)
+    elif not isinstance(second, Tensor):
+        second = OPS["gw::number_for"](first, second)
+    result: Tensor = OPS[name](first, second)
     return result
 
 
@@ -166,15 +160,6 @@ def gammainc(input: Tensor, other: Tensor) -> Tensor:
 def gammaincc(input: Tensor, other: Tensor) -> Tensor:
     """Compute 1 - gammainc(input, other)."""
     return expect_tensor("gammaincc", input).igammac(other)
-
-
-def xlogy(input: Any, other: Any) -> Tensor:
-    """Compute input * log(other), and 0 where `input` is 0; either may be a number."""
-    if not isinstance(input, Tensor):
-        result: Tensor = OPS["xlogy.Scalar_Self"](input, expect_tensor("xlogy", other))
-        return result
-    result = input.xlogy(other)
-    return result
 
 
 def xlog1py(input: Any, other: Any) -> Tensor:

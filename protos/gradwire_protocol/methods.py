@@ -370,6 +370,32 @@ _op_replication_pad3d_backward = OPS["replication_pad3d_backward"]
 _op_max = OPS["max"]
 _op_min = OPS["min"]
 _op_linalg_vector_norm = OPS["linalg_vector_norm"]
+_op_upsample_nearest1d = OPS["upsample_nearest1d"]
+_op_upsample_nearest1d_backward = OPS["upsample_nearest1d_backward"]
+_op_upsample_nearest2d = OPS["upsample_nearest2d"]
+_op_upsample_nearest2d_backward = OPS["upsample_nearest2d_backward"]
+_op_upsample_nearest3d = OPS["upsample_nearest3d"]
+_op_upsample_nearest3d_backward = OPS["upsample_nearest3d_backward"]
+_op__upsample_nearest_exact1d = OPS["_upsample_nearest_exact1d"]
+_op__upsample_nearest_exact1d_backward = OPS["_upsample_nearest_exact1d_backward"]
+_op__upsample_nearest_exact2d = OPS["_upsample_nearest_exact2d"]
+_op__upsample_nearest_exact2d_backward = OPS["_upsample_nearest_exact2d_backward"]
+_op__upsample_nearest_exact3d = OPS["_upsample_nearest_exact3d"]
+_op__upsample_nearest_exact3d_backward = OPS["_upsample_nearest_exact3d_backward"]
+_op_upsample_linear1d = OPS["upsample_linear1d"]
+_op_upsample_linear1d_backward = OPS["upsample_linear1d_backward"]
+_op_upsample_bilinear2d = OPS["upsample_bilinear2d"]
+_op_upsample_bilinear2d_backward = OPS["upsample_bilinear2d_backward"]
+_op_upsample_trilinear3d = OPS["upsample_trilinear3d"]
+_op_upsample_trilinear3d_backward = OPS["upsample_trilinear3d_backward"]
+_op_upsample_bicubic2d = OPS["upsample_bicubic2d"]
+_op_upsample_bicubic2d_backward = OPS["upsample_bicubic2d_backward"]
+_op__upsample_bilinear2d_aa = OPS["_upsample_bilinear2d_aa"]
+_op__upsample_bilinear2d_aa_backward = OPS["_upsample_bilinear2d_aa_backward"]
+_op__upsample_bicubic2d_aa = OPS["_upsample_bicubic2d_aa"]
+_op__upsample_bicubic2d_aa_backward = OPS["_upsample_bicubic2d_aa_backward"]
+_op_grid_sampler_2d = OPS["grid_sampler_2d"]
+_op_grid_sampler_3d = OPS["grid_sampler_3d"]
 _op_erf = OPS["erf"]
 _op_erf_ = OPS["erf_"]
 _op_erfc = OPS["erfc"]
@@ -474,6 +500,36 @@ class OpMethods(Composites):
 
     def _unsafe_view(self, size: Sequence[int] | int) -> Self:
         return self._call(_op__unsafe_view, (self,), (ints(size),))  # type: ignore[no-any-return]
+
+    def _upsample_bicubic2d_aa(self, output_size: Sequence[int] | int, align_corners: bool, scales_h: float | None = None, scales_w: float | None = None) -> Self:
+        return self._call(_op__upsample_bicubic2d_aa, (self,), (ints(output_size), align_corners), (scales_h, scales_w))  # type: ignore[no-any-return]
+
+    def _upsample_bicubic2d_aa_backward(self, output_size: Sequence[int] | int, input_size: Sequence[int] | int, align_corners: bool, scales_h: float | None = None, scales_w: float | None = None) -> Self:
+        return self._call(_op__upsample_bicubic2d_aa_backward, (self,), (ints(output_size), ints(input_size), align_corners), (scales_h, scales_w))  # type: ignore[no-any-return]
+
+    def _upsample_bilinear2d_aa(self, output_size: Sequence[int] | int, align_corners: bool, scales_h: float | None = None, scales_w: float | None = None) -> Self:
+        return self._call(_op__upsample_bilinear2d_aa, (self,), (ints(output_size), align_corners), (scales_h, scales_w))  # type: ignore[no-any-return]
+
+    def _upsample_bilinear2d_aa_backward(self, output_size: Sequence[int] | int, input_size: Sequence[int] | int, align_corners: bool, scales_h: float | None = None, scales_w: float | None = None) -> Self:
+        return self._call(_op__upsample_bilinear2d_aa_backward, (self,), (ints(output_size), ints(input_size), align_corners), (scales_h, scales_w))  # type: ignore[no-any-return]
+
+    def _upsample_nearest_exact1d(self, output_size: Sequence[int] | int, scales: float | None = None) -> Self:
+        return self._call(_op__upsample_nearest_exact1d, (self,), (ints(output_size),), (scales,))  # type: ignore[no-any-return]
+
+    def _upsample_nearest_exact1d_backward(self, output_size: Sequence[int] | int, input_size: Sequence[int] | int, scales: float | None = None) -> Self:
+        return self._call(_op__upsample_nearest_exact1d_backward, (self,), (ints(output_size), ints(input_size)), (scales,))  # type: ignore[no-any-return]
+
+    def _upsample_nearest_exact2d(self, output_size: Sequence[int] | int, scales_h: float | None = None, scales_w: float | None = None) -> Self:
+        return self._call(_op__upsample_nearest_exact2d, (self,), (ints(output_size),), (scales_h, scales_w))  # type: ignore[no-any-return]
+
+    def _upsample_nearest_exact2d_backward(self, output_size: Sequence[int] | int, input_size: Sequence[int] | int, scales_h: float | None = None, scales_w: float | None = None) -> Self:
+        return self._call(_op__upsample_nearest_exact2d_backward, (self,), (ints(output_size), ints(input_size)), (scales_h, scales_w))  # type: ignore[no-any-return]
+
+    def _upsample_nearest_exact3d(self, output_size: Sequence[int] | int, scales_d: float | None = None, scales_h: float | None = None, scales_w: float | None = None) -> Self:
+        return self._call(_op__upsample_nearest_exact3d, (self,), (ints(output_size),), (scales_d, scales_h, scales_w))  # type: ignore[no-any-return]
+
+    def _upsample_nearest_exact3d_backward(self, output_size: Sequence[int] | int, input_size: Sequence[int] | int, scales_d: float | None = None, scales_h: float | None = None, scales_w: float | None = None) -> Self:
+        return self._call(_op__upsample_nearest_exact3d_backward, (self,), (ints(output_size), ints(input_size)), (scales_d, scales_h, scales_w))  # type: ignore[no-any-return]
 
     def abs(self) -> Self:
         return self._call(_op_abs, (self,))  # type: ignore[no-any-return]
@@ -879,6 +935,12 @@ class OpMethods(Composites):
 
     def glu_backward(self, input: Self, dim: int) -> Self:
         return self._call(_op_glu_backward, (self, input), (dim,))  # type: ignore[no-any-return]
+
+    def grid_sampler_2d(self, grid: Self, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Self:
+        return self._call(_op_grid_sampler_2d, (self, grid), (interpolation_mode, padding_mode, align_corners))  # type: ignore[no-any-return]
+
+    def grid_sampler_3d(self, grid: Self, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Self:
+        return self._call(_op_grid_sampler_3d, (self, grid), (interpolation_mode, padding_mode, align_corners))  # type: ignore[no-any-return]
 
     def gt(self, other: Self | Number) -> Self:
         if isinstance(other, OpMethods):
@@ -1566,6 +1628,48 @@ class OpMethods(Composites):
 
     def unsqueeze(self, dim: int) -> Self:
         return self._call(_op_unsqueeze, (self,), (dim,))  # type: ignore[no-any-return]
+
+    def upsample_bicubic2d(self, output_size: Sequence[int] | int, align_corners: bool, scales_h: float | None = None, scales_w: float | None = None) -> Self:
+        return self._call(_op_upsample_bicubic2d, (self,), (ints(output_size), align_corners), (scales_h, scales_w))  # type: ignore[no-any-return]
+
+    def upsample_bicubic2d_backward(self, output_size: Sequence[int] | int, input_size: Sequence[int] | int, align_corners: bool, scales_h: float | None = None, scales_w: float | None = None) -> Self:
+        return self._call(_op_upsample_bicubic2d_backward, (self,), (ints(output_size), ints(input_size), align_corners), (scales_h, scales_w))  # type: ignore[no-any-return]
+
+    def upsample_bilinear2d(self, output_size: Sequence[int] | int, align_corners: bool, scales_h: float | None = None, scales_w: float | None = None) -> Self:
+        return self._call(_op_upsample_bilinear2d, (self,), (ints(output_size), align_corners), (scales_h, scales_w))  # type: ignore[no-any-return]
+
+    def upsample_bilinear2d_backward(self, output_size: Sequence[int] | int, input_size: Sequence[int] | int, align_corners: bool, scales_h: float | None = None, scales_w: float | None = None) -> Self:
+        return self._call(_op_upsample_bilinear2d_backward, (self,), (ints(output_size), ints(input_size), align_corners), (scales_h, scales_w))  # type: ignore[no-any-return]
+
+    def upsample_linear1d(self, output_size: Sequence[int] | int, align_corners: bool, scales: float | None = None) -> Self:
+        return self._call(_op_upsample_linear1d, (self,), (ints(output_size), align_corners), (scales,))  # type: ignore[no-any-return]
+
+    def upsample_linear1d_backward(self, output_size: Sequence[int] | int, input_size: Sequence[int] | int, align_corners: bool, scales: float | None = None) -> Self:
+        return self._call(_op_upsample_linear1d_backward, (self,), (ints(output_size), ints(input_size), align_corners), (scales,))  # type: ignore[no-any-return]
+
+    def upsample_nearest1d(self, output_size: Sequence[int] | int, scales: float | None = None) -> Self:
+        return self._call(_op_upsample_nearest1d, (self,), (ints(output_size),), (scales,))  # type: ignore[no-any-return]
+
+    def upsample_nearest1d_backward(self, output_size: Sequence[int] | int, input_size: Sequence[int] | int, scales: float | None = None) -> Self:
+        return self._call(_op_upsample_nearest1d_backward, (self,), (ints(output_size), ints(input_size)), (scales,))  # type: ignore[no-any-return]
+
+    def upsample_nearest2d(self, output_size: Sequence[int] | int, scales_h: float | None = None, scales_w: float | None = None) -> Self:
+        return self._call(_op_upsample_nearest2d, (self,), (ints(output_size),), (scales_h, scales_w))  # type: ignore[no-any-return]
+
+    def upsample_nearest2d_backward(self, output_size: Sequence[int] | int, input_size: Sequence[int] | int, scales_h: float | None = None, scales_w: float | None = None) -> Self:
+        return self._call(_op_upsample_nearest2d_backward, (self,), (ints(output_size), ints(input_size)), (scales_h, scales_w))  # type: ignore[no-any-return]
+
+    def upsample_nearest3d(self, output_size: Sequence[int] | int, scales_d: float | None = None, scales_h: float | None = None, scales_w: float | None = None) -> Self:
+        return self._call(_op_upsample_nearest3d, (self,), (ints(output_size),), (scales_d, scales_h, scales_w))  # type: ignore[no-any-return]
+
+    def upsample_nearest3d_backward(self, output_size: Sequence[int] | int, input_size: Sequence[int] | int, scales_d: float | None = None, scales_h: float | None = None, scales_w: float | None = None) -> Self:
+        return self._call(_op_upsample_nearest3d_backward, (self,), (ints(output_size), ints(input_size)), (scales_d, scales_h, scales_w))  # type: ignore[no-any-return]
+
+    def upsample_trilinear3d(self, output_size: Sequence[int] | int, align_corners: bool, scales_d: float | None = None, scales_h: float | None = None, scales_w: float | None = None) -> Self:
+        return self._call(_op_upsample_trilinear3d, (self,), (ints(output_size), align_corners), (scales_d, scales_h, scales_w))  # type: ignore[no-any-return]
+
+    def upsample_trilinear3d_backward(self, output_size: Sequence[int] | int, input_size: Sequence[int] | int, align_corners: bool, scales_d: float | None = None, scales_h: float | None = None, scales_w: float | None = None) -> Self:
+        return self._call(_op_upsample_trilinear3d_backward, (self,), (ints(output_size), ints(input_size), align_corners), (scales_d, scales_h, scales_w))  # type: ignore[no-any-return]
 
     def vdot(self, other: Self) -> Self:
         return self._call(_op_vdot, (self, other))  # type: ignore[no-any-return]

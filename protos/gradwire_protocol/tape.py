@@ -19,11 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = [
-    "CopySlices", "Edge", "Kept", "Node", "Storage", "Variable", "bind_view", "gradient_edge", "leaves", "plan",
+    "CopySlices", "Edge", "Kept", "Node", "Storage", "Variable", "bind_view", "gradient_edge", "leaves", "next_order", "plan",
     "raise_versions", "reach", "record", "record_inplace", "refresh",
 ]  # fmt: skip
 
 _orders = count(1)
+
+
+def next_order() -> int:
+    """Return a number that all nodes of before have less of, and all later ones more."""
+    return next(_orders)
+
 
 # PyTorch makes a tensor of the number here, keeps it, and so frees nodes that keep nothing here.
 _NUMBER_IS_KEPT = frozenset(("mul.Scalar", "mul_.Scalar", "div.Scalar", "div_.Scalar"))

@@ -215,6 +215,28 @@ def function(
 
 
 @_control
+def checkpoint(
+    session: Session,
+    run: Run,
+    signature: Signature,
+    outputs: Sequence[Array],
+    name: str,
+    nodes: tuple[int, ...],
+    edges: tuple[int, ...],
+) -> Results:
+    """Let `outputs` come from one node, so that what made them is freed; a backward never runs it here."""
+    known, _ = reach([_edge(output) for output in outputs])
+    try:
+        leading = tuple(known[node].edges[index] for node, index in zip(nodes, edges, strict=True))
+    except (IndexError, ValueError) as error:
+        raise BatchMalformed(f"a checkpoint must name edges of the graph behind its outputs: {error}") from error
+    node = OpaqueNode(name, leading, tuple(output.meta for output in outputs), keeps=False)
+    for number, output in enumerate(outputs):
+        output.node, output.output_nr, output.base = node, number, None
+    return ()
+
+
+@_control
 def attach(session: Session, run: Run, signature: Signature, node: PinnedNode, self: Array, output: int) -> Results:
     """Hang a tensor on a node."""
     if not isinstance(node.target, Node) or not 0 <= output < len(node.target.output_metas):

@@ -128,3 +128,23 @@ def test_an_optimizer_may_step_inside_of_a_hook(t: Any) -> None:
         (x * x).sum().backward()
     assert x.tolist() == [0.0, 0.0]
     assert x.grad is None
+
+
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")
+def test_module_backward_hooks(t: Any) -> None:
+    layer = t.nn.Linear(2, 1, bias=False)
+    with t.no_grad():
+        layer.weight.copy_(t.tensor([[2.0, 3.0]]))
+    log: list[Any] = []
+    layer.register_full_backward_pre_hook(lambda module, outputs: log.append(("pre", _numbers(outputs))))
+    handle = layer.register_full_backward_hook(
+        lambda module, inputs, outputs: log.append(("post", _numbers(inputs), _numbers(outputs))) or (inputs[0] * 10,)
+    )
+    x = t.ones(1, 2, requires_grad=True)
+    layer(x).sum().backward()
+    assert log == [("pre", [[[1.0]]]), ("post", [[[2.0, 3.0]]], [[[1.0]]])]
+    assert x.grad.tolist() == [[20.0, 30.0]]
+    assert layer.weight.grad.tolist() == [[1.0, 1.0]]
+    handle.remove()
+    layer(t.ones(1, 2)).sum().backward()
+    assert log[2:] == [("pre", [[[1.0]]])]

@@ -149,7 +149,7 @@ def test_states_are_pytorchs(session: Session, name: str, dtype: str, to_torch: 
         assert outline(first.state_dict()) == outline(second.state_dict())
 
 
-@pytest.mark.parametrize("name", [*FLAGS])
+@pytest.mark.parametrize("name", [*FLAGS, "LBFGS"])
 def test_signatures_and_printing(session: Session, name: str) -> None:
     torch: Any = pytest.importorskip("torch")
     mine, theirs = (
@@ -174,3 +174,44 @@ def test_a_learning_rate_may_be_a_tensor(session: Session, name: str) -> None:
         descend(t, optimizer, parameters, gradients("float64", 3))
         runs.append(parameters)
     assert_close(*runs, "float64", name)
+
+
+# ---------------------------------------------------------------- Muon, which computes in bfloat16
+def matrices(t: Any) -> list[Any]:
+    rng = np.random.default_rng(5)
+    return [t.nn.Parameter(t.tensor(rng.standard_normal(size).astype(np.float32))) for size in ((8, 5), (3, 20))]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"nesterov": False, "weight_decay": 0.0}, {"adjust_lr_fn": "match_rms_adamw", "ns_steps": 3}]
+)
+def test_muon(session: Session, options: dict[str, Any]) -> None:
+    torch: Any = pytest.importorskip("torch")
+    rng = np.random.default_rng(6)
+    grads = [[rng.standard_normal(size).astype(np.float32) for size in ((8, 5), (3, 20))] for _ in range(STEPS)]
+    runs = []
+    for t in (gw, torch):
+        parameters = matrices(t)
+        optimizer = t.optim.Muon(parameters, lr=0.05, **options)
+        for step in grads:
+            for parameter, grad in zip(parameters, step, strict=True):
+                parameter.grad = t.tensor(grad)
+            optimizer.step()
+        runs.append((parameters, outline(optimizer.state_dict()), repr(optimizer)))
+    assert runs[0][1:] == runs[1][1:]
+    for mine, theirs in zip(runs[0][0], runs[1][0], strict=True):
+        # An element moves by up to 0.05 a step, and bfloat16 has eight bits.
+        np.testing.assert_allclose(mine.detach().numpy(), theirs.detach().numpy(), atol=0.05 * 2**-5)
+
+
+def test_muon_takes_matrices_only(session: Session) -> None:
+    torch: Any = pytest.importorskip("torch")
+    for t in (gw, torch):
+        with pytest.raises(ValueError, match="only supports 2D parameters whereas we found a parameter with size"):
+            t.optim.Muon([t.nn.Parameter(t.zeros(2))])
+        with pytest.raises(ValueError, match="Adjust learning rate function x is not supported"):
+            t.optim.Muon(matrices(t), adjust_lr_fn="x")
+        optimizer = t.optim.Muon(matrices(t), ns_steps=100)
+        optimizer.param_groups[0]["params"][0].grad = t.zeros(8, 5)
+        with pytest.raises(ValueError, match="Number of steps must be less than 100"):
+            optimizer.step()

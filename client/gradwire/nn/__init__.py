@@ -7,10 +7,12 @@ from gradwire.nn.activation import *
 from gradwire.nn.attention import *
 from gradwire.nn.batch_norm import *
 from gradwire.nn.container import ModuleDict, ModuleList, Sequential
+from gradwire.nn.distance import *
 from gradwire.nn.dropout import *
 from gradwire.nn.flatten import *
 from gradwire.nn.linear import *
 from gradwire.nn.loss import *
+from gradwire.nn.margin_loss import *
 from gradwire.nn.module import Module
 from gradwire.nn.normalization import *
 from gradwire.nn.padding import *

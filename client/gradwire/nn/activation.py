@@ -208,7 +208,7 @@ class Threshold(_WithInplace):
 class Hardtanh(_WithInplace):
     """Clamp each element to [min_val, max_val]."""
 
-    _printed = ("min_val", "max_val")
+    _printed: tuple[str, ...] = ("min_val", "max_val")
 
     def __init__(
         self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False, min_value: float | None = None,

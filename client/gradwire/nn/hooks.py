@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gradwire.nn.backward_hooks import ModuleBackward
     from gradwire.nn.module import Module
 
 __all__ = ["ForwardHook", "ForwardPreHook", "RemovableHandle", "call_with_hooks"]
@@ -76,13 +77,23 @@ def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any
     pending = dict(module._forward_hooks)
     try:
         args, kwargs = _run_pre_hooks(module, args, kwargs)
-        result = module.forward(*args, **kwargs)
+        watched = _watched(module)
+        result = module.forward(*(args if watched is None else watched.inputs(args)), **kwargs)
         while pending:
             result = _run_hook(module, pending.pop(next(iter(pending))), args, kwargs, result)
-        return result
+        return result if watched is None else watched.outputs(result)
     except Exception:
         _run_always_called(module, pending, args, kwargs)
         raise
+
+
+def _watched(module: Module) -> ModuleBackward | None:
+    """Return the watch over this call's backward, None where no hook needs one."""
+    if not module._backward_hooks and not module._backward_pre_hooks:
+        return None
+    from gradwire.nn.backward_hooks import ModuleBackward
+
+    return ModuleBackward(module)
 
 
 def _run_pre_hooks(

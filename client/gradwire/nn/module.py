@@ -33,6 +33,8 @@ class Module(ModuleState):
     training: bool
     _forward_hooks: OrderedDict[int, ForwardHook]
     _forward_pre_hooks: OrderedDict[int, ForwardPreHook]
+    _backward_hooks: OrderedDict[int, Callable[..., Any]]
+    _backward_pre_hooks: OrderedDict[int, Callable[..., Any]]
 
     def __init__(self) -> None:
         # Set past __setattr__, which needs these registers to be there.
@@ -42,6 +44,8 @@ class Module(ModuleState):
         object.__setattr__(self, "_non_persistent_buffers_set", set())
         object.__setattr__(self, "_forward_hooks", OrderedDict())
         object.__setattr__(self, "_forward_pre_hooks", OrderedDict())
+        object.__setattr__(self, "_backward_hooks", OrderedDict())
+        object.__setattr__(self, "_backward_pre_hooks", OrderedDict())
         object.__setattr__(self, "_modules", {})
 
     # ------------------------------------------------------------ calling
@@ -51,7 +55,7 @@ class Module(ModuleState):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run `forward` between the hooks."""
-        if self._forward_hooks or self._forward_pre_hooks:
+        if self._forward_hooks or self._forward_pre_hooks or self._backward_hooks or self._backward_pre_hooks:
             return call_with_hooks(self, args, kwargs)
         return self.forward(*args, **kwargs)
 
@@ -80,6 +84,14 @@ class Module(ModuleState):
         """
         record = ForwardHook(hook, with_kwargs, always_call)
         return RemovableHandle.register(self._forward_hooks, record, prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(module, grad_input, grad_output)` after a backward went through; its result replaces `grad_input`."""
+        return RemovableHandle.register(self._backward_hooks, hook, prepend)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Call `hook(module, grad_output)` before a backward goes through; its result replaces `grad_output`."""
+        return RemovableHandle.register(self._backward_pre_hooks, hook, prepend)
 
     # ------------------------------------------------------------ registering
     def register_parameter(self, name: str, param: Parameter | None) -> None:

@@ -8,6 +8,7 @@ from gradwire.optim.adam import Adam, AdamW
 from gradwire.optim.adamax import Adamax
 from gradwire.optim.asgd import ASGD
 from gradwire.optim.lbfgs import LBFGS
+from gradwire.optim.muon import Muon
 from gradwire.optim.nadam import NAdam
 from gradwire.optim.optimizer import Optimizer
 from gradwire.optim.radam import RAdam
@@ -16,6 +17,6 @@ from gradwire.optim.rprop import Rprop
 from gradwire.optim.sgd import SGD
 
 __all__ = [
-    "ASGD", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "NAdam", "Optimizer", "RAdam", "RMSprop",
-    "Rprop", "lr_scheduler", "swa_utils",
+    "ASGD", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Muon", "NAdam", "Optimizer",
+    "RAdam", "RMSprop", "Rprop", "lr_scheduler", "swa_utils",
 ]  # fmt: skip

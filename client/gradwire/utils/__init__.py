@@ -1,5 +1,5 @@
-"""Utilities around training: `gradwire.utils.data`."""
+"""Utilities around training: `gradwire.utils.data`, `gradwire.utils.checkpoint`."""
 
-from gradwire.utils import data
+from gradwire.utils import checkpoint, data
 
-__all__ = ["data"]
+__all__ = ["checkpoint", "data"]

@@ -20,6 +20,7 @@ from gradwire_protocol.composites.matmul import MatmulComposites
 from gradwire_protocol.composites.padding import PaddingComposites
 from gradwire_protocol.composites.pointwise import PointwiseComposites
 from gradwire_protocol.composites.reduction import ReductionComposites
+from gradwire_protocol.composites.resampling import ResamplingComposites
 from gradwire_protocol.composites.shape import ShapeComposites
 from gradwire_protocol.composites.special import SpecialComposites
 
@@ -34,6 +35,7 @@ class Composites(
     PaddingComposites,
     PointwiseComposites,
     ReductionComposites,
+    ResamplingComposites,
     ShapeComposites,
     SpecialComposites,
     IndexingComposites,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from gradwire_protocol.composites.base import Callable_, Number
@@ -71,9 +72,10 @@ class DistanceComposites(Callable_):
         _check_bilinear(self.meta, input2.meta, weight.meta, None if bias is None else bias.meta)
         outputs, rows, columns = weight.meta.shape
         batch = self.meta.shape[:-1]
-        left, right = me.reshape(-1, 1, rows), input2.reshape(-1, columns)
-        mixed = right.matmul(weight.reshape(outputs * rows, columns).t()).reshape(-1, outputs, rows)
-        found = (left * mixed).sum(-1).reshape(*batch, outputs)
+        samples = math.prod(batch)
+        left, right = me.reshape(samples, rows, 1), input2.reshape(samples, columns)
+        mixed = right.matmul(weight.reshape(outputs * rows, columns).t()).reshape(samples, outputs, rows)
+        found = mixed.matmul(left).reshape(*batch, outputs)
         return found if bias is None else found + bias
 
 

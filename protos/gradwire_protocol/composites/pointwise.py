@@ -223,11 +223,11 @@ class PointwiseComposites(Callable_):
         close = OPS["eq.Tensor"](self, other)
         inexact = self.meta.dtype.category >= Category.FLOAT
         if equal_nan and inexact:
-            close = close.logical_or(self.isnan().logical_and(other.isnan()))
+            close = close.logical_or(OPS["isnan"](self).logical_and(OPS["isnan"](other)))
         if rtol == 0 and atol == 0:
             return close
         allowed = (other * rtol).abs() + atol
-        distance = (self - other).abs() if self.meta.dtype is not bool_ else self.logical_xor(other).int()
+        distance = (self - other).abs() if self.meta.dtype is not bool_ else OPS["logical_xor"](self, other).int()
         return close.logical_or(distance.isfinite().logical_and(distance <= allowed))
 
     # -- what is the tensor itself for most dtypes

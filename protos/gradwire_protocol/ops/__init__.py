@@ -18,6 +18,7 @@ from gradwire_protocol.ops import (  # noqa: F401
     pointwise,
     random,
     reduction,
+    resampling,
     shape,
     special,
     update,

@@ -82,6 +82,10 @@ control(
 # Puts a node whose backward is the client's Python between tensors; `made` says which outputs are differentiable.
 control("gw::function(Tensor[] outputs, Tensor[] inputs, str name, bool[] needs, bool[] made) -> ()", _function)
 
+# Puts one node in place of all that made `outputs` since; `edges` are the (node, edge) that lead out of that, as `reach`
+# numbers nodes.
+control("gw::checkpoint(Tensor[] outputs, str name, int[] nodes, int[] edges) -> ()", _nothing)
+
 # Lets a tensor come from output `output` of a node: a saved output of the client's function, unpacked.
 control("gw::attach(Tensor node, Tensor self, int output) -> ()", _nothing)
 

@@ -81,3 +81,73 @@ def _declare(name: str, dims: int, aligns: bool, kernel: str, takes_bytes: bool)
 
 for _name, _facts in UPSAMPLERS.items():
     _declare(_name, *_facts)
+
+
+# ---------------------------------------------------------------- grids
+# The number of spatial axes, by op.
+GRID_AXES = {"grid_sampler_2d": 2, "grid_sampler_3d": 3}
+
+
+def _check_grid(name: str, dims: int, input: Meta, grid: Meta, interpolation_mode: int) -> None:
+    if input.shape[:1] != grid.shape[:1]:
+        raise RuntimeError(
+            "grid_sampler(): expected grid and input to have same batch size, but got input with sizes "
+            f"{list(input.shape)} and grid with sizes {list(grid.shape)}"
+        )
+    if not grid.ndim or grid.shape[-1] != input.ndim - 2:
+        raise RuntimeError(
+            f"grid_sampler(): expected grid to have size {input.ndim - 2} in last dimension, but got grid with sizes "
+            f"{list(grid.shape)}"
+        )
+    for axis, size in enumerate(input.shape[2:], 2):
+        if size == 0:
+            raise RuntimeError(
+                "grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes "
+                f"{list(input.shape)} with dimension {axis} being empty"
+            )
+    if input.ndim != dims + 2 or grid.ndim != dims + 2:
+        raise RuntimeError(
+            f"grid_sampler(): expected {dims + 2}D input and grid with same number of dimensions, but got input with "
+            f"sizes {list(input.shape)} and grid with sizes {list(grid.shape)}"
+        )
+    if dims == 3 and interpolation_mode == 2:
+        raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
+    if grid.dtype is not input.dtype:
+        raise RuntimeError(
+            f"expected scalar type {torch_type_name(input.dtype)} but found {torch_type_name(grid.dtype)}"
+        )
+    expect_real(f"{name}_cpu_kernel_impl", input)
+
+
+def _declare_grid(name: str, dims: int) -> None:
+    def sample(
+        input: Meta, grid: Meta, interpolation_mode: int, padding_mode: int, align_corners: bool
+    ) -> Meta:
+        _check_grid(name, dims, input, grid, interpolation_mode)
+        return Meta.of((*input.shape[:2], *grid.shape[1:-1]), input.dtype)
+
+    op(f"{name}(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners) -> Tensor",
+       sample, {"input": "input grid", "grid": "input grid"}, node=f"GridSampler{dims}DBackward0")  # fmt: skip
+
+
+for _name, _dims in GRID_AXES.items():
+    _declare_grid(_name, _dims)
+
+
+def _grid_taps(
+    grid: Meta, input_size: Shape, interpolation_mode: int, padding_mode: int, align_corners: bool
+) -> tuple[Meta, ...]:
+    dims = len(input_size)
+    if grid.ndim < 2 or grid.shape[-1] != dims:
+        raise RuntimeError(f"grid_taps needs a coordinate per axis of {list(input_size)}; got {grid}")
+    points = (grid.shape[0], math.prod(grid.shape[1:-1]))
+    taps = {0: 2, 1: 1, 2: 4}[interpolation_mode] ** dims
+    corners, coordinates = (taps, *points), (*points, dims)
+    return (
+        Meta.of(corners, int64), Meta.of(corners, bool_), Meta.of(coordinates, grid.dtype),
+        Meta.of(coordinates, grid.dtype),
+    )  # fmt: skip
+
+
+op("gw::grid_taps(Tensor grid, int[] input_size, int interpolation_mode, int padding_mode, bool align_corners) -> "
+   "(Tensor index, Tensor inside, Tensor fraction, Tensor slope)", _grid_taps)  # fmt: skip

@@ -152,3 +152,21 @@ _fused(
     "SymInt step, float lr, float beta2_decay, float eps1, float eps2, float d, float weight_decay, bool maximize",
     _adafactor,
 )
+
+
+def _muon(self: Metas, grads: Metas, momentum_buffers: Metas, *rest: object) -> tuple[()]:
+    _rule(1)(self, grads, momentum_buffers)
+    for parameter in self:
+        if parameter.ndim != 2:
+            raise ValueError(f"Muon only supports 2D parameters; got {parameter}")
+    return ()
+
+
+_fused(
+    "muon",
+    "momentum_buffers",
+    "",
+    "float lr, float weight_decay, float momentum, float a, float b, float c, float eps, bool nesterov, int ns_steps, "
+    "str adjust_lr_fn",
+    _muon,
+)

@@ -69,7 +69,7 @@ def convolve(xp: Any, images: Array, weight: Array, windows: Windows, groups: in
     matrix = _grouped(weight, groups)
     if windows.is_pointwise:
         return xp.matmul(matrix, _picked(xp, images, windows, groups)).reshape(shape)
-    if groups == images.shape[1]:
+    if groups == images.shape[1] > 1:
         return _convolve_each(xp, images, matrix, windows).reshape(shape)
     made = xp.empty(shape, images.dtype)
     for start, end, columns in column_blocks(xp, images, windows, groups):
@@ -91,7 +91,7 @@ def spread(xp: Any, grad: Array, weight: Array, windows: Windows, groups: int) -
     if windows.is_pointwise:
         products = xp.matmul(matrix.swapaxes(1, 2), _picked(xp, grad, _all_points(windows), groups))
         return _spread_points(xp, products, shape, windows)
-    if groups == channels:
+    if groups == channels > 1:
         return _spread_each(xp, grad, matrix, windows)
     margins = tuple(d * (k - 1) - p for d, k, p in zip(windows.dilation, windows.kernel, windows.padding, strict=True))
     if max(windows.stride) == 1 and min(margins) >= 0 and grad.shape[1] <= 2 * channels:
@@ -142,7 +142,7 @@ def weight_gradient(xp: Any, grad: Array, images: Array, windows: Windows, group
         points = _picked(xp, images, windows, groups)
         products = xp.matmul(_picked(xp, grad, _all_points(windows), groups), points.swapaxes(2, 3))
         return products.sum(axis=0, dtype=grad.dtype).reshape(shape)
-    if groups == channels:
+    if groups == channels > 1:
         return _weigh_each(xp, grad, images, windows).reshape(shape)
     total = None
     for start, end, columns in column_blocks(xp, images, windows, groups):

@@ -19,6 +19,8 @@ Shape = tuple[int, ...]
 # On a CPU scratch should stay in its cache: a block is one sample, or as many as give a product this many columns
 # (measured: fewer starve BLAS, more only push the columns out of the cache). A GPU wants few launches instead.
 _CPU_COLUMNS = 128
+# Sums at a kernel's places are one call per place and block, so a call should be worth its overhead.
+_CPU_SUMMANDS = 1 << 16
 _GPU_BYTES = 1 << 28
 
 
@@ -87,19 +89,15 @@ def window_view(xp: Any, images: Array, windows: Windows) -> Array:
     )
 
 
-def _block_size(xp: Any, samples: int, rows: int, windows: int, itemsize: int) -> int:
+def _blocks(xp: Any, images: Array, windows: Windows, columns: int) -> list[tuple[int, int]]:
+    """Cut the batch: on a CPU into blocks of at least so many columns, on a GPU into large ones."""
+    samples, count = images.shape[0], math.prod(windows.count)
     if getattr(xp, "__name__", "") == "cupy":
-        wanted = _GPU_BYTES // (rows * windows * itemsize)
+        size = _GPU_BYTES // (images.shape[1] * math.prod(windows.kernel) * count * images.dtype.itemsize)
     else:
-        wanted = -(-_CPU_COLUMNS // windows)
-    return max(1, min(wanted, samples))
-
-
-def _blocks(xp: Any, images: Array, windows: Windows) -> Iterator[tuple[int, int]]:
-    samples, rows = images.shape[0], images.shape[1] * math.prod(windows.kernel)
-    size = _block_size(xp, samples, rows, math.prod(windows.count), images.dtype.itemsize)
-    for start in range(0, samples, size):
-        yield start, min(start + size, samples)
+        size = -(-columns // count)
+    size = max(1, min(size, samples))
+    return [(start, min(start + size, samples)) for start in range(0, samples, size)]
 
 
 def column_blocks(xp: Any, images: Array, windows: Windows, groups: int) -> Iterator[tuple[int, int, Array]]:
@@ -107,7 +105,7 @@ def column_blocks(xp: Any, images: Array, windows: Windows, groups: int) -> Iter
 
     The columns are the same memory at each step: they must be used up before the next.
     """
-    blocks = list(_blocks(xp, images, windows))
+    blocks = _blocks(xp, images, windows, _CPU_COLUMNS)
     length, channels = blocks[0][1], images.shape[1]
     scratch = xp.empty((channels, *windows.kernel, length, *windows.count), images.dtype)
     margin = None
@@ -135,7 +133,7 @@ def image_blocks(xp: Any, images: Array, windows: Windows) -> Iterator[tuple[int
     The zeros are for the sums at the places of windows that lie on each other.
     """
     inside = interior(windows.size, windows.padding)
-    for start, end in list(_blocks(xp, images, windows)):
+    for start, end in _blocks(xp, images, windows, -(-_CPU_SUMMANDS // images.shape[1])):
         sums = xp.zeros((images.shape[1], end - start, *windows.padded_size), images.dtype)
         yield start, end, sums
         images[start:end] = sums[inside].swapaxes(0, 1)

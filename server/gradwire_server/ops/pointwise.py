@@ -258,7 +258,9 @@ def floor_divide(xp: Any, self: Array, other: Any, out: Array | None = None) -> 
     quotient = (self - rest) / other - ((rest != 0) & ((other < 0) != (rest < 0)))
     floored = xp.floor(quotient)
     floored = floored + (quotient - floored > 0.5)
-    return deliver(xp.where(other == 0, self / other, floored), out)
+    exact = self / other
+    floored = xp.where(floored == 0, xp.copysign(floored, exact), floored)
+    return deliver(xp.where(other == 0, exact, floored), out)
 
 
 def trunc_divide(xp: Any, self: Array, other: Any, out: Array | None = None) -> Array:
@@ -295,7 +297,8 @@ def remainder(xp: Any, self: Any, other: Any, out: Array | None = None) -> Array
     if self.dtype.kind != "f":
         return xp.remainder(self, other, out=out)
     rest = xp.fmod(self, other)
-    return xp.add(rest, xp.where((rest != 0) & ((other < 0) != (rest < 0)), other, self.dtype.type(0)), out=out)
+    # Not a sum with 0, which would lose the sign of -0.
+    return deliver(xp.where((rest != 0) & ((other < 0) != (rest < 0)), rest + other, rest), out)
 
 
 _POWERS: dict[float, Callable[..., Array]] = {
@@ -333,8 +336,14 @@ def pow_tensor(xp: Any, self: Any, exponent: Array, out: Array | None = None) ->
 
 
 def ldexp(xp: Any, self: Array, other: Array, out: Array | None = None) -> Array:
-    """Compute self * 2^other; other need not be whole."""
-    return xp.multiply(self, xp.exp2(other), out=out)
+    """Compute self * 2^other in two steps, neither of which overflows where the result does not; other need not be whole."""
+    if self.dtype.kind == "c":
+        return xp.multiply(self, xp.exp2(other), out=out)
+    most = 2.0 * xp.finfo(self.dtype).maxexp
+    other = xp.minimum(xp.maximum(other, -most), most)
+    half = xp.trunc(other * 0.5)
+    value = self * xp.exp2(half) * xp.exp2(other - half)
+    return deliver(xp.where(((self == 0) | xp.isinf(self)) & (other == other), self, value), out)
 
 
 def lcm(xp: Any, self: Array, other: Array, out: Array | None = None) -> Array:
@@ -372,8 +381,9 @@ for _overload in ("Tensor", "Scalar_Other", "Scalar_Self"):
     pointwise(f"xlogy.{_overload}", widened(xlogy))
 for _name in ("hypot", "gcd", "nextafter", "logaddexp2", "fmax", "fmin"):
     pointwise(_name, _name)
-for _function in (lcm, heaviside, logaddexp):
-    pointwise(_function.__name__, _function)
+pointwise("lcm", lcm)
+pointwise("heaviside", heaviside)
+pointwise("logaddexp", logaddexp)
 pointwise("ldexp.Tensor", widened(ldexp))
 for _overload in ("Tensor", "Scalar"):
     pointwise(f"add.{_overload}", add)
@@ -469,15 +479,18 @@ gradient("maximum", self=_share("lt"), other=_share("gt"))
 gradient("minimum", self=_share("gt"), other=_share("lt"))
 
 
-def _keep(g: Array, call: Any, name: str, first: bool) -> Array:
-    """Pass the gradient to the one of fmax or fmin that was taken; to self of equals."""
-    taken = getattr(call.self, name)(call.other).logical_or(call.other.isnan())
-    return g.masked_fill(taken.logical_not() if first else taken, 0)
+def _taken(name: str, first: bool) -> Callable[[Array, Any], Array]:
+    """Return the rule of fmax or fmin: all to the one that was taken, to self of equals."""
+
+    def rule(g: Array, call: Any) -> Array:
+        self_taken = getattr(call.self, name)(call.other).logical_or(call.other.isnan())
+        return g.masked_fill(self_taken.logical_not() if first else self_taken, 0)
+
+    return rule
 
 
-for _name, _taken in (("fmax", "ge"), ("fmin", "le")):
-    gradient(_name, self=lambda g, call, taken=_taken: _keep(g, call, taken, True),
-             other=lambda g, call, taken=_taken: _keep(g, call, taken, False))  # fmt: skip
+gradient("fmax", self=_taken("ge", True), other=_taken("ge", False))
+gradient("fmin", self=_taken("le", True), other=_taken("le", False))
 
 
 def _signed_gradient(g: Array, call: Any) -> Array:

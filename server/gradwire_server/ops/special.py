@@ -30,11 +30,16 @@ def by_library(op: str, name: str) -> None:
 
 
 for _op, _name in (
-    ("erf", "erf"), ("erfc", "erfc"), ("erfinv", "erfinv"), ("digamma", "digamma"), ("igamma", "gammainc"),
+    ("erf", "erf"), ("erfc", "erfc"), ("digamma", "digamma"), ("igamma", "gammainc"),
     ("igammac", "gammaincc"), ("special_entr", "entr"), ("special_ndtri", "ndtri"), ("special_log_ndtr", "log_ndtr"),
     ("special_erfcx", "erfcx"), ("special_xlog1py", "xlog1py"), ("special_zeta", "zeta"),
 ):  # fmt: skip
     by_library(_op, _name)
+
+
+def erfinv(xp: Any, self: Array, out: Array | None = None) -> Array:
+    """Compute the inverse of erf; SciPy's loses the sign of -0."""
+    return xp.copysign(xp_special(xp).erfinv(self), self, out=out)
 
 
 def lgamma(xp: Any, self: Array, out: Array | None = None) -> Array:
@@ -69,7 +74,7 @@ def mvlgamma(xp: Any, self: Array, p: int, out: Array | None = None) -> Array:
     return xp.add(total, math.log(math.pi) * p * (p - 1) / 4, out=out)
 
 
-for _function in (lgamma, polygamma, mvlgamma):
+for _function in (erfinv, lgamma, polygamma, mvlgamma):
     pointwise(_function.__name__, widened(_function))
 
 

@@ -175,7 +175,7 @@ _REFUSALS = (
     _refused(RuntimeError, r"expected stride to be a single integer value or a list of 2 values", stride=(1, 1, 1)),
     _refused(RuntimeError, "non-positive stride is not supported", stride=(0, 1)),
     _refused(RuntimeError, "negative padding is not supported", padding=(0, -1)),
-    _refused(RuntimeError, "non-positive dilation is not supported", dilation=(1, 0)),
+    _refused(RuntimeError, "non-positive dilation is not supported", dilation=(1, 0), in_torch=False),
     _refused(RuntimeError, "non-positive groups is not supported", groups=0),
     _refused(RuntimeError, "negative output_padding is not supported", transposed=True, extra=(-1, 0)),
     _refused(RuntimeError, r"Given groups=2, weight of size \[6, 4, 3, 3\], expected input\[2, 4, 5, 5\] to have 8 channels, "
@@ -184,9 +184,10 @@ _REFUSALS = (
     _refused(RuntimeError, "expected weight to be at least 7 at dimension 0", groups=7),
     _refused(RuntimeError, r"Given transposed=1, weight of size \[6, 4, 3, 3\], expected input\[2, 4, 5, 5\] to have 6",
              transposed=True),  # fmt: skip
-    _refused(RuntimeError, r"Input type \(torch.DoubleTensor\) and weight type \(torch.FloatTensor\) should be the same",
-             w=_W.astype(np.float32)),  # fmt: skip
-    _refused(RuntimeError, r"Input type \(double\) and bias type \(float\)", bias=np.ones(6, np.float32)),
+    _refused(RuntimeError, r"Input type \(torch.FloatTensor\) and weight type \(torch.DoubleTensor\) should be the same",
+             x=_X.astype(np.float32)),  # fmt: skip
+    _refused(RuntimeError, r"Input type \(float\) and bias type \(double\)", x=_X.astype(np.float32),
+             w=_W.astype(np.float32), bias=np.ones(6), in_torch=False),  # fmt: skip
     _refused(RuntimeError, "expected bias to be 1-dimensional with 6 elements, but got bias of size", bias=np.ones(5)),
     _refused(RuntimeError, "Expected 4-dimensional input for 4-dimensional weight", x=_X[0]),
     _refused(RuntimeError, "weight should have at least three dimensions", w=np.ones((3, 3)), stride=(1,)),

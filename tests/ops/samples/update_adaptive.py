@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.ops.samples.record import Case, Sample
+from tests.ops.samples.record import Case, Refusal, Sample
 from tests.ops.samples.update import Arrays, lists, no_torch, numbers, refusals
 
 Array = np.ndarray[Any, Any]
@@ -201,7 +201,41 @@ def _adafactor(
     return results
 
 
+_MUON = {
+    "lr": 0.1, "weight_decay": 0.0, "momentum": 0.9, "a": 3.4445, "b": -4.775, "c": 2.0315, "eps": 1e-7, "nesterov": True,
+    "ns_steps": 5, "adjust_lr_fn": "original",
+}  # fmt: skip
+
+
+def _muon_cases(rng: np.random.Generator) -> Iterator[Case]:
+    changes = {"weight_decay": 0.1, "nesterov": False, "adjust_lr_fn": "match_rms_adamw", "ns_steps": 2}
+    for dtype in (np.float32, np.float64):
+        for options in _vary(_MUON, changes):
+            arrays = [[rng.standard_normal(shape).astype(dtype) for shape in ((6, 3), (2, 9))] for _ in range(3)]
+            yield Case(tuple(arrays), options, differentiable=False)
+
+
+def _muon(self: Arrays, grads: Arrays, momentum_buffers: Arrays, **o: Any) -> Arrays:
+    """The update in full precision, where the kernel rounds to bfloat16: hence the sample's tolerance."""
+    results = []
+    for p, grad, buffer in zip(self, grads, momentum_buffers, strict=True):
+        mean = _towards(buffer, grad, 1 - o["momentum"])
+        x = _towards(grad, mean, o["momentum"]) if o["nesterov"] else mean
+        x = x / np.linalg.norm(x)
+        for _ in range(o["ns_steps"]):
+            x = o["a"] * x + (o["b"] * (x @ x.T) + o["c"] * (x @ x.T) @ (x @ x.T)) @ x
+        rows, columns = p.shape
+        is_plain = o["adjust_lr_fn"] == "original"
+        ratio = max(1, rows / columns) ** 0.5 if is_plain else 0.2 * max(rows, columns) ** 0.5
+        results.append(np.asarray((1 - o["lr"] * o["weight_decay"]) * p - o["lr"] * ratio * x, p.dtype))
+    return results
+
+
+_FLAT = Refusal(
+    ([np.zeros(3)], [np.zeros(3)], [np.zeros(3)]), ValueError, "Muon only supports 2D parameters", _MUON, in_torch=False
+)
 SAMPLES: list[Sample] = [
     *map(_sample, _FORMULAS),
     Sample("_fused_adafactor_", _adafactor, _adafactor_cases, torch=no_torch),
+    Sample("_fused_muon_", _muon, _muon_cases, (_FLAT,), atol=0.1 * 2**-5, torch=no_torch),
 ]

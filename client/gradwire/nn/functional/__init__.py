@@ -17,3 +17,4 @@ from gradwire.nn.functional.margin_loss import *
 from gradwire.nn.functional.normalization import *
 from gradwire.nn.functional.padding import *
 from gradwire.nn.functional.sparse import *
+from gradwire.nn.functional.vision import *

@@ -148,7 +148,8 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
 def softsign(input: Tensor) -> Tensor:
     """Return x / (1 + |x|) of each element."""
-    return input / (input.abs() + 1)
+    result: Tensor = input / (input.abs() + 1)
+    return result
 
 
 def glu(input: Tensor, dim: int = -1) -> Tensor:
@@ -191,7 +192,8 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     if not hard:
         return soft
     index = soft.max(dim, keepdim=True)[1]
-    return logits.zeros_like().scatter(dim, index, 1.0) - soft.detach() + soft
+    one_hot: Tensor = logits.zeros_like().scatter(dim, index, 1.0) - soft.detach() + soft
+    return one_hot
 
 
 def implicit_dim(name: str, input: Tensor, stacklevel: int = 3) -> int:

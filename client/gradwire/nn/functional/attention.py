@@ -48,7 +48,12 @@ def scaled_dot_product_attention(
 
 
 def canonical_mask(
-    mask: Tensor | None, mask_name: str, other: Tensor | None, other_name: str, target_type: DType, check_other: bool = True
+    mask: Tensor | None,
+    mask_name: str,
+    other: Tensor | None,
+    other_name: str,
+    target_type: DType,
+    check_other: bool = True,
 ) -> Tensor | None:
     """Return a mask as what is added to scores: of a bool one, -inf where it is True."""
     if mask is None:
@@ -101,9 +106,7 @@ def multi_head_attention_forward(
     if not is_batched:
         query, key, value = each_once(lambda tensor: tensor.unsqueeze(1), query, key, value)
         key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
-    key_padding_mask, attn_mask, is_causal = _masks(
-        query, key_padding_mask, attn_mask, is_causal, need_weights
-    )
+    key_padding_mask, attn_mask, is_causal = _masks(query, key_padding_mask, attn_mask, is_causal, need_weights)
     _check_widths(query, key, value, embed_dim_to_check, num_heads, use_separate_proj_weight)
     weights = (in_proj_weight, q_proj_weight, k_proj_weight, v_proj_weight)
     q, k, v = _project((query, key, value), weights, in_proj_bias, use_separate_proj_weight)
@@ -239,9 +242,7 @@ def _three_axes(mask: Tensor | None, query: Tensor, key: Tensor, num_heads: int)
     lengths = (query.shape[0], key.shape[0])
     expected = lengths if mask.dim() == 2 else (query.shape[1] * num_heads, *lengths)
     if tuple(mask.shape) != expected:
-        raise RuntimeError(
-            f"The shape of the {mask.dim()}D attn_mask is {mask.shape}, but should be {expected}."
-        )
+        raise RuntimeError(f"The shape of the {mask.dim()}D attn_mask is {mask.shape}, but should be {expected}.")
     return mask.unsqueeze(0) if mask.dim() == 2 else mask
 
 
@@ -299,7 +300,14 @@ def _merged(
 
 
 def _attend(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, is_causal: bool, dropout_p: float, need_weights: bool, heads: int
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor | None,
+    is_causal: bool,
+    dropout_p: float,
+    need_weights: bool,
+    heads: int,
 ) -> tuple[Tensor, Tensor | None]:
     """Return (L * N, E), and the weights (N, H, L, S) if they are needed."""
     many, length, width = q.shape

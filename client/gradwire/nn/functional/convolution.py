@@ -78,9 +78,7 @@ def conv_tbc(input: Tensor, weight: Tensor, bias: Tensor, pad: int = 0) -> Tenso
     return expect_tensor("conv_tbc", input).conv_tbc(weight, bias, pad)
 
 
-def unfold(
-    input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1
-) -> Tensor:
+def unfold(input: Tensor, kernel_size: Sizes, dilation: Sizes = 1, padding: Sizes = 0, stride: Sizes = 1) -> Tensor:
     """Copy the windows of images to columns: (N, C, H, W) -> (N, C * kernel, windows), also without N."""
     given = (("kernel_size", kernel_size), ("dilation", dilation), ("padding", padding), ("stride", stride))
     return expect_tensor("im2col", input).im2col(*(spatial_ints("im2col", name, value, 2) for name, value in given))

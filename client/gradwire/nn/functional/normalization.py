@@ -92,9 +92,7 @@ def rms_norm(
     return input.rms_norm(normalized_shape, weight, eps)
 
 
-def local_response_norm(
-    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
-) -> Tensor:
+def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """Divide by (k + alpha * m)^beta, m the mean square of `size` neighbouring channels: (N, C, *), at least one axis *.
 
     Channels beyond the ends count as zeros (Krizhevsky et al., 2012; PyTorch divides alpha by `size`).

@@ -6,7 +6,7 @@ import math
 import types
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from gradwire.optim.lr_scheduler.base import LRScheduler, change, expect_optimizer, per_group
 from gradwire.optim.lr_scheduler.momentum import set_momentum, start_momentum, uses_beta1
@@ -128,5 +128,4 @@ def _halved(x: float) -> float:
 
 
 def _exponential(gamma: float, x: float) -> float:
-    height: float = gamma**x
-    return height
+    return cast("float", gamma**x)
