@@ -131,7 +131,7 @@ def method(name: str, overloads: list[Op]) -> list[str]:
     first = overloads[0]
     if name.startswith("gw::") or not first.arguments or first.arguments[0].kind is not Kind.TENSOR:
         return []
-    if hasattr(Composites, name):
+    if hasattr(Composites, name) or name in ATTRIBUTES:
         return []
     if len(overloads) == 1:
         return [
@@ -240,11 +240,14 @@ def methods_text() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+# Ops that a tensor has as attributes: the worker's rules call them through OPS, and `torch`'s functions are by hand.
+ATTRIBUTES = frozenset(("real", "imag"))
+
 # Methods that `torch` has no function of.
 METHODS_ONLY = frozenset((
     "float", "double", "half", "bool", "byte", "char", "short", "int", "long", "cfloat", "cdouble", "type_as", "view",
     "view_as", "expand", "expand_as", "repeat", "reshape_as", "new_zeros", "new_ones", "new_empty", "new_full", "contiguous",
-    "sum_to_size", "zeros_like", "ones_like", "empty_like", "full_like", "real", "where",
+    "sum_to_size", "zeros_like", "ones_like", "empty_like", "full_like", "where",
 ))  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gradwire.version import __version__
 from gradwire import autograd, errors, nn, optim, utils, version
-from gradwire import special
+from gradwire import fft, special
 from gradwire._functions import *
 from gradwire.autograd.grad_mode import (
     enable_grad,
@@ -108,4 +108,6 @@ pi = 3.141592653589793
 e = 2.718281828459045
 newaxis = None
 
+from gradwire.amp import GradScaler, autocast, is_autocast_enabled
+from gradwire.cuda import OutOfMemoryError
 from gradwire import accelerator, amp, backends, cuda, mps, testing, xpu

@@ -27,6 +27,38 @@ def acosh(input: Tensor) -> Any:
     return expect_tensor("acosh", input).acosh()
 
 
+def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Any:
+    return expect_tensor("adaptive_avg_pool1d", input).adaptive_avg_pool1d(output_size)
+
+
+def adaptive_avg_pool2d(input: Tensor, output_size: Any) -> Any:
+    return expect_tensor("adaptive_avg_pool2d", input).adaptive_avg_pool2d(output_size)
+
+
+def adaptive_avg_pool3d(input: Tensor, output_size: Any) -> Any:
+    return expect_tensor("adaptive_avg_pool3d", input).adaptive_avg_pool3d(output_size)
+
+
+def adaptive_max_pool1d(input: Tensor, output_size: Any) -> Any:
+    return expect_tensor("adaptive_max_pool1d", input).adaptive_max_pool1d(output_size)
+
+
+def adaptive_max_pool2d(input: Tensor, output_size: Any) -> Any:
+    return expect_tensor("adaptive_max_pool2d", input).adaptive_max_pool2d(output_size)
+
+
+def adaptive_max_pool2d_backward(input: Tensor, other_input: Any, indices: Any) -> Any:
+    return expect_tensor("adaptive_max_pool2d_backward", input).adaptive_max_pool2d_backward(other_input, indices)
+
+
+def adaptive_max_pool3d(input: Tensor, output_size: Any) -> Any:
+    return expect_tensor("adaptive_max_pool3d", input).adaptive_max_pool3d(output_size)
+
+
+def adaptive_max_pool3d_backward(input: Tensor, other_input: Any, indices: Any) -> Any:
+    return expect_tensor("adaptive_max_pool3d_backward", input).adaptive_max_pool3d_backward(other_input, indices)
+
+
 def add(input: Tensor, other: Any, alpha: Any = 1) -> Any:
     return expect_tensor("add", input).add(other, alpha)
 
@@ -71,6 +103,10 @@ def aminmax(input: Tensor, *, dim: Any = None, keepdim: Any = False) -> Any:
     return expect_tensor("aminmax", input).aminmax(dim=dim, keepdim=keepdim)
 
 
+def angle(input: Tensor) -> Any:
+    return expect_tensor("angle", input).angle()
+
+
 def any(input: Tensor, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = False) -> Any:
     return expect_tensor("any", input).any(dim, keepdim, axis=axis, keepdims=keepdims)
 
@@ -111,6 +147,10 @@ def argmin(input: Tensor, dim: Any = None, keepdim: Any = False, *, axis: Any = 
     return expect_tensor("argmin", input).argmin(dim, keepdim, axis=axis, keepdims=keepdims)
 
 
+def argsort(input: Tensor, dim: Any = -1, descending: Any = False, stable: Any = False) -> Any:
+    return expect_tensor("argsort", input).argsort(dim, descending, stable)
+
+
 def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: Any = None) -> Any:
     return expect_tensor("as_strided", input).as_strided(size, stride, storage_offset)
 
@@ -141,6 +181,26 @@ def atan2(input: Tensor, other: Any) -> Any:
 
 def atanh(input: Tensor) -> Any:
     return expect_tensor("atanh", input).atanh()
+
+
+def avg_pool1d(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, ceil_mode: Any = False, count_include_pad: Any = True) -> Any:
+    return expect_tensor("avg_pool1d", input).avg_pool1d(kernel_size, stride, padding, ceil_mode, count_include_pad)
+
+
+def avg_pool2d(input: Tensor, kernel_size: Any, stride: Any = (), padding: Any = (0,), ceil_mode: Any = False, count_include_pad: Any = True, divisor_override: Any = None) -> Any:
+    return expect_tensor("avg_pool2d", input).avg_pool2d(kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def avg_pool2d_backward(input: Tensor, other_input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any, count_include_pad: Any, divisor_override: Any) -> Any:
+    return expect_tensor("avg_pool2d_backward", input).avg_pool2d_backward(other_input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def avg_pool3d(input: Tensor, kernel_size: Any, stride: Any = (), padding: Any = (0,), ceil_mode: Any = False, count_include_pad: Any = True, divisor_override: Any = None) -> Any:
+    return expect_tensor("avg_pool3d", input).avg_pool3d(kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
+
+
+def avg_pool3d_backward(input: Tensor, other_input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any, count_include_pad: Any, divisor_override: Any) -> Any:
+    return expect_tensor("avg_pool3d_backward", input).avg_pool3d_backward(other_input, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
 
 
 def baddbmm(input: Tensor, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
@@ -199,6 +259,10 @@ def broadcast_to(input: Tensor, size: Any) -> Any:
     return expect_tensor("broadcast_to", input).broadcast_to(size)
 
 
+def cdist(input: Tensor, x2: Any, p: Any = 2.0, compute_mode: Any = 'use_mm_for_euclid_dist_if_necessary') -> Any:
+    return expect_tensor("cdist", input).cdist(x2, p, compute_mode)
+
+
 def ceil(input: Tensor) -> Any:
     return expect_tensor("ceil", input).ceil()
 
@@ -237,6 +301,10 @@ def clone(input: Tensor) -> Any:
 
 def col2im(input: Tensor, output_size: Any, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> Any:
     return expect_tensor("col2im", input).col2im(output_size, kernel_size, dilation, padding, stride)
+
+
+def complex(input: Tensor, imag: Any) -> Any:
+    return expect_tensor("complex", input).complex(imag)
 
 
 def conj(input: Tensor) -> Any:
@@ -315,6 +383,18 @@ def cross_entropy_loss(input: Tensor, target: Any, weight: Any = None, reduction
     return expect_tensor("cross_entropy_loss", input).cross_entropy_loss(target, weight, reduction, ignore_index, label_smoothing)
 
 
+def ctc_loss(input: Tensor, targets: Any, input_lengths: Any, target_lengths: Any, blank: Any = 0, reduction: Any = 1, zero_infinity: Any = False) -> Any:
+    return expect_tensor("ctc_loss", input).ctc_loss(targets, input_lengths, target_lengths, blank, reduction, zero_infinity)
+
+
+def cummax(input: Tensor, dim: Any) -> Any:
+    return expect_tensor("cummax", input).cummax(dim)
+
+
+def cummin(input: Tensor, dim: Any) -> Any:
+    return expect_tensor("cummin", input).cummin(dim)
+
+
 def cumprod(input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = None) -> Any:
     return expect_tensor("cumprod", input).cumprod(dim, dtype=dtype, axis=axis)
 
@@ -337,6 +417,14 @@ def diagonal(input: Tensor, offset: Any = 0, dim1: Any = 0, dim2: Any = 1) -> An
 
 def diagonal_backward(input: Tensor, input_sizes: Any, offset: Any, dim1: Any, dim2: Any) -> Any:
     return expect_tensor("diagonal_backward", input).diagonal_backward(input_sizes, offset, dim1, dim2)
+
+
+def diagonal_scatter(input: Tensor, src: Any, offset: Any = 0, dim1: Any = 0, dim2: Any = 1) -> Any:
+    return expect_tensor("diagonal_scatter", input).diagonal_scatter(src, offset, dim1, dim2)
+
+
+def diff(input: Tensor, n: Any = 1, dim: Any = -1, prepend: Any = None, append: Any = None) -> Any:
+    return expect_tensor("diff", input).diff(n, dim, prepend, append)
 
 
 def digamma(input: Tensor) -> Any:
@@ -445,6 +533,22 @@ def fmod(input: Tensor, other: Any) -> Any:
 
 def frac(input: Tensor) -> Any:
     return expect_tensor("frac", input).frac()
+
+
+def fractional_max_pool2d(input: Tensor, kernel_size: Any, output_size: Any, random_samples: Any) -> Any:
+    return expect_tensor("fractional_max_pool2d", input).fractional_max_pool2d(kernel_size, output_size, random_samples)
+
+
+def fractional_max_pool2d_backward(input: Tensor, other_input: Any, kernel_size: Any, output_size: Any, indices: Any) -> Any:
+    return expect_tensor("fractional_max_pool2d_backward", input).fractional_max_pool2d_backward(other_input, kernel_size, output_size, indices)
+
+
+def fractional_max_pool3d(input: Tensor, kernel_size: Any, output_size: Any, random_samples: Any) -> Any:
+    return expect_tensor("fractional_max_pool3d", input).fractional_max_pool3d(kernel_size, output_size, random_samples)
+
+
+def fractional_max_pool3d_backward(input: Tensor, other_input: Any, kernel_size: Any, output_size: Any, indices: Any) -> Any:
+    return expect_tensor("fractional_max_pool3d_backward", input).fractional_max_pool3d_backward(other_input, kernel_size, output_size, indices)
 
 
 def frexp(input: Tensor) -> Any:
@@ -587,12 +691,20 @@ def index_add(input: Tensor, dim: Any, index: Any, source: Any, *, alpha: Any = 
     return expect_tensor("index_add", input).index_add(dim, index, source, alpha=alpha)
 
 
+def index_copy(input: Tensor, dim: Any, index: Any, source: Any) -> Any:
+    return expect_tensor("index_copy", input).index_copy(dim, index, source)
+
+
 def index_fill(input: Tensor, dim: Any, index: Any, value: Any) -> Any:
     return expect_tensor("index_fill", input).index_fill(dim, index, value)
 
 
 def index_put(input: Tensor, indices: Any, values: Any, accumulate: Any = False) -> Any:
     return expect_tensor("index_put", input).index_put(indices, values, accumulate)
+
+
+def index_reduce(input: Tensor, dim: Any, index: Any, source: Any, reduce: Any, *, include_self: Any = True) -> Any:
+    return expect_tensor("index_reduce", input).index_reduce(dim, index, source, reduce, include_self=include_self)
 
 
 def index_select(input: Tensor, dim: Any, index: Any) -> Any:
@@ -633,6 +745,10 @@ def isreal(input: Tensor) -> Any:
 
 def kl_div(input: Tensor, target: Any, reduction: Any = 1, *, log_target: Any = False) -> Any:
     return expect_tensor("kl_div", input).kl_div(target, reduction, log_target=log_target)
+
+
+def kthvalue(input: Tensor, k: Any, dim: Any = -1, keepdim: Any = False) -> Any:
+    return expect_tensor("kthvalue", input).kthvalue(k, dim, keepdim)
 
 
 def l1_loss(input: Tensor, target: Any, reduction: Any = 1) -> Any:
@@ -719,6 +835,10 @@ def logaddexp2(input: Tensor, other: Any) -> Any:
     return expect_tensor("logaddexp2", input).logaddexp2(other)
 
 
+def logcumsumexp(input: Tensor, dim: Any) -> Any:
+    return expect_tensor("logcumsumexp", input).logcumsumexp(dim)
+
+
 def logical_and(input: Tensor, other: Any) -> Any:
     return expect_tensor("logical_and", input).logical_and(other)
 
@@ -759,8 +879,12 @@ def masked_fill(input: Tensor, mask: Any, value: Any) -> Any:
     return expect_tensor("masked_fill", input).masked_fill(mask, value)
 
 
-def masked_select(input: Tensor, mask: Any) -> Any:
-    return expect_tensor("masked_select", input).masked_select(mask)
+def masked_scatter(input: Tensor, mask: Any, source: Any) -> Any:
+    return expect_tensor("masked_scatter", input).masked_scatter(mask, source)
+
+
+def masked_scatter_backward(input: Tensor, mask: Any, sizes: Any) -> Any:
+    return expect_tensor("masked_scatter_backward", input).masked_scatter_backward(mask, sizes)
 
 
 def matmul(input: Tensor, other: Any) -> Any:
@@ -769,6 +893,46 @@ def matmul(input: Tensor, other: Any) -> Any:
 
 def max(input: Tensor, dim: Any = None, keepdim: Any = False, *, other: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
     return expect_tensor("max", input).max(dim, keepdim, other=other, axis=axis, keepdims=keepdims)
+
+
+def max_pool1d(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: Any = False) -> Any:
+    return expect_tensor("max_pool1d", input).max_pool1d(kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def max_pool1d_with_indices(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: Any = False) -> Any:
+    return expect_tensor("max_pool1d_with_indices", input).max_pool1d_with_indices(kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def max_pool2d(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: Any = False) -> Any:
+    return expect_tensor("max_pool2d", input).max_pool2d(kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def max_pool2d_with_indices(input: Tensor, kernel_size: Any, stride: Any = (), padding: Any = (0,), dilation: Any = (1,), ceil_mode: Any = False) -> Any:
+    return expect_tensor("max_pool2d_with_indices", input).max_pool2d_with_indices(kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def max_pool2d_with_indices_backward(input: Tensor, other_input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any, indices: Any) -> Any:
+    return expect_tensor("max_pool2d_with_indices_backward", input).max_pool2d_with_indices_backward(other_input, kernel_size, stride, padding, dilation, ceil_mode, indices)
+
+
+def max_pool3d(input: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1, ceil_mode: Any = False) -> Any:
+    return expect_tensor("max_pool3d", input).max_pool3d(kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def max_pool3d_with_indices(input: Tensor, kernel_size: Any, stride: Any = (), padding: Any = (0,), dilation: Any = (1,), ceil_mode: Any = False) -> Any:
+    return expect_tensor("max_pool3d_with_indices", input).max_pool3d_with_indices(kernel_size, stride, padding, dilation, ceil_mode)
+
+
+def max_pool3d_with_indices_backward(input: Tensor, other_input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: Any, indices: Any) -> Any:
+    return expect_tensor("max_pool3d_with_indices_backward", input).max_pool3d_with_indices_backward(other_input, kernel_size, stride, padding, dilation, ceil_mode, indices)
+
+
+def max_unpool2d(input: Tensor, indices: Any, output_size: Any) -> Any:
+    return expect_tensor("max_unpool2d", input).max_unpool2d(indices, output_size)
+
+
+def max_unpool3d(input: Tensor, indices: Any, output_size: Any, stride: Any, padding: Any) -> Any:
+    return expect_tensor("max_unpool3d", input).max_unpool3d(indices, output_size, stride, padding)
 
 
 def maximum(input: Tensor, other: Any) -> Any:
@@ -803,6 +967,10 @@ def mm(input: Tensor, mat2: Any) -> Any:
     return expect_tensor("mm", input).mm(mat2)
 
 
+def mode(input: Tensor, dim: Any = -1, keepdim: Any = False) -> Any:
+    return expect_tensor("mode", input).mode(dim, keepdim)
+
+
 def moveaxis(input: Tensor, source: Any, destination: Any) -> Any:
     return expect_tensor("moveaxis", input).moveaxis(source, destination)
 
@@ -817,6 +985,10 @@ def mse_loss(input: Tensor, target: Any, reduction: Any = 1) -> Any:
 
 def mse_loss_backward(input: Tensor, other_input: Any, target: Any, reduction: Any) -> Any:
     return expect_tensor("mse_loss_backward", input).mse_loss_backward(other_input, target, reduction)
+
+
+def msort(input: Tensor) -> Any:
+    return expect_tensor("msort", input).msort()
 
 
 def mul(input: Tensor, other: Any) -> Any:
@@ -849,6 +1021,10 @@ def nan_to_num(input: Tensor, nan: Any = None, posinf: Any = None, neginf: Any =
 
 def nanmean(input: Tensor, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
     return expect_tensor("nanmean", input).nanmean(dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
+
+
+def nanmedian(input: Tensor, dim: Any = None, keepdim: Any = False) -> Any:
+    return expect_tensor("nanmedian", input).nanmedian(dim, keepdim)
 
 
 def nansum(input: Tensor, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
@@ -919,6 +1095,10 @@ def nll_loss_forward(input: Tensor, target: Any, weight: Any, reduction: Any, ig
     return expect_tensor("nll_loss_forward", input).nll_loss_forward(target, weight, reduction, ignore_index)
 
 
+def nonzero_static(input: Tensor, *, size: Any, fill_value: Any = -1) -> Any:
+    return expect_tensor("nonzero_static", input).nonzero_static(size=size, fill_value=fill_value)
+
+
 def norm(input: Tensor, p: Any = 'fro', dim: Any = None, keepdim: Any = False, dtype: Any = None) -> Any:
     return expect_tensor("norm", input).norm(p, dim, keepdim, dtype)
 
@@ -939,12 +1119,12 @@ def outer(input: Tensor, vec2: Any) -> Any:
     return expect_tensor("outer", input).outer(vec2)
 
 
-def pad(input: Tensor, pad: Any, mode: Any = 'constant', value: Any = None) -> Any:
-    return expect_tensor("pad", input).pad(pad, mode, value)
-
-
 def pairwise_distance(input: Tensor, x2: Any, p: Any = 2.0, eps: Any = 1e-06, keepdim: Any = False) -> Any:
     return expect_tensor("pairwise_distance", input).pairwise_distance(x2, p, eps, keepdim)
+
+
+def pdist(input: Tensor, p: Any = 2.0) -> Any:
+    return expect_tensor("pdist", input).pdist(p)
 
 
 def permute(input: Tensor, *axes: Any, dims: Any = None) -> Any:
@@ -961,6 +1141,10 @@ def pixel_unshuffle(input: Tensor, downscale_factor: Any) -> Any:
 
 def poisson_nll_loss(input: Tensor, target: Any, log_input: Any, full: Any, eps: Any, reduction: Any) -> Any:
     return expect_tensor("poisson_nll_loss", input).poisson_nll_loss(target, log_input, full, eps, reduction)
+
+
+def polar(input: Tensor, angle: Any) -> Any:
+    return expect_tensor("polar", input).polar(angle)
 
 
 def polygamma(input: Tensor, n: Any) -> Any:
@@ -981,6 +1165,10 @@ def prelu(input: Tensor, weight: Any) -> Any:
 
 def prod(input: Tensor, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
     return expect_tensor("prod", input).prod(dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
+
+
+def put(input: Tensor, index: Any, source: Any, accumulate: Any = False) -> Any:
+    return expect_tensor("put", input).put(index, source, accumulate)
 
 
 def rad2deg(input: Tensor) -> Any:
@@ -1079,12 +1267,16 @@ def rsub(input: Tensor, other: Any, alpha: Any = 1) -> Any:
     return expect_tensor("rsub", input).rsub(other, alpha)
 
 
-def scatter(input: Tensor, dim: Any, index: Any, src: Any = None, *, value: Any = None) -> Any:
-    return expect_tensor("scatter", input).scatter(dim, index, src, value=value)
+def scatter(input: Tensor, dim: Any, index: Any, src: Any = None, *, value: Any = None, reduce: Any = None) -> Any:
+    return expect_tensor("scatter", input).scatter(dim, index, src, value=value, reduce=reduce)
 
 
 def scatter_add(input: Tensor, dim: Any, index: Any, src: Any) -> Any:
     return expect_tensor("scatter_add", input).scatter_add(dim, index, src)
+
+
+def scatter_reduce(input: Tensor, dim: Any, index: Any, src: Any, reduce: Any, *, include_self: Any = True) -> Any:
+    return expect_tensor("scatter_reduce", input).scatter_reduce(dim, index, src, reduce, include_self=include_self)
 
 
 def select(input: Tensor, dim: Any, index: Any) -> Any:
@@ -1093,6 +1285,10 @@ def select(input: Tensor, dim: Any, index: Any) -> Any:
 
 def select_backward(input: Tensor, input_sizes: Any, dim: Any, index: Any) -> Any:
     return expect_tensor("select_backward", input).select_backward(input_sizes, dim, index)
+
+
+def select_scatter(input: Tensor, src: Any, dim: Any, index: Any) -> Any:
+    return expect_tensor("select_scatter", input).select_scatter(src, dim, index)
 
 
 def selu(input: Tensor) -> Any:
@@ -1147,6 +1343,10 @@ def slice_backward(input: Tensor, input_sizes: Any, dim: Any, start: Any, end: A
     return expect_tensor("slice_backward", input).slice_backward(input_sizes, dim, start, end, step)
 
 
+def slice_scatter(input: Tensor, src: Any, dim: Any = 0, start: Any = None, end: Any = None, step: Any = 1) -> Any:
+    return expect_tensor("slice_scatter", input).slice_scatter(src, dim, start, end, step)
+
+
 def smooth_l1_loss(input: Tensor, target: Any, reduction: Any = 1, beta: Any = 1.0) -> Any:
     return expect_tensor("smooth_l1_loss", input).smooth_l1_loss(target, reduction, beta)
 
@@ -1177,6 +1377,10 @@ def softshrink(input: Tensor, lambd: Any = 0.5) -> Any:
 
 def softshrink_backward(input: Tensor, other_input: Any, lambd: Any) -> Any:
     return expect_tensor("softshrink_backward", input).softshrink_backward(other_input, lambd)
+
+
+def sort(input: Tensor, dim: Any = -1, descending: Any = False, stable: Any = None) -> Any:
+    return expect_tensor("sort", input).sort(dim, descending, stable)
 
 
 def special_airy_ai(input: Tensor) -> Any:
@@ -1363,6 +1567,10 @@ def t(input: Tensor) -> Any:
     return expect_tensor("t", input).t()
 
 
+def take(input: Tensor, index: Any) -> Any:
+    return expect_tensor("take", input).take(index)
+
+
 def take_along_dim(input: Tensor, indices: Any, dim: Any = None) -> Any:
     return expect_tensor("take_along_dim", input).take_along_dim(indices, dim)
 
@@ -1385,6 +1593,10 @@ def threshold(input: Tensor, threshold: Any, value: Any) -> Any:
 
 def threshold_backward(input: Tensor, other_input: Any, threshold: Any) -> Any:
     return expect_tensor("threshold_backward", input).threshold_backward(other_input, threshold)
+
+
+def topk(input: Tensor, k: Any, dim: Any = -1, largest: Any = True, sorted: Any = True) -> Any:
+    return expect_tensor("topk", input).topk(k, dim, largest, sorted)
 
 
 def transpose(input: Tensor, dim0: Any, dim1: Any) -> Any:
@@ -1489,6 +1701,14 @@ def var_mean(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: Any 
 
 def vdot(input: Tensor, other: Any) -> Any:
     return expect_tensor("vdot", input).vdot(other)
+
+
+def view_as_complex(input: Tensor) -> Any:
+    return expect_tensor("view_as_complex", input).view_as_complex()
+
+
+def view_as_real(input: Tensor) -> Any:
+    return expect_tensor("view_as_real", input).view_as_real()
 
 
 def xlogy(input: Tensor, other: Any) -> Any:

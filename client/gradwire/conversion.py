@@ -154,10 +154,6 @@ class ConversionMethods:
         copied.__dict__.update(self.__dict__)
         return copied
 
-    def _mask_to_indices(self: Any, mask: Any) -> tuple[Any, ...]:
-        """Wait for a mask and return the places where it is True: an int64 vector per axis."""
-        return tuple(from_array(places, int64, self.session) for places in np.nonzero(fetch(mask)))
-
     def _tensor_from(self: Any, data: Any) -> Any:
         """Return a list or array that stands in an index as a tensor beside this one."""
         values = np.asarray(data)

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradwire.conversion import from_array
 from gradwire.device import check_device
+from gradwire.memory import check_memory_format
 from gradwire_protocol.dtypes import DType, from_numpy, int64, scalar_dtype
 from gradwire_protocol.ops import OPS
 
@@ -109,13 +110,14 @@ def from_numpy_array(ndarray: np.ndarray[Any, Any]) -> Tensor:
     return from_array(ndarray, from_numpy(ndarray.dtype))
 
 
-def legacy_tensor(cls: type, data: Any) -> Any:
-    """Return what `torch.Tensor(data)` returns: float32 values, or sizes for an int."""
-    if data is None:
-        return zeros(0)
-    if isinstance(data, int):
-        return zeros(data)
-    return tensor(data, dtype=_default())
+def legacy_tensor(data: tuple[Any, ...], device: Any = None) -> Any:
+    """Return what `torch.Tensor(*data)` returns: an alias of a tensor, values in the default dtype, or zeros of sizes."""
+    from gradwire.tensor import Tensor
+    from gradwire.tensor_types import legacy
+
+    if len(data) == 1 and isinstance(data[0], Tensor):
+        return data[0].detach()
+    return finish(legacy(data, _default()), False, device)
 
 
 def _size(size: tuple[Any, ...]) -> tuple[int, ...]:
@@ -156,25 +158,53 @@ def empty(*size: Any, dtype: DType | None = None, device: Any = None, requires_g
 
 
 def full_like(
-    input: Tensor, fill_value: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """Return one repeated number in the shape of `input`."""
+    check_memory_format("full_like", memory_format, input.dim())
     return finish(OPS["full_like"](input, fill_value, dtype=dtype), requires_grad, device)
 
 
-def zeros_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(
+    input: Tensor,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """Return zeros in the shape of `input`."""
-    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
+    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format)
 
 
-def ones_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(
+    input: Tensor,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """Return ones in the shape of `input`."""
-    return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
+    return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format)
 
 
-def empty_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty_like(
+    input: Tensor,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """Return zeros in the shape of `input`; see `empty`."""
-    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad)
+    return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format)
 
 
 def scalar_tensor(value: Any, *, dtype: DType | None = None, device: Any = None) -> Tensor:

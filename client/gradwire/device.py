@@ -20,9 +20,11 @@ class Device:
     type: str
     index: int | None
 
-    def __init__(self, device: str | Device, index: int | None = None) -> None:
-        """Parse a name; raise RuntimeError for one that PyTorch would refuse too."""
-        if isinstance(device, Device):
+    def __init__(self, device: str | int | Device, index: int | None = None) -> None:
+        """Parse a name, or take the number of a GPU; raise RuntimeError for one that PyTorch would refuse too."""
+        if isinstance(device, int):
+            kind, index = "cuda", device
+        elif isinstance(device, Device):
             kind, index = device.type, device.index
         else:
             kind, _, number = device.partition(":")
@@ -34,6 +36,16 @@ class Device:
                 index = int(number)
         object.__setattr__(self, "type", kind)
         object.__setattr__(self, "index", index)
+
+    def __enter__(self) -> Device:
+        """Make this the default device, which it must be: a session has one."""
+        from gradwire import session
+
+        check_device(self, session.current())
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        return None
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"

@@ -49,7 +49,9 @@ class ArrayMethods:
         if copy is False:
             raise BufferError("a tensor's values are on a worker, so DLPack gives a copy of them; got copy=False")
         if dl_device is not None and tuple(dl_device) != (_CPU, 0):
-            raise BufferError(f"DLPack gives a tensor's values in this process's memory, (1, 0); got dl_device={dl_device}")
+            raise BufferError(
+                f"DLPack gives a tensor's values in this process's memory, (1, 0); got dl_device={dl_device}"
+            )
         return fetch(self).__dlpack__(stream=stream, max_version=max_version)
 
     def __dlpack_device__(self: Any) -> tuple[int, int]:
@@ -124,9 +126,7 @@ def _as_itself(obj: Any, dtype: DType | None, device: Any, copy: bool | None, re
     check_device(device, obj.session)
     if dtype is not None and dtype is not obj.dtype:
         if copy is False:
-            raise ValueError(
-                f"can't alias tensor with dtype '{obj.dtype.name}' into dtype '{dtype.name}'."
-            )
+            raise ValueError(f"can't alias tensor with dtype '{obj.dtype.name}' into dtype '{dtype.name}'.")
         made = obj.to(dtype)
     else:
         made = obj.clone() if copy else obj
@@ -135,9 +135,7 @@ def _as_itself(obj: Any, dtype: DType | None, device: Any, copy: bool | None, re
     return made.detach() if made.requires_grad and requires_grad is False else made
 
 
-def frombuffer(
-    buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, requires_grad: bool = False
-) -> Any:
+def frombuffer(buffer: Any, *, dtype: DType, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Any:
     """Return a vector of the elements that lie in an object's memory, from `offset` bytes on; all that fit unless `count`."""
     size, width = memoryview(buffer).nbytes, dtype.itemsize
     if size == 0 or count == 0:

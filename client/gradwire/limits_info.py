@@ -40,7 +40,12 @@ class finfo:
 
 def _layout(dtype: DType) -> tuple[int, int, int]:
     """Return the bits, those of the mantissa, and the exponent of the smallest normal number."""
-    layouts = {"float16": (16, 10, -14), "bfloat16": (16, 7, -126), "float32": (32, 23, -126), "float64": (64, 52, -1022)}
+    layouts = {
+        "float16": (16, 10, -14),
+        "bfloat16": (16, 7, -126),
+        "float32": (32, 23, -126),
+        "float64": (64, 52, -1022),
+    }
     return layouts[_REAL.get(dtype.name, dtype.name)]
 
 
@@ -51,9 +56,7 @@ class iinfo:
 
     def __init__(self, type: DType) -> None:
         if not isinstance(type, DType) or type.category > Category.INT:
-            raise TypeError(
-                "torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'"
-            )
+            raise TypeError("torch.iinfo() requires an integer input type. Use torch.finfo to handle 'torch.iinfo'")
         if type is bool_:
             raise TypeError("torch.bool is not supported by torch.iinfo")
         self.dtype, self.bits = type.name, type.itemsize * 8

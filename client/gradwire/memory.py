@@ -43,16 +43,14 @@ strided = layout("strided")
 _CHANNELS_LAST_NDIM = {channels_last: 4, channels_last_3d: 5}
 
 
-def check_memory_format(name: str, wanted: Any, ndim: int) -> None:
-    """Raise what PyTorch raises for a memory format that is none, or that tensors of this rank cannot have."""
+def check_memory_format(name: str, wanted: Any, ndim: int | None = None) -> None:
+    """Raise what PyTorch raises for a memory format that is none, or that tensors of this rank, if given, cannot have."""
     if wanted is None:
         return
     if type(wanted) is not memory_format:
-        raise TypeError(
-            f"{name}(): argument 'memory_format' must be torch.memory_format, not {type(wanted).__name__}"
-        )
+        raise TypeError(f"{name}(): argument 'memory_format' must be torch.memory_format, not {type(wanted).__name__}")
     needed = _CHANNELS_LAST_NDIM.get(wanted, ndim)
-    if ndim != needed:
+    if ndim is not None and ndim != needed:
         raise RuntimeError(f"required rank {needed} tensor to use {wanted._name} format")
 
 
@@ -98,6 +96,7 @@ class MemoryMethods:
         return strided
 
     is_sparse = is_quantized = is_mkldnn = is_mps = is_xpu = is_meta = is_nested = is_sparse_csr = False
+    is_xla = is_ipu = is_mtia = is_maia = False
 
     @property
     def is_cpu(self: Any) -> bool:
@@ -107,6 +106,33 @@ class MemoryMethods:
     def get_device(self: Any) -> int:
         """Return the number of the worker's GPU, or -1 for a CPU."""
         return (self.device.index or 0) if self.is_cuda else -1
+
+    def is_conj(self: Any) -> bool:
+        """Return False: `conj` computes."""
+        return False
+
+    def is_neg(self: Any) -> bool:
+        """Return False: `imag` of a conjugate computes."""
+        return False
+
+    def is_distributed(self: Any) -> bool:
+        """Return False."""
+        return False
+
+    def is_nonzero(self: Any) -> bool:
+        """Wait for whether the one element is not zero."""
+        return bool(self)
+
+    def is_set_to(self: Any, tensor: Any) -> bool:
+        """Return whether both are the same window of the same memory."""
+        same = self.storage.memory is tensor.storage.memory and self.offset == tensor.offset
+        return bool(same and self.meta == tensor.meta)
+
+    def __reversed__(self: Any) -> Any:
+        return self if self.meta.ndim == 0 else self.flip(0)
+
+    def __setstate__(self: Any, state: Any) -> None:
+        raise TypeError("tensors live on a worker and are not pickled; use gradwire.save and gradwire.load")
 
     def pin_memory(self: Any, device: Any = None) -> Any:
         """Return this tensor: its memory is the worker's, and needs no pinning to get there."""

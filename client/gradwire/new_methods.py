@@ -38,7 +38,9 @@ class NewMethods:
         return made.requires_grad_(True) if requires_grad else made
 
     def _new_filled(self: Any, size: tuple[Any, ...], value: int, options: dict[str, Any]) -> Any:
-        return self.new_full(tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size, value, **options)
+        return self.new_full(
+            tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size, value, **options
+        )
 
     def new_zeros(
         self: Any, *size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False

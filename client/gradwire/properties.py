@@ -8,15 +8,31 @@ from gradwire.device import Device, check_device
 from gradwire.memory import check_memory_format
 from gradwire_protocol.dtypes import DType
 from gradwire_protocol.infer import normalize_dim
+from gradwire_protocol.ops import OPS
 from gradwire_protocol.registry import torch_type_name
 
 __all__ = ["PropertyMethods", "Size"]
 
 
 class Size(tuple[int, ...]):
-    """The sizes of a tensor; prints as `torch.Size` does."""
+    """The sizes of a tensor; prints as `torch.Size` does, and stays one when it is cut, joined or repeated."""
 
     __slots__ = ()
+
+    def __getitem__(self, index: Any) -> Any:
+        found = tuple.__getitem__(self, index)
+        return Size(found) if type(index) is slice else found
+
+    def __add__(self, other: Any) -> Any:
+        return _joined(self, other)
+
+    def __radd__(self, other: Any) -> Any:
+        return _joined(other, self)
+
+    def __mul__(self, count: Any) -> Any:
+        return Size(tuple.__mul__(self, count))
+
+    __rmul__ = __mul__
 
     def numel(self) -> int:
         """Return the product of the sizes."""
@@ -27,6 +43,13 @@ class Size(tuple[int, ...]):
 
     def __repr__(self) -> str:
         return f"torch.Size({list(self)})"
+
+
+def _joined(left: Any, right: Any) -> Size:
+    for part in (left, right):
+        if not isinstance(part, tuple):
+            raise TypeError(f"can only concatenate tuple (not {type(part).__name__}) to torch.Size")
+    return Size((*left, *right))
 
 
 class PropertyMethods:
@@ -139,6 +162,51 @@ class PropertyMethods:
                 f"tensor.mT is only supported on matrices or batches of matrices. Got {self.meta.ndim}-D tensor."
             )
         return self.transpose(-2, -1)
+
+    @property
+    def mH(self: Any) -> Any:
+        """Return the conjugate of the view with the last two axes swapped."""
+        if self.meta.ndim < 2:
+            raise RuntimeError(
+                f"tensor.mH is only supported on matrices or batches of matrices. Got {self.meta.ndim}-D tensor."
+            )
+        return self.transpose(-2, -1).conj()
+
+    @property
+    def H(self: Any) -> Any:
+        """Return the conjugate transpose of a matrix."""
+        if self.meta.ndim not in (0, 2):
+            raise RuntimeError(
+                f"tensor.H is only supported on matrices (2-D tensors). Got {self.meta.ndim}-D tensor. For batches of "
+                "matrices, consider using tensor.mH"
+            )
+        return self if self.meta.ndim == 0 else self.transpose(0, 1).conj()
+
+    @property
+    def real(self: Any) -> Any:
+        """Return this tensor; a copy of the real parts if it is complex (PyTorch's is a view)."""
+        return OPS["real"](self) if self.meta.dtype.is_complex else self
+
+    @property
+    def imag(self: Any) -> Any:
+        """Return a copy of the imaginary parts; raise RuntimeError for a real tensor."""
+        return OPS["imag"](self)
+
+    def resolve_conj(self: Any) -> Any:
+        """Return this tensor: conjugates are computed at once here, so none is pending."""
+        return self
+
+    def resolve_neg(self: Any) -> Any:
+        """Return this tensor: negations are computed at once here, so none is pending."""
+        return self
+
+    def is_conj(self: Any) -> bool:
+        """Return False: no conjugate is pending."""
+        return False
+
+    def is_neg(self: Any) -> bool:
+        """Return False: no negation is pending."""
+        return False
 
     def __len__(self: Any) -> int:
         if self.meta.ndim == 0:

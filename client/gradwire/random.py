@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from gradwire.memory import check_memory_format
 from gradwire_protocol.dtypes import DType, int64, uint8
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.random import blocks_for
@@ -93,7 +94,7 @@ class _DefaultGenerator(Generator):
         return _own.generator or self._process
 
     @property
-    def _seed(self) -> int:  # type: ignore[override]
+    def _seed(self) -> int:
         return self._current()._seed
 
     @_seed.setter
@@ -101,7 +102,7 @@ class _DefaultGenerator(Generator):
         self._current()._seed = value
 
     @property
-    def _offset(self) -> int:  # type: ignore[override]
+    def _offset(self) -> int:
         return self._current()._offset
 
     @_offset.setter
@@ -197,13 +198,14 @@ def randn(
 
 
 def randint(
-    low: int, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: DType | None = None,
+    low: Any = None, high: Any = None, size: Any = None, *, generator: Generator | None = None, dtype: DType | None = None,
     device: Any = None, requires_grad: bool = False,
 ) -> Tensor:  # fmt: skip
-    """Return integers from [low, high). Forms: `randint(high, size)`, `randint(low, high, size)`."""
+    """Return integers from [low, high). Forms: `randint(high, size)`, `randint(low, high, size)`, also by keyword."""
     if size is None:
-        low, high, size = 0, low, high
-    if size is None:
+        low, high, size = None, low, high
+    low, high = (0, low) if high is None else (low or 0, high)
+    if size is None or high is None:
         raise TypeError("randint() needs a size: randint(high, size) or randint(low, high, size)")
     if low >= high:
         raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
@@ -228,13 +230,29 @@ def randperm(
     return finish(call(OPS["gw::permutation"], n, *drawn, dtype or int64), requires_grad, device)
 
 
-def rand_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def rand_like(
+    input: Tensor,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """Return numbers from [0, 1) in the shape and dtype of `input`."""
+    check_memory_format("rand_like", memory_format, input.dim())
     return rand(*input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
-def randn_like(input: Tensor, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def randn_like(
+    input: Tensor,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
     """Return standard normal numbers in the shape and dtype of `input`."""
+    check_memory_format("randn_like", memory_format, input.dim())
     return randn(*input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from gradwire.conversion import fetch, from_array
 from gradwire.device import Device, check_device
-from gradwire.pt_file import read_pt, write_pt
+from gradwire.pt_file import PtWriter, read_pt
 from gradwire.serialization import read_safetensors, replacing, write_safetensors
 from gradwire_protocol.dtypes import from_numpy
 from gradwire_protocol.errors import CheckpointError
@@ -29,13 +29,14 @@ def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
     Raises TypeError for what a format cannot hold, and CheckpointError if the file cannot be written.
     """
     if not isinstance(f, str | os.PathLike):
-        write_pt(obj, f, "archive")
+        PtWriter(obj).write(f, "archive")
     elif os.fspath(f).endswith(".safetensors"):
         _save_safetensors(obj, os.fspath(f))
     else:
         stem = os.path.basename(os.fspath(f)).partition(".")[0] or "archive"
-        with replacing(f, 0) as write:
-            write_pt(obj, _Stream(write), stem)
+        writer = PtWriter(obj)
+        with replacing(f, writer.nbytes) as write:
+            writer.write(cast(IO[bytes], _Stream(write)), stem)
 
 
 class _Stream(io.RawIOBase):
@@ -73,7 +74,11 @@ def _save_safetensors(obj: Any, path: str) -> None:
 
 
 def load(
-    f: str | os.PathLike[str] | IO[bytes], map_location: Any = None, *, weights_only: bool = True, mmap: bool | None = None
+    f: str | os.PathLike[str] | IO[bytes],
+    map_location: Any = None,
+    *,
+    weights_only: bool = True,
+    mmap: bool | None = None,
 ) -> Any:
     """Return what `save`, `torch.save` or a safetensors library wrote; the content says which.
 
@@ -100,7 +105,9 @@ def _load_file(f: IO[bytes]) -> Any:
     start = content.getvalue()[: len(_LEGACY)]
     _refuse_legacy(start, "this file")
     if not start.startswith(_ZIP):
-        raise CheckpointError("loading an open file needs PyTorch's .pt format in it; load a safetensors file by its path")
+        raise CheckpointError(
+            "loading an open file needs PyTorch's .pt format in it; load a safetensors file by its path"
+        )
     return read_pt(content, "this file")
 
 

@@ -16,10 +16,24 @@ from gradwire.tensor_types import TensorType, tensor_type
 from gradwire_protocol.dtypes import DType
 
 __all__ = [
-    "are_deterministic_algorithms_enabled", "can_cast", "compile", "get_default_device", "get_float32_matmul_precision",
-    "get_num_interop_threads", "get_num_threads", "is_deterministic_algorithms_warn_only_enabled",
-    "set_default_device", "set_default_tensor_type", "set_float32_matmul_precision", "set_flush_denormal",
-    "set_num_interop_threads", "set_num_threads", "use_deterministic_algorithms",
+    "are_deterministic_algorithms_enabled",
+    "can_cast",
+    "compile",
+    "get_default_device",
+    "get_deterministic_debug_mode",
+    "get_float32_matmul_precision",
+    "get_num_interop_threads",
+    "get_num_threads",
+    "is_deterministic_algorithms_warn_only_enabled",
+    "is_storage",
+    "set_default_device",
+    "set_default_tensor_type",
+    "set_deterministic_debug_mode",
+    "set_float32_matmul_precision",
+    "set_flush_denormal",
+    "set_num_interop_threads",
+    "set_num_threads",
+    "use_deterministic_algorithms",
 ]  # fmt: skip
 
 _threads = {"num_threads": os.cpu_count() or 1, "num_interop_threads": os.cpu_count() or 1}
@@ -103,6 +117,25 @@ def are_deterministic_algorithms_enabled() -> bool:
 def is_deterministic_algorithms_warn_only_enabled() -> bool:
     """Return whether only warnings were asked for."""
     return _warn_only
+
+
+def get_deterministic_debug_mode() -> int:
+    """Return 0, or 1 if warnings or 2 if errors were asked for."""
+    return (1 if _warn_only else 2) if _deterministic else 0
+
+
+def set_deterministic_debug_mode(debug_mode: int | str) -> None:
+    """Ask for determinism by number or name: "default", "warn" or "error"; see `use_deterministic_algorithms`."""
+    names = {"default": 0, "warn": 1, "error": 2}
+    mode = names.get(debug_mode, -1) if isinstance(debug_mode, str) else debug_mode
+    if mode not in (0, 1, 2):
+        raise RuntimeError(f"invalid value of debug_mode, expected 0, 1, or 2, but got {debug_mode}")
+    use_deterministic_algorithms(mode > 0, warn_only=mode == 1)
+
+
+def is_storage(obj: Any) -> bool:
+    """Return False: the memory of a tensor is on its worker."""
+    return False
 
 
 def get_default_device() -> Device:

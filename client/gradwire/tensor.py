@@ -15,6 +15,7 @@ from gradwire.autograd.grad_mode import inference_mode
 from gradwire.autograd.grad_mode import state as grad_state
 from gradwire.autograd.methods import AutogradMethods
 from gradwire.conversion import ConversionMethods
+from gradwire.data_dependent import DataDependentMethods
 from gradwire.interop import ArrayMethods
 from gradwire.memory import MemoryMethods
 from gradwire.new_methods import NewMethods
@@ -76,6 +77,7 @@ class Tensor(
     PropertyMethods,
     AutogradMethods,
     ConversionMethods,
+    DataDependentMethods,
     RandomMethods,
     OpMethods,
 ):
@@ -88,11 +90,11 @@ class Tensor(
     _grad: Tensor | None
     _retains_grad: bool
 
-    def __new__(cls, data: Any = None) -> Any:
-        """Return a float tensor of `data`, as `torch.Tensor(data)` does; `gradwire.tensor` is the usual way."""
+    def __new__(cls, *data: Any, device: Any = None) -> Any:
+        """Return what `torch.Tensor(*data)` does: `Tensor([1, 2])`, `Tensor(2, 3)`; `gradwire.tensor` is the usual way."""
         from gradwire import creation
 
-        return creation.legacy_tensor(cls, data)
+        return creation.legacy_tensor(data, device)
 
     @classmethod
     def _make(cls, session: Session, handle: int, meta: Meta, storage: Storage | None = None) -> Any:

@@ -24,20 +24,12 @@ class TensorType(type):
 
     def __call__(cls, *data: Any) -> Any:
         """Return a new tensor: of sizes where ints are given, of values for a sequence, an array or a tensor."""
-        from gradwire import creation
         from gradwire.tensor import Tensor
 
         cls.check_device()
         if len(data) == 1 and isinstance(data[0], Tensor):
             return _same_dtype(cls, data[0])
-        if not data or all(isinstance(size, int) and not isinstance(size, bool) for size in data):
-            return creation.empty(*(data or (0,)), dtype=cls.dtype)
-        if len(data) == 1 and type(data[0]).__name__ == "Size":
-            return creation.empty(tuple(data[0]), dtype=cls.dtype)
-        if len(data) == 1 and isinstance(data[0], list | tuple | np.ndarray | range):
-            values = list(data[0]) if isinstance(data[0], range) else data[0]
-            return creation.tensor(values, dtype=cls.dtype)
-        raise TypeError(f"new(): data must be a sequence (got {type(data[0]).__name__})")
+        return legacy(data, cls.dtype)
 
     def __instancecheck__(cls, instance: Any) -> bool:
         from gradwire.tensor import Tensor
@@ -51,6 +43,25 @@ class TensorType(type):
 
     def __repr__(cls) -> str:
         return f"{cls.__module__}.{cls.__name__}"
+
+
+def legacy(data: tuple[Any, ...], dtype: DType) -> Any:
+    """Return a tensor of sizes where ints are given, or nothing, and of values for one sequence or array."""
+    from gradwire import creation
+    from gradwire.properties import Size
+
+    if all(isinstance(size, int) and not isinstance(size, bool) for size in data):
+        return creation.empty(*(data or (0,)), dtype=dtype)
+    if len(data) > 1:
+        raise TypeError(f"new() needs sizes, or one sequence; got {', '.join(type(item).__name__ for item in data)}")
+    values = data[0]
+    if isinstance(values, Size):
+        return creation.empty(tuple(values), dtype=dtype)
+    if isinstance(values, str):
+        raise TypeError("new(): invalid data type 'str'")
+    if not isinstance(values, list | tuple | np.ndarray | range):
+        raise TypeError(f"new(): data must be a sequence (got {type(values).__name__})")
+    return creation.tensor(list(values) if isinstance(values, range) else values, dtype=dtype)
 
 
 def _same_dtype(cls: TensorType, data: Any) -> Any:

@@ -86,7 +86,12 @@ def assert_close(
 
 
 def assert_allclose(
-    actual: Any, expected: Any, rtol: float | None = None, atol: float | None = None, equal_nan: bool = True, msg: str = ""
+    actual: Any,
+    expected: Any,
+    rtol: float | None = None,
+    atol: float | None = None,
+    equal_nan: bool = True,
+    msg: str = "",
 ) -> None:
     """Raise AssertionError unless close: the deprecated form of `assert_close`, with wider tolerances and no check of dtypes."""
     from gradwire.tensor import Tensor
@@ -150,9 +155,7 @@ def _compare_mappings(actual: Any, expected: Any, options: _Options, place: str)
 
 def _compare_sequences(actual: Any, expected: Any, options: _Options, place: str) -> None:
     if len(actual) != len(expected):
-        raise _Difference(
-            AssertionError, f"The length of the sequences mismatch: {len(actual)} != {len(expected)}"
-        )
+        raise _Difference(AssertionError, f"The length of the sequences mismatch: {len(actual)} != {len(expected)}")
     for index, pair in enumerate(zip(actual, expected, strict=True)):
         _compare(*pair, options, f"{place}[{index}]")
 
@@ -200,7 +203,9 @@ def _compare_numbers(actual: Any, expected: Any, options: _Options) -> None:
     if "dtype" in options.checked and type(actual) is not type(expected):
         raise _Difference(AssertionError, f"The (d)types do not match: {type(actual)} != {type(expected)}.")
     names = {bool: "bool", int: "int64", float: "float64", complex: "complex128"}
-    rtol, atol = options.tolerances(*(names[kind] for value in (actual, expected) for kind in names if type(value) is kind))
+    rtol, atol = options.tolerances(
+        *(names[kind] for value in (actual, expected) for kind in names if type(value) is kind)
+    )
     if not _is_close(np.asarray(actual), np.asarray(expected), rtol, atol, options.equal_nan).all():
         raise _Difference(AssertionError, _scalar_words(actual, expected, rtol, atol))
 

@@ -55,8 +55,8 @@ class DType:
 
     @property
     def is_differentiable(self) -> bool:
-        """Return whether tensors of this type may require grad: real floating ones; complex gradients are not built."""
-        return self.category is Category.FLOAT
+        """Return whether tensors of this type may require grad: floating and complex ones."""
+        return self.category >= Category.FLOAT
 
     def __repr__(self) -> str:
         return f"gradwire.{self.name}"

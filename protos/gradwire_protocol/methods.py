@@ -288,6 +288,11 @@ _op_native_group_norm = OPS["native_group_norm"]
 _op_native_group_norm_backward = OPS["native_group_norm_backward"]
 _op__fused_rms_norm = OPS["_fused_rms_norm"]
 _op__fused_rms_norm_backward = OPS["_fused_rms_norm_backward"]
+_op_view_as_real = OPS["view_as_real"]
+_op_view_as_complex = OPS["view_as_complex"]
+_op_complex = OPS["complex"]
+_op_polar = OPS["polar"]
+_op_angle = OPS["angle"]
 _op_convolution = OPS["convolution"]
 _op_convolution_backward = OPS["convolution_backward"]
 _op_im2col = OPS["im2col"]
@@ -295,13 +300,17 @@ _op_col2im = OPS["col2im"]
 _op_full = OPS["full"]
 _op_new_full = OPS["new_full"]
 _op_full_like = OPS["full_like"]
+_op__cdist_forward = OPS["_cdist_forward"]
+_op__cdist_backward = OPS["_cdist_backward"]
+_op__pdist_forward = OPS["_pdist_forward"]
+_op__pdist_backward = OPS["_pdist_backward"]
 _op_embedding = OPS["embedding"]
 _op_embedding_dense_backward = OPS["embedding_dense_backward"]
 _op_embedding_renorm_ = OPS["embedding_renorm_"]
 _op__embedding_bag = OPS["_embedding_bag"]
-_op_index__Tensor = OPS["index.Tensor"]
-_op_index_put = OPS["index_put"]
-_op_index_put_ = OPS["index_put_"]
+_op_max = OPS["max"]
+_op_min = OPS["min"]
+_op_linalg_vector_norm = OPS["linalg_vector_norm"]
 _op_gather = OPS["gather"]
 _op_scatter_add = OPS["scatter_add"]
 _op_scatter_add_ = OPS["scatter_add_"]
@@ -328,6 +337,7 @@ _op_binary_cross_entropy_backward = OPS["binary_cross_entropy_backward"]
 _op_as_strided = OPS["as_strided"]
 _op_detach = OPS["detach"]
 _op_alias = OPS["alias"]
+_op_view = OPS["view"]
 _op_transpose__int = OPS["transpose.int"]
 _op_t = OPS["t"]
 _op_unsqueeze = OPS["unsqueeze"]
@@ -367,9 +377,28 @@ _op_replication_pad2d = OPS["replication_pad2d"]
 _op_replication_pad2d_backward = OPS["replication_pad2d_backward"]
 _op_replication_pad3d = OPS["replication_pad3d"]
 _op_replication_pad3d_backward = OPS["replication_pad3d_backward"]
-_op_max = OPS["max"]
-_op_min = OPS["min"]
-_op_linalg_vector_norm = OPS["linalg_vector_norm"]
+_op_max_pool2d_with_indices = OPS["max_pool2d_with_indices"]
+_op_max_pool2d_with_indices_backward = OPS["max_pool2d_with_indices_backward"]
+_op_avg_pool2d = OPS["avg_pool2d"]
+_op_avg_pool2d_backward = OPS["avg_pool2d_backward"]
+_op__adaptive_avg_pool2d = OPS["_adaptive_avg_pool2d"]
+_op__adaptive_avg_pool2d_backward = OPS["_adaptive_avg_pool2d_backward"]
+_op_adaptive_max_pool2d = OPS["adaptive_max_pool2d"]
+_op_adaptive_max_pool2d_backward = OPS["adaptive_max_pool2d_backward"]
+_op_fractional_max_pool2d = OPS["fractional_max_pool2d"]
+_op_fractional_max_pool2d_backward = OPS["fractional_max_pool2d_backward"]
+_op_max_pool3d_with_indices = OPS["max_pool3d_with_indices"]
+_op_max_pool3d_with_indices_backward = OPS["max_pool3d_with_indices_backward"]
+_op_avg_pool3d = OPS["avg_pool3d"]
+_op_avg_pool3d_backward = OPS["avg_pool3d_backward"]
+_op__adaptive_avg_pool3d = OPS["_adaptive_avg_pool3d"]
+_op__adaptive_avg_pool3d_backward = OPS["_adaptive_avg_pool3d_backward"]
+_op_adaptive_max_pool3d = OPS["adaptive_max_pool3d"]
+_op_adaptive_max_pool3d_backward = OPS["adaptive_max_pool3d_backward"]
+_op_fractional_max_pool3d = OPS["fractional_max_pool3d"]
+_op_fractional_max_pool3d_backward = OPS["fractional_max_pool3d_backward"]
+_op_max_unpool2d = OPS["max_unpool2d"]
+_op_max_unpool3d = OPS["max_unpool3d"]
 _op_upsample_nearest1d = OPS["upsample_nearest1d"]
 _op_upsample_nearest1d_backward = OPS["upsample_nearest1d_backward"]
 _op_upsample_nearest2d = OPS["upsample_nearest2d"]
@@ -396,6 +425,26 @@ _op__upsample_bicubic2d_aa = OPS["_upsample_bicubic2d_aa"]
 _op__upsample_bicubic2d_aa_backward = OPS["_upsample_bicubic2d_aa_backward"]
 _op_grid_sampler_2d = OPS["grid_sampler_2d"]
 _op_grid_sampler_3d = OPS["grid_sampler_3d"]
+_op_nonzero_static = OPS["nonzero_static"]
+_op_masked_scatter = OPS["masked_scatter"]
+_op_masked_scatter_ = OPS["masked_scatter_"]
+_op_masked_scatter_backward = OPS["masked_scatter_backward"]
+_op_scatter_reduce__two = OPS["scatter_reduce.two"]
+_op_scatter_reduce___two = OPS["scatter_reduce_.two"]
+_op_index_reduce = OPS["index_reduce"]
+_op_index_reduce_ = OPS["index_reduce_"]
+_op_index_copy = OPS["index_copy"]
+_op_index_copy_ = OPS["index_copy_"]
+_op_put = OPS["put"]
+_op_put_ = OPS["put_"]
+_op_take = OPS["take"]
+_op_select_scatter = OPS["select_scatter"]
+_op_slice_scatter = OPS["slice_scatter"]
+_op_diagonal_scatter = OPS["diagonal_scatter"]
+_op_logcumsumexp = OPS["logcumsumexp"]
+_op__fft_c2c = OPS["_fft_c2c"]
+_op__fft_r2c = OPS["_fft_r2c"]
+_op__fft_c2r = OPS["_fft_c2r"]
 _op_erf = OPS["erf"]
 _op_erf_ = OPS["erf_"]
 _op_erfc = OPS["erfc"]
@@ -449,6 +498,7 @@ _op_special_hermite_polynomial_h = OPS["special_hermite_polynomial_h"]
 _op_special_hermite_polynomial_he = OPS["special_hermite_polynomial_he"]
 _op_special_laguerre_polynomial_l = OPS["special_laguerre_polynomial_l"]
 _op_special_legendre_polynomial_p = OPS["special_legendre_polynomial_p"]
+_op__amp_update_scale_ = OPS["_amp_update_scale_"]
 
 
 class OpMethods(Composites):
@@ -456,8 +506,38 @@ class OpMethods(Composites):
 
     __slots__ = ()
 
+    def _adaptive_avg_pool2d(self, output_size: Sequence[int] | int) -> Self:
+        return self._call(_op__adaptive_avg_pool2d, (self,), (ints(output_size),))  # type: ignore[no-any-return]
+
+    def _adaptive_avg_pool2d_backward(self, input: Self) -> Self:
+        return self._call(_op__adaptive_avg_pool2d_backward, (self, input))  # type: ignore[no-any-return]
+
+    def _adaptive_avg_pool3d(self, output_size: Sequence[int] | int) -> Self:
+        return self._call(_op__adaptive_avg_pool3d, (self,), (ints(output_size),))  # type: ignore[no-any-return]
+
+    def _adaptive_avg_pool3d_backward(self, input: Self) -> Self:
+        return self._call(_op__adaptive_avg_pool3d_backward, (self, input))  # type: ignore[no-any-return]
+
+    def _amp_update_scale_(self, growth_tracker: Self, found_inf: Self, scale_growth_factor: float, scale_backoff_factor: float, growth_interval: int) -> Self:
+        return self._call(_op__amp_update_scale_, (self, growth_tracker, found_inf), (growth_interval,), (scale_growth_factor, scale_backoff_factor))  # type: ignore[no-any-return]
+
+    def _cdist_backward(self, x1: Self, x2: Self, p: float, cdist: Self) -> Self:
+        return self._call(_op__cdist_backward, (self, x1, x2, cdist), (), (p,))  # type: ignore[no-any-return]
+
+    def _cdist_forward(self, x2: Self, p: float, compute_mode: int | None) -> Self:
+        return self._call(_op__cdist_forward, (self, x2), (compute_mode,), (p,))  # type: ignore[no-any-return]
+
     def _embedding_bag(self, indices: Self, offsets: Self, scale_grad_by_freq: bool = False, mode: int = 0, per_sample_weights: Self | None = None, include_last_offset: bool = False, padding_idx: int = -1) -> tuple[Self, ...]:
         return self._call(_op__embedding_bag, (self, indices, offsets, per_sample_weights), (scale_grad_by_freq, mode, include_last_offset, padding_idx))  # type: ignore[no-any-return]
+
+    def _fft_c2c(self, dim: Sequence[int] | int, normalization: int, forward: bool) -> Self:
+        return self._call(_op__fft_c2c, (self,), (ints(dim), normalization, forward))  # type: ignore[no-any-return]
+
+    def _fft_c2r(self, dim: Sequence[int] | int, normalization: int, last_dim_size: int) -> Self:
+        return self._call(_op__fft_c2r, (self,), (ints(dim), normalization, last_dim_size))  # type: ignore[no-any-return]
+
+    def _fft_r2c(self, dim: Sequence[int] | int, normalization: int, onesided: bool) -> Self:
+        return self._call(_op__fft_r2c, (self,), (ints(dim), normalization, onesided))  # type: ignore[no-any-return]
 
     def _fused_rms_norm(self, normalized_shape: Sequence[int] | int, weight: Self | None, eps: float | None) -> tuple[Self, ...]:
         return self._call(_op__fused_rms_norm, (self, weight), (ints(normalized_shape),), (eps,))  # type: ignore[no-any-return]
@@ -476,6 +556,12 @@ class OpMethods(Composites):
 
     def _native_batch_norm_legit_no_training(self, weight: Self | None, bias: Self | None, running_mean: Self, running_var: Self, momentum: float, eps: float) -> tuple[Self, ...]:
         return self._call(_op__native_batch_norm_legit_no_training, (self, weight, bias, running_mean, running_var), (), (momentum, eps))  # type: ignore[no-any-return]
+
+    def _pdist_backward(self, input: Self, p: float, pdist: Self) -> Self:
+        return self._call(_op__pdist_backward, (self, input, pdist), (), (p,))  # type: ignore[no-any-return]
+
+    def _pdist_forward(self, p: float = 2.0) -> Self:
+        return self._call(_op__pdist_forward, (self,), (), (p,))  # type: ignore[no-any-return]
 
     def _prelu_kernel(self, weight: Self) -> Self:
         return self._call(_op__prelu_kernel, (self, weight))  # type: ignore[no-any-return]
@@ -501,14 +587,8 @@ class OpMethods(Composites):
     def _unsafe_view(self, size: Sequence[int] | int) -> Self:
         return self._call(_op__unsafe_view, (self,), (ints(size),))  # type: ignore[no-any-return]
 
-    def _upsample_bicubic2d_aa(self, output_size: Sequence[int] | int, align_corners: bool, scales_h: float | None = None, scales_w: float | None = None) -> Self:
-        return self._call(_op__upsample_bicubic2d_aa, (self,), (ints(output_size), align_corners), (scales_h, scales_w))  # type: ignore[no-any-return]
-
     def _upsample_bicubic2d_aa_backward(self, output_size: Sequence[int] | int, input_size: Sequence[int] | int, align_corners: bool, scales_h: float | None = None, scales_w: float | None = None) -> Self:
         return self._call(_op__upsample_bicubic2d_aa_backward, (self,), (ints(output_size), ints(input_size), align_corners), (scales_h, scales_w))  # type: ignore[no-any-return]
-
-    def _upsample_bilinear2d_aa(self, output_size: Sequence[int] | int, align_corners: bool, scales_h: float | None = None, scales_w: float | None = None) -> Self:
-        return self._call(_op__upsample_bilinear2d_aa, (self,), (ints(output_size), align_corners), (scales_h, scales_w))  # type: ignore[no-any-return]
 
     def _upsample_bilinear2d_aa_backward(self, output_size: Sequence[int] | int, input_size: Sequence[int] | int, align_corners: bool, scales_h: float | None = None, scales_w: float | None = None) -> Self:
         return self._call(_op__upsample_bilinear2d_aa_backward, (self,), (ints(output_size), ints(input_size), align_corners), (scales_h, scales_w))  # type: ignore[no-any-return]
@@ -549,6 +629,18 @@ class OpMethods(Composites):
     def acosh_(self) -> Self:
         return self._call(_op_acosh_, (self,))  # type: ignore[no-any-return]
 
+    def adaptive_max_pool2d(self, output_size: Sequence[int] | int) -> tuple[Self, ...]:
+        return self._call(_op_adaptive_max_pool2d, (self,), (ints(output_size),))  # type: ignore[no-any-return]
+
+    def adaptive_max_pool2d_backward(self, input: Self, indices: Self) -> Self:
+        return self._call(_op_adaptive_max_pool2d_backward, (self, input, indices))  # type: ignore[no-any-return]
+
+    def adaptive_max_pool3d(self, output_size: Sequence[int] | int) -> tuple[Self, ...]:
+        return self._call(_op_adaptive_max_pool3d, (self,), (ints(output_size),))  # type: ignore[no-any-return]
+
+    def adaptive_max_pool3d_backward(self, input: Self, indices: Self) -> Self:
+        return self._call(_op_adaptive_max_pool3d_backward, (self, input, indices))  # type: ignore[no-any-return]
+
     def add(self, other: Self | Number, alpha: Number = 1) -> Self:
         if isinstance(other, OpMethods):
             return self._call(_op_add__Tensor, (self, other), (), (alpha,))  # type: ignore[no-any-return]
@@ -586,6 +678,9 @@ class OpMethods(Composites):
     def alias(self) -> Self:
         return self._call(_op_alias, (self,))  # type: ignore[no-any-return]
 
+    def angle(self) -> Self:
+        return self._call(_op_angle, (self,))  # type: ignore[no-any-return]
+
     def as_strided_backward(self, input_size: Sequence[int] | int, input_stride: Sequence[int] | int, input_offset: int, size: Sequence[int] | int, stride: Sequence[int] | int, storage_offset: int) -> Self:
         return self._call(_op_as_strided_backward, (self,), (ints(input_size), ints(input_stride), input_offset, ints(size), ints(stride), storage_offset))  # type: ignore[no-any-return]
 
@@ -621,6 +716,18 @@ class OpMethods(Composites):
 
     def atanh_(self) -> Self:
         return self._call(_op_atanh_, (self,))  # type: ignore[no-any-return]
+
+    def avg_pool2d(self, kernel_size: Sequence[int] | int, stride: Sequence[int] | int = (), padding: Sequence[int] | int = (0,), ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Self:
+        return self._call(_op_avg_pool2d, (self,), (ints(kernel_size), ints(stride), ints(padding), ceil_mode, count_include_pad, divisor_override))  # type: ignore[no-any-return]
+
+    def avg_pool2d_backward(self, input: Self, kernel_size: Sequence[int] | int, stride: Sequence[int] | int, padding: Sequence[int] | int, ceil_mode: bool, count_include_pad: bool, divisor_override: int | None) -> Self:
+        return self._call(_op_avg_pool2d_backward, (self, input), (ints(kernel_size), ints(stride), ints(padding), ceil_mode, count_include_pad, divisor_override))  # type: ignore[no-any-return]
+
+    def avg_pool3d(self, kernel_size: Sequence[int] | int, stride: Sequence[int] | int = (), padding: Sequence[int] | int = (0,), ceil_mode: bool = False, count_include_pad: bool = True, divisor_override: int | None = None) -> Self:
+        return self._call(_op_avg_pool3d, (self,), (ints(kernel_size), ints(stride), ints(padding), ceil_mode, count_include_pad, divisor_override))  # type: ignore[no-any-return]
+
+    def avg_pool3d_backward(self, input: Self, kernel_size: Sequence[int] | int, stride: Sequence[int] | int, padding: Sequence[int] | int, ceil_mode: bool, count_include_pad: bool, divisor_override: int | None) -> Self:
+        return self._call(_op_avg_pool3d_backward, (self, input), (ints(kernel_size), ints(stride), ints(padding), ceil_mode, count_include_pad, divisor_override))  # type: ignore[no-any-return]
 
     def baddbmm(self, batch1: Self, batch2: Self, *, beta: Number = 1, alpha: Number = 1) -> Self:
         return self._call(_op_baddbmm, (self, batch1, batch2), (), (beta, alpha))  # type: ignore[no-any-return]
@@ -734,6 +841,9 @@ class OpMethods(Composites):
     def col2im(self, output_size: Sequence[int] | int, kernel_size: Sequence[int] | int, dilation: Sequence[int] | int, padding: Sequence[int] | int, stride: Sequence[int] | int) -> Self:
         return self._call(_op_col2im, (self,), (ints(output_size), ints(kernel_size), ints(dilation), ints(padding), ints(stride)))  # type: ignore[no-any-return]
 
+    def complex(self, imag: Self) -> Self:
+        return self._call(_op_complex, (self, imag))  # type: ignore[no-any-return]
+
     def conj_physical(self) -> Self:
         return self._call(_op_conj_physical, (self,))  # type: ignore[no-any-return]
 
@@ -785,6 +895,9 @@ class OpMethods(Composites):
 
     def diagonal_backward(self, input_sizes: Sequence[int] | int, offset: int, dim1: int, dim2: int) -> Self:
         return self._call(_op_diagonal_backward, (self,), (ints(input_sizes), offset, dim1, dim2))  # type: ignore[no-any-return]
+
+    def diagonal_scatter(self, src: Self, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Self:
+        return self._call(_op_diagonal_scatter, (self, src), (offset, dim1, dim2))  # type: ignore[no-any-return]
 
     def digamma(self) -> Self:
         return self._call(_op_digamma, (self,))  # type: ignore[no-any-return]
@@ -898,6 +1011,18 @@ class OpMethods(Composites):
 
     def frac_(self) -> Self:
         return self._call(_op_frac_, (self,))  # type: ignore[no-any-return]
+
+    def fractional_max_pool2d(self, kernel_size: Sequence[int] | int, output_size: Sequence[int] | int, random_samples: Self) -> tuple[Self, ...]:
+        return self._call(_op_fractional_max_pool2d, (self, random_samples), (ints(kernel_size), ints(output_size)))  # type: ignore[no-any-return]
+
+    def fractional_max_pool2d_backward(self, input: Self, kernel_size: Sequence[int] | int, output_size: Sequence[int] | int, indices: Self) -> Self:
+        return self._call(_op_fractional_max_pool2d_backward, (self, input, indices), (ints(kernel_size), ints(output_size)))  # type: ignore[no-any-return]
+
+    def fractional_max_pool3d(self, kernel_size: Sequence[int] | int, output_size: Sequence[int] | int, random_samples: Self) -> tuple[Self, ...]:
+        return self._call(_op_fractional_max_pool3d, (self, random_samples), (ints(kernel_size), ints(output_size)))  # type: ignore[no-any-return]
+
+    def fractional_max_pool3d_backward(self, input: Self, kernel_size: Sequence[int] | int, output_size: Sequence[int] | int, indices: Self) -> Self:
+        return self._call(_op_fractional_max_pool3d_backward, (self, input, indices), (ints(kernel_size), ints(output_size)))  # type: ignore[no-any-return]
 
     def full_like(self, fill_value: Number, *, dtype: DType | None = None) -> Self:
         return self._call(_op_full_like, (self,), (dtype,), (fill_value,))  # type: ignore[no-any-return]
@@ -1024,14 +1149,17 @@ class OpMethods(Composites):
     def im2col(self, kernel_size: Sequence[int] | int, dilation: Sequence[int] | int, padding: Sequence[int] | int, stride: Sequence[int] | int) -> Self:
         return self._call(_op_im2col, (self,), (ints(kernel_size), ints(dilation), ints(padding), ints(stride)))  # type: ignore[no-any-return]
 
-    def index(self, indices: Sequence[Self | None]) -> Self:
-        return self._call(_op_index__Tensor, (self, *indices), (), (), (len(indices),))  # type: ignore[no-any-return]
-
     def index_add(self, dim: int, index: Self, source: Self, *, alpha: Number = 1) -> Self:
         return self._call(_op_index_add, (self, index, source), (dim,), (alpha,))  # type: ignore[no-any-return]
 
     def index_add_(self, dim: int, index: Self, source: Self, *, alpha: Number = 1) -> Self:
         return self._call(_op_index_add_, (self, index, source), (dim,), (alpha,))  # type: ignore[no-any-return]
+
+    def index_copy(self, dim: int, index: Self, source: Self) -> Self:
+        return self._call(_op_index_copy, (self, index, source), (dim,))  # type: ignore[no-any-return]
+
+    def index_copy_(self, dim: int, index: Self, source: Self) -> Self:
+        return self._call(_op_index_copy_, (self, index, source), (dim,))  # type: ignore[no-any-return]
 
     def index_fill(self, dim: int, index: Self, value: Self | Number) -> Self:
         if isinstance(value, OpMethods):
@@ -1043,11 +1171,11 @@ class OpMethods(Composites):
             return self._call(_op_index_fill___int_Tensor, (self, index, value), (dim,))  # type: ignore[no-any-return]
         return self._call(_op_index_fill___int_Scalar, (self, index), (dim,), (value,))  # type: ignore[no-any-return]
 
-    def index_put(self, indices: Sequence[Self | None], values: Self, accumulate: bool = False) -> Self:
-        return self._call(_op_index_put, (self, *indices, values), (accumulate,), (), (len(indices),))  # type: ignore[no-any-return]
+    def index_reduce(self, dim: int, index: Self, source: Self, reduce: str, *, include_self: bool = True) -> Self:
+        return self._call(_op_index_reduce, (self, index, source), (dim, reduce, include_self))  # type: ignore[no-any-return]
 
-    def index_put_(self, indices: Sequence[Self | None], values: Self, accumulate: bool = False) -> Self:
-        return self._call(_op_index_put_, (self, *indices, values), (accumulate,), (), (len(indices),))  # type: ignore[no-any-return]
+    def index_reduce_(self, dim: int, index: Self, source: Self, reduce: str, *, include_self: bool = True) -> Self:
+        return self._call(_op_index_reduce_, (self, index, source), (dim, reduce, include_self))  # type: ignore[no-any-return]
 
     def index_select(self, dim: int, index: Self) -> Self:
         return self._call(_op_index_select, (self, index), (dim,))  # type: ignore[no-any-return]
@@ -1153,6 +1281,9 @@ class OpMethods(Composites):
     def logaddexp2(self, other: Self) -> Self:
         return self._call(_op_logaddexp2, (self, other))  # type: ignore[no-any-return]
 
+    def logcumsumexp(self, dim: int) -> Self:
+        return self._call(_op_logcumsumexp, (self,), (dim,))  # type: ignore[no-any-return]
+
     def logical_and(self, other: Self) -> Self:
         return self._call(_op_logical_and, (self, other))  # type: ignore[no-any-return]
 
@@ -1202,6 +1333,33 @@ class OpMethods(Composites):
         if isinstance(value, OpMethods):
             return self._call(_op_masked_fill___Tensor, (self, mask, value))  # type: ignore[no-any-return]
         return self._call(_op_masked_fill___Scalar, (self, mask), (), (value,))  # type: ignore[no-any-return]
+
+    def masked_scatter(self, mask: Self, source: Self) -> Self:
+        return self._call(_op_masked_scatter, (self, mask, source))  # type: ignore[no-any-return]
+
+    def masked_scatter_(self, mask: Self, source: Self) -> Self:
+        return self._call(_op_masked_scatter_, (self, mask, source))  # type: ignore[no-any-return]
+
+    def masked_scatter_backward(self, mask: Self, sizes: Sequence[int] | int) -> Self:
+        return self._call(_op_masked_scatter_backward, (self, mask), (ints(sizes),))  # type: ignore[no-any-return]
+
+    def max_pool2d_with_indices(self, kernel_size: Sequence[int] | int, stride: Sequence[int] | int = (), padding: Sequence[int] | int = (0,), dilation: Sequence[int] | int = (1,), ceil_mode: bool = False) -> tuple[Self, ...]:
+        return self._call(_op_max_pool2d_with_indices, (self,), (ints(kernel_size), ints(stride), ints(padding), ints(dilation), ceil_mode))  # type: ignore[no-any-return]
+
+    def max_pool2d_with_indices_backward(self, input: Self, kernel_size: Sequence[int] | int, stride: Sequence[int] | int, padding: Sequence[int] | int, dilation: Sequence[int] | int, ceil_mode: bool, indices: Self) -> Self:
+        return self._call(_op_max_pool2d_with_indices_backward, (self, input, indices), (ints(kernel_size), ints(stride), ints(padding), ints(dilation), ceil_mode))  # type: ignore[no-any-return]
+
+    def max_pool3d_with_indices(self, kernel_size: Sequence[int] | int, stride: Sequence[int] | int = (), padding: Sequence[int] | int = (0,), dilation: Sequence[int] | int = (1,), ceil_mode: bool = False) -> tuple[Self, ...]:
+        return self._call(_op_max_pool3d_with_indices, (self,), (ints(kernel_size), ints(stride), ints(padding), ints(dilation), ceil_mode))  # type: ignore[no-any-return]
+
+    def max_pool3d_with_indices_backward(self, input: Self, kernel_size: Sequence[int] | int, stride: Sequence[int] | int, padding: Sequence[int] | int, dilation: Sequence[int] | int, ceil_mode: bool, indices: Self) -> Self:
+        return self._call(_op_max_pool3d_with_indices_backward, (self, input, indices), (ints(kernel_size), ints(stride), ints(padding), ints(dilation), ceil_mode))  # type: ignore[no-any-return]
+
+    def max_unpool2d(self, indices: Self, output_size: Sequence[int] | int) -> Self:
+        return self._call(_op_max_unpool2d, (self, indices), (ints(output_size),))  # type: ignore[no-any-return]
+
+    def max_unpool3d(self, indices: Self, output_size: Sequence[int] | int, stride: Sequence[int] | int, padding: Sequence[int] | int) -> Self:
+        return self._call(_op_max_unpool3d, (self, indices), (ints(output_size), ints(stride), ints(padding)))  # type: ignore[no-any-return]
 
     def maximum(self, other: Self) -> Self:
         return self._call(_op_maximum, (self, other))  # type: ignore[no-any-return]
@@ -1298,6 +1456,12 @@ class OpMethods(Composites):
     def nll_loss_forward(self, target: Self, weight: Self | None, reduction: int, ignore_index: int) -> tuple[Self, ...]:
         return self._call(_op_nll_loss_forward, (self, target, weight), (reduction, ignore_index))  # type: ignore[no-any-return]
 
+    def nonzero_static(self, *, size: int, fill_value: int = -1) -> Self:
+        return self._call(_op_nonzero_static, (self,), (size, fill_value))  # type: ignore[no-any-return]
+
+    def polar(self, angle: Self) -> Self:
+        return self._call(_op_polar, (self, angle))  # type: ignore[no-any-return]
+
     def polygamma_(self, n: int) -> Self:
         return self._call(_op_polygamma_, (self,), (n,))  # type: ignore[no-any-return]
 
@@ -1305,6 +1469,12 @@ class OpMethods(Composites):
         if isinstance(exponent, OpMethods):
             return self._call(_op_pow___Tensor_Tensor, (self, exponent))  # type: ignore[no-any-return]
         return self._call(_op_pow___Tensor_Scalar, (self,), (), (exponent,))  # type: ignore[no-any-return]
+
+    def put(self, index: Self, source: Self, accumulate: bool = False) -> Self:
+        return self._call(_op_put, (self, index, source), (accumulate,))  # type: ignore[no-any-return]
+
+    def put_(self, index: Self, source: Self, accumulate: bool = False) -> Self:
+        return self._call(_op_put_, (self, index, source), (accumulate,))  # type: ignore[no-any-return]
 
     def rad2deg(self) -> Self:
         return self._call(_op_rad2deg, (self,))  # type: ignore[no-any-return]
@@ -1382,11 +1552,20 @@ class OpMethods(Composites):
     def scatter_add_(self, dim: int, index: Self, src: Self) -> Self:
         return self._call(_op_scatter_add_, (self, index, src), (dim,))  # type: ignore[no-any-return]
 
+    def scatter_reduce(self, dim: int, index: Self, src: Self, reduce: str, *, include_self: bool = True) -> Self:
+        return self._call(_op_scatter_reduce__two, (self, index, src), (dim, reduce, include_self))  # type: ignore[no-any-return]
+
+    def scatter_reduce_(self, dim: int, index: Self, src: Self, reduce: str, *, include_self: bool = True) -> Self:
+        return self._call(_op_scatter_reduce___two, (self, index, src), (dim, reduce, include_self))  # type: ignore[no-any-return]
+
     def select(self, dim: int, index: int) -> Self:
         return self._call(_op_select__int, (self,), (dim, index))  # type: ignore[no-any-return]
 
     def select_backward(self, input_sizes: Sequence[int] | int, dim: int, index: int) -> Self:
         return self._call(_op_select_backward, (self,), (ints(input_sizes), dim, index))  # type: ignore[no-any-return]
+
+    def select_scatter(self, src: Self, dim: int, index: int) -> Self:
+        return self._call(_op_select_scatter, (self, src), (dim, index))  # type: ignore[no-any-return]
 
     def sgn(self) -> Self:
         return self._call(_op_sgn, (self,))  # type: ignore[no-any-return]
@@ -1444,6 +1623,9 @@ class OpMethods(Composites):
 
     def slice_backward(self, input_sizes: Sequence[int] | int, dim: int, start: int, end: int, step: int) -> Self:
         return self._call(_op_slice_backward, (self,), (ints(input_sizes), dim, start, end, step))  # type: ignore[no-any-return]
+
+    def slice_scatter(self, src: Self, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Self:
+        return self._call(_op_slice_scatter, (self, src), (dim, start, end, step))  # type: ignore[no-any-return]
 
     def smooth_l1_loss(self, target: Self, reduction: int = 1, beta: float = 1.0) -> Self:
         return self._call(_op_smooth_l1_loss, (self, target), (reduction,), (beta,))  # type: ignore[no-any-return]
@@ -1584,6 +1766,9 @@ class OpMethods(Composites):
     def t(self) -> Self:
         return self._call(_op_t, (self,))  # type: ignore[no-any-return]
 
+    def take(self, index: Self) -> Self:
+        return self._call(_op_take, (self, index))  # type: ignore[no-any-return]
+
     def tan(self) -> Self:
         return self._call(_op_tan, (self,))  # type: ignore[no-any-return]
 
@@ -1673,6 +1858,12 @@ class OpMethods(Composites):
 
     def vdot(self, other: Self) -> Self:
         return self._call(_op_vdot, (self, other))  # type: ignore[no-any-return]
+
+    def view_as_complex(self) -> Self:
+        return self._call(_op_view_as_complex, (self,))  # type: ignore[no-any-return]
+
+    def view_as_real(self) -> Self:
+        return self._call(_op_view_as_real, (self,))  # type: ignore[no-any-return]
 
     def xlogy_(self, other: Self | Number) -> Self:
         if isinstance(other, OpMethods):

@@ -13,9 +13,10 @@ from gradwire_protocol.dtypes import Category
 from gradwire_protocol.errors import KernelError
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.opaque import OpaqueNode
+from gradwire_protocol.ops import OPS
 from gradwire_protocol.ops.shape import span
 from gradwire_protocol.part import EDGE, LEAF, Part
-from gradwire_protocol.signature import tensor_span
+from gradwire_protocol.signature import Signature, tensor_span
 from gradwire_protocol.tape import CopySlices, Edge, Kept, Node, plan, reach
 from gradwire_server.engine import Array
 from gradwire_server.rules import gradient_for
@@ -102,17 +103,27 @@ def to_input(gradient: Array, meta: Meta) -> Array:
         gradient = gradient.sum_to_size(meta.shape)
     if gradient.meta.dtype is not meta.dtype:
         if gradient.meta.dtype.is_complex and meta.dtype.category < Category.COMPLEX:
-            gradient = gradient.real()
+            gradient = OPS["real"](gradient)
         if gradient.meta.dtype is not meta.dtype:
             gradient = gradient._to_dtype(meta.dtype)
     return gradient
 
 
+def _is_complex(signature: Signature, grads: Sequence[Array | None]) -> bool:
+    """Return whether complex numbers take part in a call or its gradients."""
+    return any(meta is not None and meta.dtype.is_complex for meta in signature.metas) or any(
+        g is not None and g.meta.dtype.is_complex for g in grads
+    )
+
+
 def _run_rules(node: Node, grads: Sequence[Array | None]) -> list[Array | None]:
     """Run the gradient rules of an op's node: one gradient per flattened tensor input."""
     signature = node.signature
-    call = Call(node, grads)
     rules = gradient_for(signature.op)
+    conjugates = not rules.speaks_complex and _is_complex(signature, grads)
+    if conjugates:
+        grads = [None if g is None else g.conj() for g in grads]
+    call = Call(node, grads)
     first_gradient = grads[0]
     joint = rules.joint(first_gradient, call) if rules.joint is not None else None
     results: list[Array | None] = [None] * len(node.edges)
@@ -125,7 +136,7 @@ def _run_rules(node: Node, grads: Sequence[Array | None]) -> list[Array | None]:
         for index, value in enumerate(values, first):
             meta = signature.metas[index]
             if value is not None and meta is not None and node.edges[index] is not None:
-                results[index] = to_input(value, meta)
+                results[index] = to_input(value.conj() if conjugates else value, meta)
     return results
 
 

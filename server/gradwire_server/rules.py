@@ -16,7 +16,7 @@ from typing import Any
 import gradwire_protocol.ops  # noqa: F401  (fills OPS)
 from gradwire_protocol.registry import OPS, Op
 
-__all__ = ["GRADIENTS", "KERNELS", "Kernel", "Rule", "gradient", "joint_gradient", "kernel", "kernel_for", "pointwise"]
+__all__ = ["GRADIENTS", "KERNELS", "Kernel", "Rule", "gradient", "joint_gradient", "kernel", "kernel_for", "pointwise", "speaks_complex"]
 
 Rule = Callable[[Any, Any], Any]
 
@@ -32,12 +32,13 @@ class Kernel:
     wants_result: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Gradient:
     """The gradient of an op: a rule per argument, or one rule that returns a mapping of all that are needed."""
 
     rules: Mapping[str, Rule]
     joint: Callable[[Any, Any], Mapping[str, Any]] | None
+    speaks_complex: bool = False
 
 
 KERNELS: dict[str, Kernel] = {}
@@ -119,6 +120,16 @@ def joint_gradient(name: str) -> Callable[[Callable[[Any, Any], Mapping[str, Any
         return function
 
     return register
+
+
+def speaks_complex(*names: str) -> None:
+    """Say that the rules of these ops hold for complex numbers as they are written.
+
+    All others are written as for real numbers, g * f'(x). PyTorch's gradient of a holomorphic f is g * conj(f'(x)), which
+    is conj(rule(conj(g))): the engine makes that of them. What is not holomorphic (abs, real, a norm) needs its own rule.
+    """
+    for name in names:
+        GRADIENTS[name].speaks_complex = True
 
 
 def _register(name: str, made: Gradient, given: set[str]) -> None:

@@ -1,7 +1,8 @@
 """The door to special functions: SciPy's for numpy's arrays, CuPy's copies of them for those of a GPU.
 
 Owns the choice among the two, and that kernels use no name which CuPy lacks. The only importer of scipy and of
-cupyx.scipy. What CuPy lacks is written over `xp`, in `ops/special_bessel.py` and `ops/special_polynomial.py`.
+cupyx.scipy, each at the first use: SciPy's import would be a third of a worker's start. What CuPy lacks is written over
+`xp`, in `ops/special_bessel.py` and `ops/special_polynomial.py`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import scipy.special
 
 __all__ = ["SHARED_NAMES", "HostSpecial", "generalized_laguerre_rule", "xp_special"]
 
@@ -38,7 +38,7 @@ class HostSpecial:
             raise AttributeError(
                 f"kernels need special functions that SciPy and CuPy share; got {name}; see SHARED_NAMES"
             )
-        found: Function = getattr(scipy.special, name)
+        found: Function = getattr(_scipy_special(), name)
         if self._wrap is not None:
             found = self._wrap(name, found)
         setattr(self, name, found)
@@ -46,6 +46,13 @@ class HostSpecial:
 
 
 _HOST = HostSpecial()
+
+
+@functools.cache
+def _scipy_special() -> Any:
+    import scipy.special
+
+    return scipy.special
 
 
 def xp_special(xp: Any) -> Any:
@@ -62,7 +69,8 @@ def _device_special() -> Any:
     return cupyx.scipy.special
 
 
+@functools.cache
 def generalized_laguerre_rule(count: int, alpha: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return nodes and weights of Gauss's rule for integrals of t^alpha e^-t f(t) over t > 0."""
-    nodes, weights = scipy.special.roots_genlaguerre(count, alpha)
+    nodes, weights = _scipy_special().roots_genlaguerre(count, alpha)
     return tuple(nodes.tolist()), tuple(weights.tolist())

@@ -96,9 +96,7 @@ def test_the_state_of_a_layer(t: Any) -> None:
         layer.load_state_dict(state)
     state._metadata[""]["version"] = 1
     layer.load_state_dict(state)
-    assert repr(layer) == (
-        "BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)"
-    )
+    assert repr(layer) == ("BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, bias=True, track_running_stats=True)")
     assert t.nn.BatchNorm2d(3, bias=False).bias is None
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import warnings
 from typing import Any
 
+import numpy as np
 import pytest
 
 import gradwire as gw
@@ -18,7 +20,11 @@ from tests.client.graphs import refusal
 def test_the_idiom_that_picks_a_device(session: Session) -> None:
     device = gw.device("cuda" if gw.cuda.is_available() else "mps" if gw.backends.mps.is_available() else "cpu")
     assert gw.ones(2).to(device).device == device == gw.get_default_device()
-    assert (gw.cuda.device_count(), gw.accelerator.is_available(), gw.accelerator.current_accelerator()) == (0, False, None)
+    assert (gw.cuda.device_count(), gw.accelerator.is_available(), gw.accelerator.current_accelerator()) == (
+        0,
+        False,
+        None,
+    )
     assert (gw.mps.is_available(), gw.xpu.is_available(), gw.backends.cudnn.is_available()) == (False, False, False)
     assert gw.cuda.memory_allocated() == gw.cuda.max_memory_allocated() == 0
     gw.cuda.empty_cache()
@@ -33,11 +39,14 @@ def test_the_idiom_that_picks_a_device(session: Session) -> None:
 
 def test_a_gpu_worker_answers_for_itself(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = "cupy=14.2.0; device=NVIDIA H100 80GB HBM3; capability=9.0; runtime=12090"
-    monkeypatch.setattr(session, "welcome", worker_pb2.Welcome(device="cuda:1", fingerprint=facts, max_unacked_batches=4))
+    monkeypatch.setattr(
+        session, "welcome", worker_pb2.Welcome(device="cuda:1", fingerprint=facts, max_unacked_batches=4)
+    )
     assert gw.cuda.is_available()
     assert (gw.cuda.device_count(), gw.cuda.current_device()) == (1, 1)
     assert gw.cuda.get_device_name() == gw.cuda.get_device_name(1) == "NVIDIA H100 80GB HBM3"
     assert gw.cuda.get_device_capability("cuda") == (9, 0)
+    assert gw.cuda.get_device_properties(1).name == gw.cuda.get_device_name()
     assert str(gw.accelerator.current_accelerator()) == "cuda"
     gw.cuda.set_device(1)
     with gw.cuda.device(1):
@@ -49,6 +58,11 @@ def test_a_gpu_worker_answers_for_itself(session: Session, monkeypatch: pytest.M
     assert isinstance(x, gw.cuda.FloatTensor)
     assert not isinstance(x, gw.FloatTensor)
     assert "scatter and index sums" in refusal(lambda: gw.use_deterministic_algorithms(True))
+    first, last = gw.cuda.Event(enable_timing=True), gw.cuda.Event(enable_timing=True)
+    with gw.cuda.stream(gw.cuda.current_stream()):
+        first.record()
+        last.record()
+    assert 0 <= first.elapsed_time(last) < 10_000
     gw.cuda.manual_seed_all(5)
     assert gw.initial_seed() == 5
 
@@ -102,8 +116,9 @@ def test_the_default_type(t: Any) -> None:
 def test_limits_of_dtypes(t: Any) -> None:
     names = ("bits", "eps", "max", "min", "tiny", "smallest_normal", "resolution", "dtype")
     shown = [repr(t.finfo(getattr(t, name))) for name in ("float16", "float32", "float64", "complex64", "complex128")]
-    assert shown == [repr(getattr(gw, "finfo")(getattr(gw, name))) for name in (
-        "float16", "float32", "float64", "complex64", "complex128")]
+    assert shown == [
+        repr(gw.finfo(getattr(gw, name))) for name in ("float16", "float32", "float64", "complex64", "complex128")
+    ]
     for name in ("float16", "float32", "float64"):
         theirs, ours = t.finfo(getattr(t, name)), gw.finfo(getattr(gw, name))
         assert [getattr(theirs, each) for each in names] == [getattr(ours, each) for each in names]
@@ -146,6 +161,47 @@ def test_legacy_constructors(t: Any) -> None:
     assert tuple(x.new(2, 3).shape) == (2, 3)
 
 
+def test_the_class_is_a_constructor_too(t: Any) -> None:
+    assert tuple(t.Tensor(2, 3).shape) == tuple(t.Tensor(t.Size([2, 3])).shape) == (2, 3)
+    assert tuple(t.Tensor().shape) == (0,)
+    assert t.Tensor((2, 3)).tolist() == t.Tensor(range(2, 4)).tolist() == t.Tensor(np.array([2, 3])).tolist() == [2, 3]
+    assert t.Tensor([1, 2]).dtype is t.float32
+    assert t.Tensor(t.ones(2, dtype=t.int64)).dtype is t.int64
+    assert refusal(lambda: t.Tensor(3.5)) == "TypeError: new(): data must be a sequence (got float)"
+    assert refusal(lambda: t.Tensor("a")) == "TypeError: new(): invalid data type 'str'"
+
+
+def test_sizes_stay_sizes(t: Any) -> None:
+    size = t.ones(2, 3, 4).shape
+    for made, shown in (
+        (size[1:], [3, 4]),
+        (operator.add(size, (1,)), [2, 3, 4, 1]),
+        (operator.add((1,), size), [1, 2, 3, 4]),
+        (size[:1] + size[:1], [2, 2]),
+        (size[:1] * 2, [2, 2]),
+        (2 * size[:1], [2, 2]),
+    ):
+        assert repr(made) == f"torch.Size({shown})"
+    assert (type(size[0]), size[-1], size == (2, 3, 4), hash(size) == hash((2, 3, 4))) == (int, 4, True, True)
+    assert refusal(lambda: operator.add(size, [1])) == "TypeError: can only concatenate tuple (not list) to torch.Size"
+
+
+def test_odds_and_ends(t: Any) -> None:
+    x = t.tensor([1, 2])
+    assert [y.item() for y in reversed(x)] == [2, 1]
+    assert t.ones(1).is_nonzero()
+    assert "ambiguous" in refusal(x.is_nonzero)
+    assert x.is_set_to(x.view(2))
+    assert not x.is_set_to(x[:1])
+    assert (x.is_conj(), x.is_neg(), x.is_distributed(), t.is_storage(x)) == (False, False, False, False)
+    with t.device("cpu"):
+        assert t.ones(1).device == t.device("cpu")
+    t.set_deterministic_debug_mode("error")
+    assert t.get_deterministic_debug_mode() == 2
+    t.set_deterministic_debug_mode(0)
+    assert not t.is_autocast_enabled()
+
+
 def test_memory_formats_are_wishes(t: Any) -> None:
     x = t.ones(2, 3, 4, 5)
     for same in (x.to(memory_format=t.preserve_format), x.contiguous(memory_format=t.contiguous_format)):
@@ -154,6 +210,8 @@ def test_memory_formats_are_wishes(t: Any) -> None:
     assert x.is_contiguous(memory_format=t.contiguous_format)
     assert not x.is_contiguous(memory_format=t.channels_last)
     assert x.permute(0, 3, 1, 2).is_contiguous(memory_format=t.channels_last)
+    for like in (t.zeros_like, t.ones_like, t.empty_like, t.rand_like, t.randn_like):
+        assert like(x, memory_format=t.preserve_format).shape == x.shape
     assert x.layout is t.strided
     assert repr((t.channels_last, x.layout)) == "(torch.channels_last, torch.strided)"
     assert refusal(lambda: t.ones(2).contiguous(memory_format=t.channels_last)) == (
@@ -175,6 +233,9 @@ def test_moves_that_move_nothing(t: Any) -> None:
     assert x.to("cpu", non_blocking=True) is x.to(t.device("cpu")) is x.cpu() is x
     assert x.to("cpu", t.float64, True).dtype is t.float64
     assert x.to(t.float32, True, True) is not x
+    layer = t.nn.Linear(2, 2)
+    assert layer.to("cpu", non_blocking=True) is layer.to(memory_format=t.channels_last) is layer
+    assert layer.to("cpu", t.float64, True).weight.dtype is t.float64
     assert not x.is_pinned()
     assert x.get_device() == -1
     assert (x.is_cpu, x.is_sparse, x.is_quantized, x.is_meta) == (True, False, False, False)

@@ -63,7 +63,7 @@ def test_streams_take_turns_and_can_be_shared_out(session: Session) -> None:
     assert lists(both) == [[0, 1], [0, 1], [2], [2]]
     dataset = Numbers(3, 10)
     shared = data.DataLoader(dataset, num_workers=3, worker_init_fn=share)
-    assert sorted(sum(lists(shared), [])) == sorted(sum(lists(shared), [])) == list(range(3, 10))
+    assert sorted(map(sum, lists(shared))) == sorted(map(sum, lists(shared))) == list(range(3, 10))
     assert (dataset.start, dataset.end) == (3, 10)
 
 
@@ -142,3 +142,31 @@ def test_data_sets_side_by_side(t: Any) -> None:
     assert (stack([1, 2], [3, 4])[0], stack(a=[1, 2], b=[3, 4])[1], len(stack([1, 2]))) == ((1, 3), {"a": 2, "b": 4}, 2)
     assert refusal(lambda: stack([1], [1, 2])) == "ValueError: Size mismatch between datasets"
     assert refusal(stack) == "ValueError: At least one dataset should be passed"
+
+
+@pytest.mark.parametrize(("count", "replicas"), [(10, 3), (2, 5), (9, 3)])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_a_data_set_is_shared_out(t: Any, count: int, replicas: int, drop_last: bool) -> None:
+    made = t.utils.data.DistributedSampler
+    shares = [list(made(range(count), replicas, rank, shuffle=False, drop_last=drop_last)) for rank in range(replicas)]
+    each = count // replicas if drop_last else -(-count // replicas)
+    assert shares == [[(rank + i * replicas) % count for i in range(each)] for rank in range(replicas)]
+    samplers = [made(range(9), 3, rank, seed=5) for rank in range(3)]
+    assert sorted(index for sampler in samplers for index in sampler) == list(range(9))
+    before = [list(sampler) for sampler in samplers]
+    for sampler in samplers:
+        sampler.set_epoch(1)
+    assert [list(sampler) for sampler in samplers] != before
+    assert refusal(lambda: made(range(9), 3, 3)) == "ValueError: Invalid rank 3, rank should be in the interval [0, 2]"
+
+
+def test_every_form_of_randint(t: Any) -> None:
+    for made in (
+        t.randint(3, (5,)),
+        t.randint(3, size=(5,)),
+        t.randint(0, 3, (5,)),
+        t.randint(0, 3, size=(5,)),
+        t.randint(high=3, size=(5,)),
+        t.randint(low=0, high=3, size=(5,)),
+    ):
+        assert set(made.tolist()) <= {0, 1, 2}

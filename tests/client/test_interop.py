@@ -46,7 +46,9 @@ def test_as_tensor_and_asarray(t: Any) -> None:
     assert t.asarray([1.0], requires_grad=True).requires_grad
     assert not t.asarray(t.ones(2, requires_grad=True), requires_grad=False).requires_grad
     assert refusal(lambda: t.asarray([1], copy=False)) == "ValueError: can't alias arbitrary sequence into a tensor."
-    assert refusal(lambda: t.asarray(x, copy=False, dtype=t.int32)).startswith("ValueError: can't alias tensor with dtype")
+    assert refusal(lambda: t.asarray(x, copy=False, dtype=t.int32)).startswith(
+        "ValueError: can't alias tensor with dtype"
+    )
 
 
 def test_frombuffer(t: Any) -> None:
@@ -60,7 +62,9 @@ def test_frombuffer(t: Any) -> None:
         ({"count": 9}, "requested buffer length (9 * 4 bytes) after offset (0 bytes) must not be greater than actual buffer "
          "length (12 bytes)"),
     ):  # fmt: skip
-        assert refusal(lambda options=options: t.frombuffer(buffer, dtype=t.float32, **options)) == f"ValueError: {words}"
+        assert (
+            refusal(lambda options=options: t.frombuffer(buffer, dtype=t.float32, **options)) == f"ValueError: {words}"
+        )
 
 
 # ---------------------------------------------------------------- DLPack

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+import gradwire as gw
+from gradwire.session import Session
+
 
 def parameter(t: Any, size: int) -> Any:
     return t.nn.Parameter(t.ones(size))
@@ -86,12 +89,41 @@ GROUP_NAMES = (
             lambda o, p: o.AdamW([p], betas=(0.9, 1.0)),
             "Invalid beta parameter at index 1: 1.0",
         ),
+        (ValueError, lambda o, p: o.Adam([p], betas=(0, 0.9)), "betas must be either both floats or both Tensors"),
+        (ValueError, lambda o, p: o.Adam([p], lr=p.new_ones(2)), "Tensor lr must be 1-element"),
+        (ValueError, lambda o, p: o.RAdam([p], lr=float("nan")), "Invalid learning rate: nan"),
+        (ValueError, lambda o, p: o.NAdam([p], momentum_decay=-1), "Invalid momentum_decay value: -1"),
+        (ValueError, lambda o, p: o.Adagrad([p], lr_decay=-1), "Invalid lr_decay value: -1"),
+        (ValueError, lambda o, p: o.Adadelta([p], rho=2), "Invalid rho value: 2"),
+        (ValueError, lambda o, p: o.RMSprop([p], alpha=-1), "Invalid alpha value: -1"),
+        (ValueError, lambda o, p: o.Rprop([p], etas=(1, 2)), "Invalid eta values: 1, 2"),
+        (ValueError, lambda o, p: o.ASGD([p], weight_decay=-1), "Invalid weight_decay value: -1"),
+        (ValueError, lambda o, p: o.Adafactor([p], lr=-1), "Learning rate should be >= 0 but is: -1"),
+        (ValueError, lambda o, p: o.Adafactor([p], d=0.5), "Clipping threshold d should be >= 1 but is: 0.5"),
+        (ValueError, lambda o, p: o.Muon([p.new_ones(1, 1)], momentum=-1), "momentum should be >= 0 but is: -1"),
     ],
 )
 def test_refusals(t: Any, error: type[Exception], make: Callable[[Any, Any], Any], text: str) -> None:
     with pytest.raises(error) as caught:
         make(t.optim, parameter(t, 1))
     assert text in str(caught.value)
+
+
+@pytest.mark.parametrize("flags", [{"differentiable": True}, {"capturable": True}])
+def test_what_a_call_on_the_worker_cannot_do_is_refused(session: Session, flags: dict[str, bool]) -> None:
+    name = next(iter(flags))
+    with pytest.raises(NotImplementedError, match=f"{name}=True is not supported"):
+        gw.optim.Adam([parameter(gw, 1)], **flags)
+    with pytest.raises(NotImplementedError, match=f"{name}=True is not supported"):
+        gw.optim.Adam([{"params": parameter(gw, 1), **flags}])
+
+
+def test_flags_that_choose_an_implementation_are_kept(t: Any) -> None:
+    for flags in ({"foreach": True}, {"fused": True}, {"foreach": False, "fused": False}):
+        group = t.optim.AdamW([parameter(t, 1)], **flags).param_groups[0]
+        assert {name: group[name] for name in flags} == flags
+    with pytest.raises(RuntimeError, match="`fused` and `foreach` cannot be `True` together."):
+        t.optim.Adam([parameter(t, 1)], fused=True, foreach=True)
 
 
 def test_a_parameter_given_twice_is_warned_of(t: Any) -> None:

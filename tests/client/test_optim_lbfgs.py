@@ -100,6 +100,19 @@ def test_it_finds_a_minimum(t: Any) -> None:
     np.testing.assert_allclose(p.detach().numpy(), [1, 1], rtol=1e-5)
 
 
+def test_a_complex_parameter_is_pairs_of_real_numbers(t: Any) -> None:
+    p = t.nn.Parameter(t.tensor([1 + 2j, 3 - 1j], dtype=t.complex128), requires_grad=False)
+    optimizer = t.optim.LBFGS([p], line_search_fn="strong_wolfe")
+
+    def closure() -> Any:
+        p.grad = 2 * (p - 1j) * t.tensor([1.0, 3.0])
+        distance = p - 1j
+        return ((distance * distance.conj()).real * t.tensor([1.0, 3.0])).sum()
+
+    optimizer.step(closure)
+    np.testing.assert_allclose(p.numpy(), [1j, 1j], atol=1e-4)
+
+
 def test_refusals(t: Any) -> None:
     p, q = t.nn.Parameter(t.ones(1)), t.nn.Parameter(t.ones(1))
     with pytest.raises(ValueError, match="LBFGS doesn't support per-parameter options"):

@@ -176,6 +176,22 @@ def test_a_learning_rate_may_be_a_tensor(session: Session, name: str) -> None:
     assert_close(*runs, "float64", name)
 
 
+@pytest.mark.parametrize("name", [name for name in FLAGS if name != "Adafactor"])
+def test_a_complex_parameter_is_pairs_of_real_numbers(session: Session, name: str) -> None:
+    torch: Any = pytest.importorskip("torch")
+    draw = np.random.default_rng(8).standard_normal
+    values = [draw((3, 4)) + 1j * draw((3, 4)) for _ in range(5)]
+    runs = []
+    for t in (gw, torch):
+        p = t.nn.Parameter(t.tensor(values[0]).t(), requires_grad=False)
+        optimizer = getattr(t.optim, name)([p], lr=0.05, weight_decay=0.1) if name != "Rprop" else t.optim.Rprop([p])
+        for value in values[1:]:
+            p.grad = t.tensor(value).t()
+            optimizer.step()
+        runs.append(p.numpy())
+    np.testing.assert_allclose(*runs, rtol=1e-12)
+
+
 # ---------------------------------------------------------------- Muon, which computes in bfloat16
 def matrices(t: Any) -> list[Any]:
     rng = np.random.default_rng(5)

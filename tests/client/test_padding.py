@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-NUMPY_MODES = {"Constant": "constant", "Zero": "constant", "Reflection": "reflect", "Replication": "edge", "Circular": "wrap"}
+NUMPY_MODES = {
+    "Constant": "constant",
+    "Zero": "constant",
+    "Reflection": "reflect",
+    "Replication": "edge",
+    "Circular": "wrap",
+}
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])

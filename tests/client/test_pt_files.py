@@ -18,7 +18,19 @@ from gradwire.pt_file.interpreter import Interpreter, Refused
 from gradwire.session import Session
 from tests.client.graphs import refusal
 
-DTYPES = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex64", "complex128")
+DTYPES = (
+    "bool",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+)
 
 
 def again(value: Any) -> Any:
@@ -66,7 +78,9 @@ def test_plain_values(session: Session) -> None:
     assert [type(n) for n in loaded["numbers"]] == [type(n) for n in PLAIN["numbers"]]
     shared: list[Any] = [1]
     shared.append(shared)
-    twice = again({"a": shared, "b": shared, "size": gw.ones(2, 3).shape, "dtype": gw.float16, "device": gw.device("cuda:1")})
+    twice = again(
+        {"a": shared, "b": shared, "size": gw.ones(2, 3).shape, "dtype": gw.float16, "device": gw.device("cuda:1")}
+    )
     assert twice["a"] is twice["b"] is twice["a"][1]
     assert (repr(twice["size"]), twice["dtype"], str(twice["device"])) == ("torch.Size([2, 3])", gw.float16, "cuda:1")
 
@@ -97,7 +111,9 @@ def test_strides_and_sharing_are_kept(session: Session) -> None:
 
 def test_gradients_and_parameters_are_marked(session: Session) -> None:
     layer = gw.nn.Linear(2, 3)
-    loaded = again({"weight": layer.weight, "frozen": gw.nn.Parameter(gw.ones(2), False), "leaf": gw.ones(2, requires_grad=True)})
+    loaded = again(
+        {"weight": layer.weight, "frozen": gw.nn.Parameter(gw.ones(2), False), "leaf": gw.ones(2, requires_grad=True)}
+    )
     assert isinstance(loaded["weight"], gw.nn.Parameter)
     assert loaded["weight"].requires_grad
     assert not loaded["frozen"].requires_grad
@@ -136,7 +152,10 @@ def test_the_suffix_and_the_content_decide_the_format(session: Session, tmp_path
     for name, is_zip in (("x.safetensors", False), ("x.pt", True), ("x.pth", True), ("x", True)):
         gw.save(state, tmp_path / name)
         assert zipfile.is_zipfile(tmp_path / name) is is_zip
-        assert {key: value.tolist() for key, value in gw.load(str(tmp_path / name)).items()} == {"a": [1, 1], "b": [0, 0, 0]}
+        assert {key: value.tolist() for key, value in gw.load(str(tmp_path / name)).items()} == {
+            "a": [1, 1],
+            "b": [0, 0, 0],
+        }
     with zipfile.ZipFile(tmp_path / "x.pt") as archive:
         assert archive.namelist()[0] == "x/data.pkl"
         assert archive.testzip() is None
@@ -182,7 +201,9 @@ def test_a_training_moves_to_pytorch_and_back(session: Session, tmp_path: Path) 
 @pytest.mark.parity
 def test_what_pytorch_writes_is_read(session: Session) -> None:
     torch = pytest.importorskip("torch")
-    loaded = from_torch(torch, {**PLAIN, "size": torch.Size([2, 3]), "dtype": torch.int16, "device": torch.device("cuda:1")})
+    loaded = from_torch(
+        torch, {**PLAIN, "size": torch.Size([2, 3]), "dtype": torch.int16, "device": torch.device("cuda:1")}
+    )
     assert {name: loaded[name] for name in PLAIN} == PLAIN
     assert (loaded["size"], loaded["dtype"], str(loaded["device"])) == ((2, 3), gw.int16, "cuda:1")
     for name in DTYPES:
@@ -235,7 +256,10 @@ def test_code_is_named_and_not_run(session: Session, protocol: int, capsys: pyte
     assert capsys.readouterr().out == ""
 
 
-TENSOR = b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x02tQ%b\x89ccollections\nOrderedDict\n)RtR."
+TENSOR = (
+    b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000"
+    b"X\x03\x00\x00\x00cpuK\x02tQ%b\x89ccollections\nOrderedDict\n)RtR."
+)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +320,9 @@ def test_programs_without_a_file() -> None:
             assert Interpreter(no, no).run(pickle.dumps(value, protocol)) == value
 
 
-@pytest.mark.parametrize("value", [Evil(), {"a": np.float64(1)}, [lambda: 1], {"m": gw.nn.Module}, np.ones(2), range(3)])
+@pytest.mark.parametrize(
+    "value", [Evil(), {"a": np.float64(1)}, [lambda: 1], {"m": gw.nn.Module}, np.ones(2), range(3)]
+)
 def test_other_objects_are_not_saved(session: Session, value: Any, tmp_path: Path) -> None:
     path = tmp_path / "x.pt"
     path.write_bytes(b"before")

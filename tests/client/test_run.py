@@ -58,6 +58,13 @@ def test_a_setting_reaches_gradwire() -> None:
     assert module.float32 is gw.float32
 
 
+def test_private_names_that_scripts_use_are_found() -> None:
+    module = TorchModule("torch.nn.modules.batchnorm", gw.nn)
+    assert isinstance(gw.nn.BatchNorm1d(2), module._BatchNorm)
+    assert TorchModule("torch.nn.modules.utils", gw.nn)._pair(3) == (3, 3)
+    assert TorchModule("torch.nn.modules.utils", gw.nn)._triple((1, 2, 3)) == (1, 2, 3)
+
+
 @pytest.mark.parity
 def test_it_is_too_late_once_pytorch_is_there() -> None:
     pytest.importorskip("torch")

@@ -18,6 +18,7 @@ def words_of(t: Any, actual: Any, expected: Any, **options: Any) -> str:
         t.testing.assert_close(actual, expected, **options)
     return str(caught.value)
 
+
 nan, inf = float("nan"), float("inf")
 
 # Left, right, keywords, the whole message. `x` makes a tensor.
@@ -92,7 +93,9 @@ def test_what_cannot_be_compared(t: Any) -> None:
     assert "The values for attribute 'stride()' do not match: (2, 1) != (1, 2)." in refusal(
         lambda: close(t.ones(2, 2), t.ones(2, 2).t(), check_stride=True)
     )
-    assert "The values for attribute 'dtype' do not match" in refusal(lambda: close(t.ones(1), t.ones(1, dtype=t.int64)))
+    assert "The values for attribute 'dtype' do not match" in refusal(
+        lambda: close(t.ones(1), t.ones(1, dtype=t.int64))
+    )
     for actual, expected in ((t.ones(1), 1.0), ("a", "a"), (t.ones(2), [1.0, 1.0]), (set(), set())):
         assert refusal(lambda actual=actual, expected=expected: close(actual, expected)).startswith(
             "TypeError: No comparison pair was able to handle inputs of type"
@@ -109,7 +112,9 @@ def test_random_tensors(t: Any) -> None:
         assert (made.dtype, tuple(made.shape)) == (dtype, (50, 4))
         assert np.abs(made.numpy()).max() <= 13
         assert len(np.unique(made.numpy())) > (1 if name == "bool" else 8)
-    made = t.testing.make_tensor(3, 4, dtype=t.float32, device="cpu", low=1, high=2, requires_grad=True, noncontiguous=True)
+    made = t.testing.make_tensor(
+        3, 4, dtype=t.float32, device="cpu", low=1, high=2, requires_grad=True, noncontiguous=True
+    )
     assert made.requires_grad
     assert not made.is_contiguous()
     assert 1 <= made.min().item() <= made.max().item() <= 2

@@ -14,7 +14,7 @@ from tests.layout.source import PACKAGES, Import, imports, is_generated, parsed,
 # contract meets neither.
 MAY_IMPORT = {
     "gradwire_protocol": {"google", "numpy"},
-    "gradwire": {"gradwire_protocol", "google", "grpc", "numpy", "torch"},
+    "gradwire": {"gradwire_protocol", "google", "grpc", "numpy", "torch", "tensorboard"},
     "gradwire_server": {
         "gradwire_protocol",
         "google",
@@ -35,6 +35,8 @@ DOORS = {
     "scipy": {"server/gradwire_server/scientific.py"},
     # Only to convert a user's PyTorch tensors, where it is installed; nothing needs it.
     "torch": {"client/gradwire/pytorch.py"},
+    # Only to write its files, for a script that logs to it.
+    "tensorboard": {"client/gradwire/utils/tensorboard.py"},
 }
 # The one file that imports by names that it makes: what stands for PyTorch's modules in `gradwire run`.
 COMPUTED = {"client/gradwire/run/names.py"}

@@ -47,8 +47,8 @@ def test_flags():
     assert [dtype.name for dtype in DTYPES if not dtype.is_signed] == ["bool", "uint8"]
     floating = [dtype.name for dtype in DTYPES if dtype.is_floating_point]
     assert floating == ["float16", "float32", "float64"]
-    assert [dtype.name for dtype in DTYPES if dtype.is_differentiable] == floating
     assert [dtype.name for dtype in DTYPES if dtype.is_complex] == ["complex64", "complex128"]
+    assert [d.name for d in DTYPES if d.is_differentiable] == [*floating, "complex64", "complex128"]
     assert [dtype.category for dtype in (dtypes.bool_, dtypes.int8)] == [Category.BOOL, Category.INT]
 
 

@@ -96,8 +96,12 @@ def test_imports_are_gradwires(tmp_path: Path) -> None:
     done = run(tmp_path, str(tmp_path / "script.py"), "--lr", "0.5", "-m", "--address")
     assert done.returncode == 0, done.stderr
     matmull, again, linera, relux = done.stdout.splitlines()
-    assert matmull == again == (
-        "gradwire has no torch.matmull; the nearest name it has is torch.matmul; docs/coverage.md lists what it covers"
+    assert (
+        matmull
+        == again
+        == (
+            "gradwire has no torch.matmull; the nearest name it has is torch.matmul; docs/coverage.md lists what it covers"
+        )
     )
     assert "has no torch.nn.Linera; the nearest name it has is torch.nn.Linear;" in linera
     assert "has no torch.nn.functional.relux; the nearest name it has is torch.nn.functional.relu;" in relux
@@ -107,6 +111,17 @@ def test_a_script_trains_and_its_exit_status_is_kept(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(TRAINING)
     done = run(tmp_path, str(tmp_path / "train.py"))
     assert (done.returncode, done.stdout) == (3, "True\n"), done.stderr
+
+
+def test_a_trace_begins_in_the_script_and_names_its_line(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("import torch\n\ntorch.matmull(1, 2)\n")
+    done = run(tmp_path, str(tmp_path / "broken.py"))
+    lines = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert lines[:2] == ["Traceback (most recent call last):", f'  File "{tmp_path}/broken.py", line 3, in <module>']
+    assert lines[-1].startswith(
+        "AttributeError: gradwire has no torch.matmull; the nearest name it has is torch.matmul;"
+    )
 
 
 def test_a_worker_that_is_named_is_used(tmp_path: Path) -> None:

@@ -45,6 +45,10 @@ def _seeds(tensors: Sequence[Tensor], given: Sequence[Tensor | None] | None) -> 
         if seed is None:
             if requires_grad(tensor) and tensor.meta.numel != 1:
                 raise RuntimeError("grad can be implicitly created only for scalar outputs")
+            if requires_grad(tensor) and tensor.meta.dtype.is_complex:
+                raise RuntimeError(
+                    f"grad can be implicitly created only for real scalar outputs but got torch.{tensor.meta.dtype.name}"
+                )
         elif not isinstance(seed, Variable):
             raise TypeError(f"gradients can be either Tensors or None, but got {type(seed).__name__}")
         elif seed.meta.shape != tensor.meta.shape:

@@ -58,10 +58,6 @@ class AutogradMethods:
                     "subgraph that doesn't require differentiation use var_no_grad = var.detach()."
                 )
             return self
-        if requires_grad and self.meta.dtype.is_complex:
-            raise RuntimeError(
-                f"gradients need a real floating dtype; got {self.meta.dtype}; gradwire has no complex ones yet"
-            )
         if requires_grad and not self.meta.dtype.is_differentiable:
             raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
         if requires_grad and self.is_inference() and not grad_state.inference:

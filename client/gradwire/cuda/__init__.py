@@ -1,25 +1,31 @@
 """What a script asks of `torch.cuda`: answered for the worker's device. Asking opens the session.
 
 Without a GPU worker the queries say so and the others raise what PyTorch raises without CUDA. A worker has one device,
-which is the current one. Streams and events are the worker's own affair: calls of a session run in their order.
+which is the current one. Calls of a session run in their order, so streams order nothing (see `streams`).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
 from gradwire import random, session
+from gradwire.cuda.streams import Event, Stream, current_stream, default_stream, set_stream, stream
 from gradwire.device import Device, check_device
 from gradwire.tensor_types import TENSOR_TYPES
 
 __all__ = [
-    "amp", "can_device_access_peer", "current_device", "device", "device_count", "empty_cache", "get_device_capability",
-    "get_device_name", "get_rng_state", "get_rng_state_all", "init", "initial_seed", "ipc_collect", "is_available",
-    "is_bf16_supported", "is_initialized", "manual_seed", "manual_seed_all", "max_memory_allocated",
+    "Event", "OutOfMemoryError", "Stream", "amp", "can_device_access_peer", "current_device", "current_stream",
+    "default_stream", "device", "device_count", "empty_cache", "get_device_capability", "get_device_name",
+    "get_device_properties", "get_rng_state", "get_rng_state_all", "init", "initial_seed", "ipc_collect",
+    "is_available", "is_bf16_supported", "is_initialized", "manual_seed", "manual_seed_all", "max_memory_allocated",
     "max_memory_reserved", "memory_allocated", "memory_reserved", "reset_peak_memory_stats", "seed", "seed_all",
-    "set_device", "set_rng_state", "set_rng_state_all", "synchronize",
+    "set_device", "set_rng_state", "set_rng_state_all", "set_stream", "stream", "synchronize",
 ]  # fmt: skip
+
+# What a worker's kernels raise where memory runs out, and how it crosses the wire.
+OutOfMemoryError = MemoryError
 
 
 def is_available() -> bool:
@@ -93,6 +99,20 @@ def get_device_capability(device: Any = None) -> tuple[int, int]:
     _check(device)
     major, _, minor = _fact("capability").partition(".")
     return int(major), int(minor)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceProperties:
+    """What a worker tells about its GPU."""
+
+    name: str
+    major: int
+    minor: int
+
+
+def get_device_properties(device: Any = None) -> DeviceProperties:
+    """Return the name and the compute capability of the worker's GPU; its memory and processors are not told."""
+    return DeviceProperties(get_device_name(device), *get_device_capability(device))
 
 
 def can_device_access_peer(device: Any, peer_device: Any) -> bool:

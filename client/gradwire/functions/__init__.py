@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from gradwire.functions.complex import *
 from gradwire.functions.inplace import *
 from gradwire.functions.joining import *
 from gradwire.functions.numbers import *
+from gradwire.functions.pairs import *
+from gradwire.functions.properties import *
 from gradwire.functions.queries import *
+from gradwire.functions.searching import *

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from gradwire.nn import functional, init
 from gradwire.nn.activation import *
+from gradwire.nn.adaptive import *
 from gradwire.nn.attention import *
 from gradwire.nn.batch_norm import *
 from gradwire.nn.container import ModuleDict, ModuleList, Sequential
 from gradwire.nn.distance import *
+from gradwire.nn.convolution import *
 from gradwire.nn.dropout import *
 from gradwire.nn.flatten import *
 from gradwire.nn.linear import *
@@ -18,5 +20,10 @@ from gradwire.nn.normalization import *
 from gradwire.nn.padding import *
 from gradwire.nn.parameter import Buffer, Parameter
 from gradwire.nn.parameter_container import ParameterDict, ParameterList
+from gradwire.nn.pixel_shuffle import *
 from gradwire.nn.softmax import *
+from gradwire.nn.pooling import *
 from gradwire.nn.sparse import *
+from gradwire.nn.transformer import *
+from gradwire.nn.upsampling import *
+from gradwire.nn import utils

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from gradwire.autograd.grad_mode import no_grad
+from gradwire.memory import check_memory_format
 from gradwire.nn.hooks import ForwardHook, ForwardPreHook, RemovableHandle, call_with_hooks
 from gradwire.nn.parameter import Buffer, Parameter, clear_grads
 from gradwire.nn.state import ModuleState
@@ -323,8 +324,20 @@ def _cast_floating(tensor: Tensor, dtype: Any) -> Tensor:
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
-def _destination(first: Any = None, second: Any = None, *, device: Any = None, dtype: Any = None) -> tuple[Any, Any]:
-    """Tell the forms of `to` apart; return the device and the dtype, None where it stays."""
+def _destination(
+    first: Any = None,
+    second: Any = None,
+    non_blocking: bool = False,
+    *,
+    device: Any = None,
+    dtype: Any = None,
+    memory_format: Any = None,
+) -> tuple[Any, Any]:
+    """Tell the forms of `to` apart; return the device and the dtype, None where it stays.
+
+    No move waits, so `non_blocking` says what is so anyway; `memory_format` is a wish, as for tensors.
+    """
+    check_memory_format("to", memory_format)
     if isinstance(first, Tensor):
         return first.device, first.dtype
     if isinstance(first, DType):

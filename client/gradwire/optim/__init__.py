@@ -15,8 +15,10 @@ from gradwire.optim.radam import RAdam
 from gradwire.optim.rmsprop import RMSprop
 from gradwire.optim.rprop import Rprop
 from gradwire.optim.sgd import SGD
+from gradwire.optim.swap import swap_in_optimizer_params_and_state
 
 __all__ = [
     "ASGD", "LBFGS", "SGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Muon", "NAdam", "Optimizer",
     "RAdam", "RMSprop", "Rprop", "lr_scheduler", "swa_utils",
+    "swap_in_optimizer_params_and_state",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 from gradwire.creation import zeros_like
 from gradwire.optim.fused import Batch, FusedOptimizer
-from gradwire.optim.number import number_in, number_tensor
+from gradwire.optim.number import number_tensor
 from gradwire.optim.optimizer import ParamsT
 from gradwire.optim.options import check_flags, check_lr, check_not_negative
 from gradwire.tensor import Tensor
@@ -58,7 +58,7 @@ class Adadelta(FusedOptimizer):
             "step",
             writes={"step": step},
             step=step,
-            lr=number_in(group["lr"]),
+            lr=float(group["lr"]),
             rho=float(group["rho"]),
             eps=float(group["eps"]),
             weight_decay=float(group["weight_decay"]),

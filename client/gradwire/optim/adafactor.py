@@ -8,7 +8,7 @@ from typing import Any
 from gradwire.creation import zeros_like
 from gradwire.limits_info import finfo
 from gradwire.optim.fused import Batch, FusedOptimizer
-from gradwire.optim.number import number_in, number_tensor
+from gradwire.optim.number import number_tensor
 from gradwire.optim.optimizer import ParamsT
 from gradwire.optim.options import check_lr
 from gradwire.tensor import Tensor
@@ -77,7 +77,7 @@ class Adafactor(FusedOptimizer):
             "step",
             writes={"step": step},
             step=step,
-            lr=number_in(group["lr"]),
+            lr=float(group["lr"]),
             beta2_decay=float(group["beta2_decay"]),
             eps1=float(finfo(first.dtype).eps if eps1 is None else eps1),
             eps2=float(eps2),

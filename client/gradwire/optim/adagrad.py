@@ -6,7 +6,7 @@ from typing import Any
 
 from gradwire.creation import full_like
 from gradwire.optim.fused import Batch, FusedOptimizer
-from gradwire.optim.number import number_in, number_tensor
+from gradwire.optim.number import number_tensor
 from gradwire.optim.optimizer import ParamsT
 from gradwire.optim.options import check_flags, check_lr, check_not_negative
 from gradwire.tensor import Tensor
@@ -54,6 +54,8 @@ class Adagrad(FusedOptimizer):
     def _start(self, parameter: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         # As in PyTorch the optimizer's own value, whatever the group says.
         value = self.defaults["initial_accumulator_value"]
+        if parameter.is_complex():
+            value = complex(value, value)  # for either part
         return {"step": number_tensor(parameter, 0.0), "sum": full_like(parameter, value)}
 
     def _update(self, batch: Batch, group: dict[str, Any]) -> None:
@@ -64,7 +66,7 @@ class Adagrad(FusedOptimizer):
             "step",
             writes={"step": step},
             step=step,
-            lr=number_in(group["lr"]),
+            lr=float(group["lr"]),
             lr_decay=float(group["lr_decay"]),
             weight_decay=float(group["weight_decay"]),
             eps=float(group["eps"]),

@@ -6,7 +6,7 @@ from typing import Any
 
 from gradwire.creation import zeros_like
 from gradwire.optim.fused import Batch, FusedOptimizer
-from gradwire.optim.number import number_in, number_tensor
+from gradwire.optim.number import number_tensor
 from gradwire.optim.optimizer import ParamsT
 from gradwire.optim.options import check_betas, check_flags, check_lr, check_not_negative
 from gradwire.tensor import Tensor
@@ -78,10 +78,10 @@ class Adam(FusedOptimizer):
             "step",
             writes={"step": step},
             step=step,
-            lr=number_in(group["lr"]),
-            beta1=number_in(beta1),
-            beta2=number_in(beta2),
-            weight_decay=number_in(group["weight_decay"]),
+            lr=float(group["lr"]),
+            beta1=float(beta1),
+            beta2=float(beta2),
+            weight_decay=float(group["weight_decay"]),
             eps=float(group["eps"]),
             amsgrad=group["amsgrad"],
             maximize=group["maximize"],

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from gradwire.creation import zeros_like
 from gradwire.optim.fused import Batch, FusedOptimizer
-from gradwire.optim.number import number_in, number_tensor, rounded
+from gradwire.optim.number import number_tensor, rounded
 from gradwire.optim.optimizer import ParamsT
 from gradwire.optim.options import check_flags, check_lr, check_not_negative
 from gradwire.tensor import Tensor, get_default_dtype
@@ -48,14 +48,14 @@ class ASGD(FusedOptimizer):
     def _start(self, parameter: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         return {
             "step": number_tensor(parameter, 0.0),
-            "eta": number_tensor(parameter, number_in(group["lr"])),
+            "eta": number_tensor(parameter, float(group["lr"])),
             "mu": number_tensor(parameter, 1.0),
             "ax": zeros_like(parameter),
         }
 
     def _update(self, batch: Batch, group: dict[str, Any]) -> None:
         step = int(batch.number("step")) + 1
-        lr, lambd = number_in(group["lr"]), float(group["lambd"])
+        lr, lambd = float(group["lr"]), float(group["lambd"])
         state = batch.states[0]
         # PyTorch makes tensors of the default dtype of them before it stores them.
         default = get_default_dtype()

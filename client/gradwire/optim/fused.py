@@ -14,6 +14,7 @@ from gradwire.autograd.grad_mode import enable_grad, no_grad
 from gradwire.dispatch import fused_update
 from gradwire.optim.number import number_in, number_tensor, remember
 from gradwire.optim.optimizer import Closure, Optimizer
+from gradwire.optim.options import check_flags
 from gradwire.tensor import Tensor
 
 __all__ = ["Batch", "FusedOptimizer", "run_closure"]
@@ -60,8 +61,7 @@ class FusedOptimizer(Optimizer):
     def step(self, closure: Closure | None = None) -> Any:
         """Update every parameter that has a gradient; return what `closure` returned.
 
-        Does not wait for the worker, but for numbers that it did not write itself: those of a loaded state, and options
-        that are tensors, each once.
+        Does not wait for the worker, but for options that are tensors, and once for the numbers of a loaded state.
         """
         loss = run_closure(closure)
         with no_grad():
@@ -69,6 +69,13 @@ class FusedOptimizer(Optimizer):
                 for batch in self._batches(group):
                     self._update(batch, group)
         return loss
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Take more parameters, with options of their own; missing ones are the defaults'."""
+        if isinstance(param_group, dict):
+            flags = {name: param_group.get(name, False) for name in ("differentiable", "capturable")}
+            check_flags(**flags)
+        super().add_param_group(param_group)
 
     def _start(self, parameter: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         raise NotImplementedError

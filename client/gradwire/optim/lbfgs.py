@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from gradwire.autograd.grad_mode import enable_grad, no_grad
+from gradwire.creation import zeros_like
 from gradwire.functions import cat
 from gradwire.optim.line_search import Point, strong_wolfe
-from gradwire.optim.number import number_in, rounded
+from gradwire.optim.number import rounded
 from gradwire.optim.optimizer import Closure, Optimizer, ParamsT
 from gradwire.optim.options import check_lr
 from gradwire.tensor import Tensor
@@ -72,14 +74,27 @@ class LBFGS(Optimizer):
         return first_loss
 
     def _flat_grad(self) -> Tensor:
-        return cat([p.new_zeros(p.numel()) if p.grad is None else p.grad.reshape(-1) for p in self._params])  # type: ignore[no-any-return]
+        parts = []
+        for parameter in self._params:
+            gradient = parameter.grad
+            parts.append(_real(zeros_like(parameter) if gradient is None else gradient).reshape(-1))
+        flat: Tensor = cat(parts)
+        return flat
 
     def _move(self, t: float, direction: Tensor) -> None:
         offset = 0
         for parameter in self._params:
-            part = direction[offset : offset + parameter.numel()].reshape(tuple(parameter.shape))
-            parameter.add_(part, alpha=t)
-            offset += parameter.numel()
+            shape = (*parameter.shape, *((2,) if parameter.is_complex() else ()))
+            end = offset + math.prod(shape)
+            part = direction[offset:end].reshape(shape)
+            parameter.add_(part.view_as_complex() if parameter.is_complex() else part, alpha=t)
+            offset = end
+
+
+def _real(tensor: Tensor) -> Tensor:
+    """Return a complex tensor as pairs of real numbers."""
+    pairs: Tensor = tensor.view_as_real() if tensor.is_complex() else tensor
+    return pairs
 
 
 class _Run:
@@ -91,7 +106,7 @@ class _Run:
         self.optimizer, self.closure, self.group, self.state, self.loss = optimizer, closure, group, state, loss
         self.gradient = optimizer._flat_grad()
         self.evaluations = 1
-        self.lr = number_in(group["lr"])
+        self.lr = float(group["lr"])
         self.direction: Any = state.get("d")
         self.t: Any = state.get("t")
         self.old_gradients: list[Tensor] = state.get("old_dirs") or []
@@ -159,7 +174,7 @@ class _Run:
     def _learn(self) -> None:
         """Add the last step to the history, if its curvature is positive."""
         y = self.gradient.sub(self.previous_gradient)
-        s = self.direction.mul(number_in(self.t))
+        s = self.direction.mul(float(self.t))
         ys = y.dot(s)
         if not float(ys) > 1e-10:
             return

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 from gradwire.creation import zeros_like
 from gradwire.optim.fused import Batch, FusedOptimizer
-from gradwire.optim.number import number_in
 from gradwire.optim.optimizer import ParamsT
 from gradwire.optim.options import check_lr
 from gradwire.tensor import Tensor
@@ -67,7 +66,7 @@ class Muon(FusedOptimizer):
             "_fused_muon_",
             "momentum_buffer",
             writes={},
-            lr=number_in(group["lr"]),
+            lr=float(group["lr"]),
             weight_decay=float(group["weight_decay"]),
             momentum=float(group["momentum"]),
             a=float(a),

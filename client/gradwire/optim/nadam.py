@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from gradwire.creation import zeros_like
 from gradwire.optim.fused import Batch, FusedOptimizer
-from gradwire.optim.number import number_in, number_tensor, rounded
+from gradwire.optim.number import number_tensor, rounded
 from gradwire.optim.optimizer import ParamsT
 from gradwire.optim.options import check_betas, check_flags, check_lr, check_not_negative
 from gradwire.tensor import Tensor
@@ -61,7 +61,7 @@ class NAdam(FusedOptimizer):
 
     def _update(self, batch: Batch, group: dict[str, Any]) -> None:
         step = int(batch.number("step")) + 1
-        beta1, beta2 = (number_in(beta) for beta in group["betas"])
+        beta1, beta2 = (float(beta) for beta in group["betas"])
         mu, mu_next = (beta1 * (1.0 - 0.5 * (0.96 ** (count * group["momentum_decay"]))) for count in (step, step + 1))
         # Rounded as the tensor holds it: PyTorch computes with what it reads from there.
         held = batch.kept("mu_product")[0].dtype
@@ -74,7 +74,7 @@ class NAdam(FusedOptimizer):
             "step",
             writes={"step": step, "mu_product": mu_product},
             step=step,
-            lr=number_in(group["lr"]),
+            lr=float(group["lr"]),
             beta1=beta1,
             beta2=beta2,
             weight_decay=float(group["weight_decay"]),

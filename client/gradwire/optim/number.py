@@ -7,8 +7,6 @@ a loaded state, or by the user's hand - is waited for, once.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from gradwire.tensor import Tensor, get_default_dtype
@@ -41,10 +39,8 @@ def remember(tensor: Tensor, value: float) -> None:
     tensor.__dict__[_HELD] = (tensor.storage, tensor.storage.version, value)
 
 
-def number_in(value: Any) -> float:
-    """Return a number, or that of a one-element tensor: waits for it unless it is what this process wrote there last."""
-    if not isinstance(value, Tensor):
-        return float(value)
+def number_in(value: Tensor) -> float:
+    """Return the number that an optimizer keeps in a tensor: waits for it unless this process wrote it there last."""
     held = value.__dict__.get(_HELD)
     # The storage too: a copy of the tensor takes its attributes along, and counts versions anew.
     if held is None or held[0] is not value.storage or held[1] != value.storage.version:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradwire.optim.number import number_in
 from gradwire.tensor import Tensor
 
 __all__ = ["check_betas", "check_flags", "check_lr", "check_not_negative"]
@@ -12,7 +11,7 @@ __all__ = ["check_betas", "check_flags", "check_lr", "check_not_negative"]
 
 def check_not_negative(name: str, value: Any) -> None:
     """Raise ValueError unless `value`, a number or a one-element tensor, is from 0 up."""
-    if not number_in(value) >= 0.0:  # NaN is refused too
+    if not float(value) >= 0.0:  # NaN is refused too
         raise ValueError(f"Invalid {name}: {value}")
 
 
@@ -20,14 +19,14 @@ def check_lr(lr: Any, words: str = "Invalid learning rate: {}") -> None:
     """Raise ValueError unless `lr` is a number, or a tensor of one, from 0 up."""
     if isinstance(lr, Tensor) and lr.numel() != 1:
         raise ValueError("Tensor lr must be 1-element")
-    if not number_in(lr) >= 0.0:
+    if not float(lr) >= 0.0:
         raise ValueError(words.format(lr))
 
 
 def check_betas(betas: Any) -> None:
     """Raise ValueError unless the two rates of decay are in [0, 1)."""
     for index in (0, 1):
-        if not 0.0 <= number_in(betas[index]) < 1.0:
+        if not 0.0 <= float(betas[index]) < 1.0:
             raise ValueError(f"Invalid beta parameter at index {index}: {betas[index]}")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from gradwire.creation import zeros_like
 from gradwire.optim.fused import Batch, FusedOptimizer
-from gradwire.optim.number import number_in, number_tensor
+from gradwire.optim.number import number_tensor
 from gradwire.optim.optimizer import ParamsT
 from gradwire.optim.options import check_betas, check_flags, check_lr, check_not_negative
 from gradwire.tensor import Tensor
@@ -51,7 +51,7 @@ class RAdam(FusedOptimizer):
 
     def _update(self, batch: Batch, group: dict[str, Any]) -> None:
         step = int(batch.number("step")) + 1
-        beta1, beta2 = (number_in(beta) for beta in group["betas"])
+        beta1, beta2 = (float(beta) for beta in group["betas"])
         batch.update(
             "_fused_radam_",
             "exp_avg",
@@ -59,7 +59,7 @@ class RAdam(FusedOptimizer):
             "step",
             writes={"step": step},
             step=step,
-            lr=number_in(group["lr"]),
+            lr=float(group["lr"]),
             beta1=beta1,
             beta2=beta2,
             weight_decay=float(group["weight_decay"]),

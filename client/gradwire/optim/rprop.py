@@ -6,7 +6,7 @@ from typing import Any
 
 from gradwire.creation import full_like, zeros_like
 from gradwire.optim.fused import Batch, FusedOptimizer
-from gradwire.optim.number import number_in, number_tensor
+from gradwire.optim.number import number_tensor
 from gradwire.optim.optimizer import ParamsT
 from gradwire.optim.options import check_flags, check_lr
 from gradwire.tensor import Tensor
@@ -44,11 +44,11 @@ class Rprop(FusedOptimizer):
         super().__init__(params, defaults)
 
     def _start(self, parameter: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "step": number_tensor(parameter, 0.0),
-            "prev": zeros_like(parameter),
-            "step_size": full_like(parameter, number_in(group["lr"])),
-        }
+        size: complex = float(group["lr"])
+        if parameter.is_complex():
+            size = complex(size, size)  # for either part
+        sizes = full_like(parameter, size)
+        return {"step": number_tensor(parameter, 0.0), "prev": zeros_like(parameter), "step_size": sizes}
 
     def _update(self, batch: Batch, group: dict[str, Any]) -> None:
         step = int(batch.number("step")) + 1

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 from gradwire.creation import zeros_like
 from gradwire.optim.fused import Batch, FusedOptimizer
-from gradwire.optim.number import number_in
 from gradwire.optim.optimizer import ParamsT
 from gradwire.optim.options import check_flags
 from gradwire.tensor import Tensor
@@ -45,7 +44,7 @@ class SGD(FusedOptimizer):
             raise ValueError("Tensor lr must be 1-element")
         words = {"learning rate": lr, "momentum value": momentum, "weight_decay value": weight_decay}
         for name, value in words.items():
-            if number_in(value) < 0.0:
+            if float(value) < 0.0:
                 raise ValueError(f"Invalid {name}: {value}")
         if nesterov and (momentum <= 0 or dampening != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
@@ -75,9 +74,9 @@ class SGD(FusedOptimizer):
             "_fused_sgd_",
             _BUFFER if has_momentum else [],
             writes={},
-            weight_decay=number_in(group["weight_decay"]),
+            weight_decay=float(group["weight_decay"]),
             momentum=float(group["momentum"]),
-            lr=number_in(group["lr"]),
+            lr=float(group["lr"]),
             dampening=float(group["dampening"]),
             nesterov=group["nesterov"],
             maximize=group["maximize"],

@@ -5,6 +5,6 @@ builders, so nothing that a file names is ever imported or called; `program` wri
 """
 
 from gradwire.pt_file.reading import read_pt
-from gradwire.pt_file.writing import write_pt
+from gradwire.pt_file.writing import PtWriter
 
-__all__ = ["read_pt", "write_pt"]
+__all__ = ["PtWriter", "read_pt"]

@@ -163,7 +163,8 @@ def _expect(value: Any, kind: type[Any]) -> Any:
 def _key(value: Any) -> Any:
     """Return a key that can be hashed without descending: hashing a tuple of tuples of ... exhausts the C stack."""
     plain = isinstance(value, _PLAIN) or (type(value) is tuple and all(isinstance(item, _PLAIN) for item in value))
-    if not plain and type(value).__hash__ in (None, tuple.__hash__):
+    # Everything else of the table is hashed by identity or by its name.
+    if not plain and isinstance(value, tuple | list | dict | set | bytearray):
         raise TypeError("a key must be plain")
     return value
 

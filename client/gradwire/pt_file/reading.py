@@ -8,14 +8,14 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 
 from gradwire.conversion import from_array
 from gradwire.device import Device
-from gradwire.pt_file.interpreter import Builder, Interpreter, Refused
 from gradwire.properties import Size
+from gradwire.pt_file.interpreter import Builder, Interpreter, Refused
 from gradwire_protocol.dtypes import DTYPES, DType
 from gradwire_protocol.errors import CheckpointError
 from gradwire_protocol.limits import MAX_NDIM
@@ -60,7 +60,16 @@ def read_pt(file: IO[bytes], name: str) -> Any:
 
 
 # What `zipfile` raises for archives that are damaged, or that use what it lacks.
-_ZIP_ERRORS = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError, struct.error, zlib.error)
+_ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+)
 
 
 def _opened(file: IO[bytes]) -> zipfile.ZipFile:
@@ -101,7 +110,7 @@ class _Archive:
         except _ZIP_ERRORS as error:
             raise Refused(f"its record {name:.100} cannot be read ({error!s:.100})") from None
 
-    def _byte_order(self) -> str:
+    def _byte_order(self) -> Literal["<", ">"]:
         if f"{self._folder}byteorder" not in self._names:
             return "<"
         order = self._record("byteorder")
@@ -142,7 +151,13 @@ def _is_count(value: Any) -> bool:
 
 # ---------------------------------------------------------------- the table of builders
 def _rebuild_tensor(
-    storage: Any, offset: Any, size: Any, stride: Any, requires_grad: Any = False, hooks: Any = None, metadata: Any = None
+    storage: Any,
+    offset: Any,
+    size: Any,
+    stride: Any,
+    requires_grad: Any = False,
+    hooks: Any = None,
+    metadata: Any = None,
 ) -> Any:
     """Return the tensor of a window of a storage, checked first: `torch._utils._rebuild_tensor_v2`."""
     counts = [size, stride] if type(size) in (tuple, Size) and type(stride) is tuple else [(None,)]

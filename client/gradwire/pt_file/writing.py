@@ -14,7 +14,7 @@ from gradwire.pt_file.program import Program
 from gradwire_protocol.ops.shape import span
 from gradwire_protocol.registry import torch_type_name
 
-__all__ = ["write_pt"]
+__all__ = ["PtWriter"]
 
 
 @dataclass(slots=True)
@@ -125,31 +125,41 @@ def _elements(window: _Window) -> memoryview:
     values = np.ascontiguousarray(fetch(tensor))
     if values.dtype.byteorder == ">" or (values.dtype.byteorder == "=" and np.little_endian is False):
         values = values.astype(values.dtype.newbyteorder("<"))
-    return memoryview(values.reshape(-1).view(np.uint8))
+    return values.reshape(-1).view(np.uint8).data
 
 
-def write_pt(value: Any, file: IO[bytes], folder: str) -> None:
-    """Write a nesting of tensors and plain values as a `.pt` file, which `torch.load(weights_only=True)` reads too.
+class PtWriter:
+    """A nesting of tensors and plain values, laid out as a `.pt` file, which `torch.load(weights_only=True)` reads too.
 
-    `folder` is the name under which the records lie. Waits for the tensors, one record at a time. Raises TypeError, before
-    anything is written, for a value of another type.
+    Making one raises TypeError for a value of another type, and waits for nothing.
     """
-    plan = _Plan()
-    for tensor in _tensors(value, set()):
-        plan.add(tensor)
-    plan.settle()
-    program = Program(lambda program, tensor: _write_tensor(plan, program, tensor))
-    program.write(value)
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(_entry(folder, "data.pkl"), program.finished())
-        archive.writestr(_entry(folder, "byteorder"), b"little")
-        for window in plan.written:
-            elements = _elements(window)
-            entry = _entry(folder, f"data/{window.key}")
-            entry.file_size = elements.nbytes
-            with archive.open(entry, "w") as record:
-                record.write(elements)
-        archive.writestr(_entry(folder, "version"), b"3\n")
+
+    def __init__(self, value: Any) -> None:
+        plan = _Plan()
+        for tensor in _tensors(value, set()):
+            plan.add(tensor)
+        plan.settle()
+        program = Program(lambda program, tensor: _write_tensor(plan, program, tensor))
+        program.write(value)
+        self._windows, self._program = plan.written, program.finished()
+
+    @property
+    def nbytes(self) -> int:
+        """Return about how many bytes the file will have."""
+        return len(self._program) + sum(int(window.numel * window.tensor.dtype.itemsize) for window in self._windows)
+
+    def write(self, file: IO[bytes], folder: str) -> None:
+        """Write the file, waiting for the tensors one record at a time; `folder` is where in it the records lie."""
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr(_entry(folder, "data.pkl"), self._program)
+            archive.writestr(_entry(folder, "byteorder"), b"little")
+            for window in self._windows:
+                elements = _elements(window)
+                entry = _entry(folder, f"data/{window.key}")
+                entry.file_size = elements.nbytes
+                with archive.open(entry, "w") as record:
+                    record.write(elements)
+            archive.writestr(_entry(folder, "version"), b"3\n")
 
 
 def _entry(folder: str, name: str) -> zipfile.ZipInfo:

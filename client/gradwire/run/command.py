@@ -7,6 +7,7 @@ import os
 import runpy
 import sys
 from collections.abc import Sequence
+from types import TracebackType
 
 __all__ = ["run"]
 
@@ -23,11 +24,25 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="gradwire run [--address ADDRESS] (SCRIPT | -m MODULE) [ARGUMENT ...]",
     )
-    parser.add_argument("--address", help="the worker, HOST:PORT or unix:PATH; else GRADWIRE_ADDRESS, else one of its own")
+    parser.add_argument(
+        "--address", help="the worker, HOST:PORT or unix:PATH; else GRADWIRE_ADDRESS, else one of its own"
+    )
     parser.add_argument("-m", dest="module", action="store_true", help="run a module of the path, as python -m does")
     parser.add_argument("script", metavar="SCRIPT", help="the script, or with -m the module's dotted name")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="the script's own arguments")
     return parser
+
+
+def _begin_traces_at(script: str) -> None:
+    """Print an uncaught error's trace from the script on, without the frames that lead to it here."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        own = trace
+        while own is not None and own.tb_frame.f_code.co_filename != script:
+            own = own.tb_next
+        sys.__excepthook__(kind, error.with_traceback(own or trace), own or trace)
+
+    sys.excepthook = hook
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -49,5 +64,6 @@ def run(arguments: Sequence[str]) -> int:
     else:
         # As Python does: the script's folder, not the caller's, is where its own modules are looked for.
         sys.path[0] = os.path.dirname(os.path.realpath(given.script))
+        _begin_traces_at(given.script)
         runpy.run_path(given.script, run_name="__main__")
     return 0

@@ -12,7 +12,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from gradwire.run.names import counterpart, missing, overrides, submodule
+from gradwire.run.names import counterpart, inner, missing, overrides, submodule
 
 __all__ = ["TorchFinder", "TorchModule", "install"]
 
@@ -32,6 +32,8 @@ class TorchModule(ModuleType):
         if name.startswith("__"):
             return getattr(target, name)
         value = getattr(target, name, self)
+        if value is self and name.startswith("_"):
+            value = inner(target, name) or self
         if value is self or _is_ours(value):
             value = self._submodule(name)
         if name in vars(target):
@@ -43,7 +45,8 @@ class TorchModule(ModuleType):
         try:
             return submodule(self.__name__, name)
         except ModuleNotFoundError as error:
-            raise AttributeError(str(error), name=name, obj=self) from None
+            # Without `name` and `obj`, of which Python would make a second hint.
+            raise AttributeError(str(error)) from None
 
     def __setattr__(self, name: str, value: Any) -> None:
         # The import system's own attributes, and the submodules that it binds, are this module's alone; all else is a

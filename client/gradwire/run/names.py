@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import sys
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-__all__ = ["counterpart", "missing", "overrides", "submodule"]
+__all__ = ["counterpart", "inner", "missing", "overrides", "submodule"]
 
 # PyTorch keeps its layers in modules of their own, and ours are elsewhere; the public names are in the package, and
 # scripts use both. Where a module of ours has the same dotted name, that one is taken.
@@ -47,7 +49,33 @@ def overrides(name: str) -> dict[str, Any]:
 
     if name in ("torch", "torch.version"):
         return {"__version__": version.torch_version}
-    return {}
+    return dict(_TUPLES) if name == "torch.nn.modules.utils" else {}
+
+
+def _ntuple(n: int) -> Callable[[Any], tuple[Any, ...]]:
+    """Return a function that repeats a number n times, and makes a tuple of what is a sequence already."""
+    return lambda value: tuple(value) if isinstance(value, Iterable) else (value,) * n
+
+
+# Not public in PyTorch, and imported by every layer that was written after the pattern of its own.
+_TUPLES = {
+    "_ntuple": _ntuple,
+    "_single": _ntuple(1),
+    "_pair": _ntuple(2),
+    "_triple": _ntuple(3),
+    "_quadruple": _ntuple(4),
+}
+
+
+def inner(target: ModuleType, name: str) -> Any:
+    """Return the class that a part of a package of ours has under a private name, such as `_BatchNorm`; None if none does.
+
+    PyTorch keeps these base classes in modules that ours do not mirror; scripts ask `isinstance` of them.
+    """
+    if target.__name__ == "gradwire":
+        return None
+    parts = [module for path, module in list(sys.modules.items()) if path.startswith(f"{target.__name__}.")]
+    return next((found for part in parts if isinstance(found := vars(part).get(name), type)), None)
 
 
 def counterpart(name: str) -> ModuleType | None:

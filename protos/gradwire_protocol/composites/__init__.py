@@ -11,6 +11,7 @@ from gradwire_protocol.composites.base import Number, ints, is_operand
 from gradwire_protocol.composites.batch_norm import BatchNormComposites
 from gradwire_protocol.composites.convolution import ConvolutionComposites
 from gradwire_protocol.composites.creation import CreationComposites
+from gradwire_protocol.composites.ctc import CTCComposites
 from gradwire_protocol.composites.distance import DistanceComposites
 from gradwire_protocol.composites.embedding import EmbeddingComposites
 from gradwire_protocol.composites.indexing import IndexingComposites
@@ -19,9 +20,12 @@ from gradwire_protocol.composites.margin import MarginComposites
 from gradwire_protocol.composites.matmul import MatmulComposites
 from gradwire_protocol.composites.padding import PaddingComposites
 from gradwire_protocol.composites.pointwise import PointwiseComposites
+from gradwire_protocol.composites.pooling import PoolingComposites
 from gradwire_protocol.composites.reduction import ReductionComposites
 from gradwire_protocol.composites.resampling import ResamplingComposites
+from gradwire_protocol.composites.scan import ScanComposites
 from gradwire_protocol.composites.shape import ShapeComposites
+from gradwire_protocol.composites.sorting import SortingComposites
 from gradwire_protocol.composites.special import SpecialComposites
 
 __all__ = ["Composites", "Number", "ints", "is_operand"]
@@ -34,14 +38,18 @@ class Composites(
     ConvolutionComposites,
     PaddingComposites,
     PointwiseComposites,
+    PoolingComposites,
     ReductionComposites,
     ResamplingComposites,
     ShapeComposites,
+    SortingComposites,
+    ScanComposites,
     SpecialComposites,
     IndexingComposites,
     MatmulComposites,
     LossComposites,
     CreationComposites,
+    CTCComposites,
     DistanceComposites,
     EmbeddingComposites,
     MarginComposites,

@@ -19,11 +19,15 @@ _BY_RUNNING, _STORE = OPS["_native_batch_norm_legit_no_training"], OPS["gw::stor
 _GROUP_NORM, _LAYER_NORM, _RMS_NORM = OPS["native_group_norm"], OPS["native_layer_norm"], OPS["_fused_rms_norm"]
 
 
+def _check_both(running_mean: Any, running_var: Any) -> None:
+    if (running_mean is None) != (running_var is None):
+        raise ValueError("running_mean and running_var must either both be None or neither be None")
+
+
 def _batch_norm(
     self: Any, weight: Any, bias: Any, running_mean: Any, running_var: Any, training: bool, momentum: float, eps: float
 ) -> tuple[Any, Any, Any]:
-    if (running_mean is None) != (running_var is None):
-        raise ValueError("running_mean and running_var must either both be None or neither be None")
+    _check_both(running_mean, running_var)
     numbers = (float(momentum), float(eps))
     if running_mean is None:
         return self._call(_BY_BATCH, (self, weight, bias), (bool(training),), numbers)  # type: ignore[no-any-return]
@@ -47,6 +51,19 @@ def _empty_batch(self: Any, weight: Any, bias: Any) -> Any:
     return out if bias is None else out + bias[0]
 
 
+def _tracking_instance_norm(
+    self: Any, weight: Any, bias: Any, running: tuple[Any, Any], momentum: float, eps: float
+) -> Any:
+    """Normalize the channels of all samples as those of one; each has its own copy of the parameters."""
+    _check_both(*running)
+    n, c = self.meta.shape[:2]
+    repeated = [None if parameter is None else parameter.repeat(n) for parameter in (weight, bias)]
+    moved = [statistic.repeat(n) for statistic in running]
+    out = self.reshape(1, n * c, *self.meta.shape[2:]).batch_norm(*repeated, *moved, True, momentum, eps)
+    self._call(_STORE, (*running, *(copies.view(n, c).mean(0) for copies in moved)), (), (), (2, 2))
+    return out.view(self.meta.shape)
+
+
 def _rms_norm_complex(self: Any, normalized_shape: tuple[int, ...], weight: Any, eps: float) -> Any:
     dims = tuple(range(-len(normalized_shape), 0))
     normal = self * ((self * self).mean(dims, True) + eps).rsqrt()
@@ -64,7 +81,7 @@ class BatchNormComposites(Callable_):
         training: bool, momentum: float, eps: float,
     ) -> tuple[Self, Self, Self]:  # fmt: skip
         """Return (`batch_norm`, mean, 1 / sqrt(variance + eps)); the moments are empty in evaluation."""
-        return _constants(_batch_norm(self, weight, bias, running_mean, running_var, training, momentum, eps))  # type: ignore[return-value]
+        return _constants(_batch_norm(self, weight, bias, running_mean, running_var, training, momentum, eps))
 
     def _native_batch_norm_legit(self, weight: Self | None, bias: Self | None, *rest: Any) -> tuple[Self, Self, Self]:
         """Do as `native_batch_norm`; without the two running statistics, as if they were None."""
@@ -112,17 +129,11 @@ class BatchNormComposites(Callable_):
         """Normalize each channel of each sample: (N, C, *) and vectors of C; running statistics are the samples' mean."""
         if not use_input_stats and (running_mean is None or running_var is None):
             raise RuntimeError("Expected running_mean and running_var to be defined when use_input_stats is false")
-        me: Any = self
         if not use_input_stats:
             return self.batch_norm(weight, bias, running_mean, running_var, False, momentum, eps)
         if running_mean is None and running_var is None:
             return self.group_norm(channels_of(self.meta), weight, bias, eps)
-        n, c = self.meta.shape[:2]
-        repeated = [None if v is None else v.repeat(n) for v in (weight, bias, running_mean, running_var)]
-        out = me.reshape(1, n * c, *self.meta.shape[2:]).batch_norm(*repeated, True, momentum, eps)
-        moved = [v.view(n, c).mean(0) for v in repeated[2:]]
-        self._call(_STORE, (running_mean, running_var, *moved), (), (), (2, 2))
-        return out.view(self.meta.shape)  # type: ignore[no-any-return]
+        return _tracking_instance_norm(self, weight, bias, (running_mean, running_var), momentum, eps)  # type: ignore[no-any-return]
 
     # ---------------------------------------------------------------- layer and RMS norm
     def native_group_norm(
@@ -135,7 +146,7 @@ class BatchNormComposites(Callable_):
         self, normalized_shape: Sequence[int] | int, weight: Self | None, bias: Self | None, eps: float
     ) -> tuple[Self, Self, Self]:
         """Return (`layer_norm`, mean, 1 / sqrt(variance + eps)), the moments with size 1 in the normalized axes."""
-        return _constants(self._call(_LAYER_NORM, (self, weight, bias), (ints(normalized_shape),), (float(eps),)))  # type: ignore[return-value]
+        return _constants(self._call(_LAYER_NORM, (self, weight, bias), (ints(normalized_shape),), (float(eps),)))
 
     def rms_norm(
         self, normalized_shape: Sequence[int] | int, weight: Self | None = None, eps: float | None = None

@@ -9,9 +9,13 @@ from gradwire_protocol.composites.base import Callable_, Number
 from gradwire_protocol.dtypes import Category
 from gradwire_protocol.infer import broadcast_shapes, normalize_dim, result_type
 from gradwire_protocol.meta import Meta
+from gradwire_protocol.ops import OPS
 from gradwire_protocol.registry import torch_type_name
 
 __all__ = ["DistanceComposites"]
+
+_CDIST, _PDIST = OPS["_cdist_forward"], OPS["_pdist_forward"]
+_MODES = {"use_mm_for_euclid_dist_if_necessary": 0, "use_mm_for_euclid_dist": 1, "donot_use_mm_for_euclid_dist": 2}
 
 
 def _check_bilinear(input1: Meta, input2: Meta, weight: Meta, bias: Meta | None) -> None:
@@ -45,6 +49,20 @@ class DistanceComposites(Callable_):
         me: Any = self
         return (me - other).norm(p)
 
+    def cdist(self, x2: Any, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary") -> Any:
+        """Compute the p-norms of all differences of rows: (*, P, M), (*, R, M) -> (*, P, R)."""
+        if compute_mode not in _MODES:
+            raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
+        if not p >= 0:
+            raise RuntimeError("cdist only supports non-negative p values")
+        return self._call(_CDIST, (self, x2), (_MODES[compute_mode],), (float(p),))
+
+    def pdist(self, p: float = 2.0) -> Any:
+        """Compute the p-norms of the differences of rows i < j: (N, M) -> (N (N - 1) / 2)."""
+        if not p >= 0:
+            raise RuntimeError("pdist only supports non-negative p values")
+        return self._call(_PDIST, (self,), (), (float(p),))
+
     def pairwise_distance(self, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
         """Compute the p-norm of self - x2 + eps along the last axis: (*, D), (*, D) -> (*)."""
         me: Any = self
@@ -60,11 +78,9 @@ class DistanceComposites(Callable_):
             )
         shape = broadcast_shapes(self.meta.shape, x2.meta.shape)
         normalize_dim(dim, len(shape))
-        one, other = (
-            tensor._to_dtype(dtype).expand(shape) if tensor.meta.dtype is not dtype else tensor.expand(shape)
-            for tensor in (self, x2)
-        )
-        return (_unit(one, dim, eps) * _unit(other, dim, eps)).sum(dim)
+        tensors: tuple[Any, ...] = (self, x2)
+        one, other = (tensor if tensor.meta.dtype is dtype else tensor._to_dtype(dtype) for tensor in tensors)
+        return (_unit(one.expand(shape), dim, eps) * _unit(other.expand(shape), dim, eps)).sum(dim)
 
     def bilinear(self, input2: Any, weight: Any, bias: Any = None) -> Any:
         """Compute self @ weight[o] @ input2 + bias[o]: (*, I), (*, J), (O, I, J), (O) -> (*, O)."""

@@ -9,7 +9,7 @@ from gradwire_protocol.ops import OPS
 
 __all__ = ["EmbeddingComposites", "check_sparse"]
 
-_BAG = OPS["_embedding_bag"]
+_EMBEDDING, _BAG = OPS["embedding"], OPS["_embedding_bag"]
 
 
 def check_sparse(weight: Any, sparse: bool) -> None:
@@ -31,7 +31,7 @@ class EmbeddingComposites(Callable_):
     ) -> Any:
         """Pick rows of self: (V, D), (*) -> (*, D). The gradient of row `padding_idx` is zero."""
         check_sparse(self, sparse)
-        return OPS["embedding"](self, indices, padding_idx, scale_grad_by_freq)
+        return self._call(_EMBEDDING, (self, indices), (padding_idx, scale_grad_by_freq))
 
     def embedding_bag(
         self, indices: Any, offsets: Any, scale_grad_by_freq: bool = False, mode: int = 0, sparse: bool = False,

@@ -7,6 +7,7 @@ Ellipsis make a view; index tensors are then applied to that view by one `index`
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any, Self
 
 import gradwire_protocol.ops  # noqa: F401  (fills OPS)
@@ -109,14 +110,8 @@ class _Index:
         if not mask.meta.ndim:
             self._added()
             mask = mask.view(1)
-        sizes, shape = mask.meta.shape, self.view.meta.shape
-        for offset, size in enumerate(sizes):
-            if size != shape[self.at + offset]:
-                raise IndexError(
-                    f"The shape of the mask {list(sizes)} at index {offset} does not match the shape of the indexed "
-                    f"tensor {list(shape)} at index {self.at + offset}"
-                )
-        self._tensor(mask, len(sizes))
+        _check_mask(mask.meta.shape, self.view.meta.shape, self.at)
+        self._tensor(mask, mask.meta.ndim)
 
     def _tensor(self, tensor: Any, axes: int = 1) -> None:
         self.found[self.at] = tensor
@@ -237,23 +232,60 @@ class IndexingComposites(Callable_):
         indices = taken.indices()
         view._call(_INDEX_PUT, (view, *indices, source), (False,), (), (len(indices),))
 
-    def masked_select(self, mask: Self) -> Self:
-        """Return the elements where `mask`, which broadcasts with self, is True, as a vector; waits for the mask."""
-        if mask.meta.dtype is not bool_:
-            raise RuntimeError("masked_select: expected BoolTensor for mask")
-        shape = broadcast_shapes(self.meta.shape, mask.meta.shape)
-        whole, chosen = _expanded(self, shape), _expanded(mask, shape)
-        indices = whole._mask_to_indices(chosen)
-        return whole._call(_INDEX, (whole, *indices), (), (), (len(indices),))  # type: ignore[no-any-return]
+    # -- with index tensors given one by one, masks among them
+    def index(self, indices: Sequence[Self | None]) -> Self:
+        """Return the elements that index tensors, masks or None (all of an axis) pick, as `self[...]` does."""
+        plain = _unmasked(self, indices)
+        return self._call(_INDEX, (self, *plain), (), (), (len(plain),))  # type: ignore[no-any-return]
+
+    def index_put(self, indices: Sequence[Self | None], values: Self, accumulate: bool = False) -> Self:
+        """Return a copy with `values` written, or added, where index tensors or masks say."""
+        plain = _unmasked(self, indices)
+        return OPS["index_put"](self, plain, values, accumulate)  # type: ignore[no-any-return]
+
+    def index_put_(self, indices: Sequence[Self | None], values: Self, accumulate: bool = False) -> Self:
+        """Write `values`, or add them, where index tensors or masks say."""
+        plain = _unmasked(self, indices)
+        return self._call(_INDEX_PUT, (self, *plain, values), (accumulate,), (), (len(plain),))  # type: ignore[no-any-return]
 
     # -- along an axis
-    def scatter(self, dim: int, index: Self, src: Any = None, *, value: Number | None = None) -> Self:
-        """Return a copy with `src` (a tensor, or a number) at `index` along `dim`."""
-        return _scatter(self, "scatter", dim, index, src, value)  # type: ignore[no-any-return]
+    def scatter(
+        self, dim: int, index: Self, src: Any = None, *, value: Number | None = None, reduce: str | None = None
+    ) -> Self:
+        """Return a copy with `src` (a tensor, or a number) at `index` along `dim`; `reduce` is "add" or "multiply"."""
+        return _scatter(self, "scatter", dim, index, src, value, reduce)  # type: ignore[no-any-return]
 
-    def scatter_(self, dim: int, index: Self, src: Any = None, *, value: Number | None = None) -> Self:
-        """Write `src` (a tensor, or a number) at `index` along `dim`."""
-        return _scatter(self, "scatter_", dim, index, src, value)  # type: ignore[no-any-return]
+    def scatter_(
+        self, dim: int, index: Self, src: Any = None, *, value: Number | None = None, reduce: str | None = None
+    ) -> Self:
+        """Write `src` (a tensor, or a number) at `index` along `dim`; `reduce` is "add" or "multiply"."""
+        return _scatter(self, "scatter_", dim, index, src, value, reduce)  # type: ignore[no-any-return]
+
+    # -- PyTorch's compiler makes these, for indices that it knows to be in range
+    def _unsafe_index(self, indices: Sequence[Self | None]) -> Self:
+        """Return `index(indices)`; masks are refused."""
+        if any(index is not None and index.meta.dtype in (bool_, uint8) for index in indices):
+            raise RuntimeError("_unsafe_index found unexpected index type Bool")
+        return self.index(indices)
+
+    def _unsafe_index_put(self, indices: Sequence[Self | None], values: Self, accumulate: bool = False) -> Self:
+        """Return `index_put(indices, values, accumulate)`."""
+        return self.index_put(indices, values, accumulate)
+
+    def _unsafe_masked_index(self, mask: Self, indices: Sequence[Self | None], fill: Number) -> Self:
+        """Return `index(indices)` where `mask` is True, else `fill`; indices out of range are moved into it."""
+        me: Any = self
+        if not self.meta.numel:
+            return me.new_full(mask.meta.shape, fill)  # type: ignore[no-any-return]
+        return me.index(_clamped(self, indices)).masked_fill(_inverted(mask), fill)  # type: ignore[no-any-return]
+
+    def _unsafe_masked_index_put_accumulate(self, mask: Self, indices: Sequence[Self | None], values: Self) -> Self:
+        """Return a copy with `values` added at indices where `mask` is True; undoes `_unsafe_masked_index`."""
+        me: Any = self
+        if not self.meta.numel:
+            return me.clone()  # type: ignore[no-any-return]
+        chosen: Any = values
+        return me.index_put(_clamped(self, indices), chosen.masked_fill(_inverted(mask), 0), True)  # type: ignore[no-any-return]
 
     def take_along_dim(self, indices: Self, dim: int | None = None) -> Self:
         """Gather along `dim`, where the other axes broadcast; without `dim`, from self as one vector."""
@@ -271,11 +303,40 @@ class IndexingComposites(Callable_):
                 f"{len(mine)} dimensions for input, and {len(theirs)} dimensions for indices"
             )
         axis = normalize_dim(dim, len(mine))
+        places: Any = indices
+        indices = places.remainder(mine[axis] if mine else 1)  # as PyTorch wraps them, however far out they are
         if not mine:
             return self.gather(0, indices)  # type: ignore[attr-defined,no-any-return]
         both = broadcast_shapes(_with(mine, axis, 1), _with(theirs, axis, 1))
         source = _expanded(self, _with(both, axis, mine[axis]))
         return source.gather(axis, _expanded(indices, _with(both, axis, theirs[axis])))  # type: ignore[no-any-return]
+
+
+def _unmasked(tensor: Any, indices: Sequence[Any]) -> tuple[Any, ...]:
+    """Return index tensors with each mask replaced by the indices of its true places, one per axis of it."""
+    if all(index is None or index.meta.dtype not in (bool_, uint8) for index in indices):
+        return tuple(indices)
+    plain: list[Any] = []
+    for index in indices:
+        if index is None or index.meta.dtype not in (bool_, uint8):
+            plain.append(index)
+            continue
+        mask = index if index.meta.dtype is bool_ else index.ne(0)
+        _check_mask(mask.meta.shape, tensor.meta.shape, len(plain))
+        plain += tensor._mask_to_indices(mask)
+    return tuple(plain)
+
+
+def _check_mask(sizes: tuple[int, ...], shape: tuple[int, ...], first: int) -> None:
+    """Refuse a mask whose shape is not that of the axes from `first` on."""
+    for offset, size in enumerate(sizes):
+        if first + offset >= len(shape):
+            raise IndexError(f"too many indices for tensor of dimension {len(shape)}")
+        if size != shape[first + offset]:
+            raise IndexError(
+                f"The shape of the mask {list(sizes)} at index {offset} does not match the shape of the indexed "
+                f"tensor {list(shape)} at index {first + offset}"
+            )
 
 
 def _with(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:
@@ -289,8 +350,27 @@ def _expanded(tensor: Any, shape: tuple[int, ...]) -> Any:
     return tensor if tensor.meta.shape == shape else tensor.expand(shape)
 
 
-def _scatter(self: Any, name: str, dim: int, index: Any, src: Any, value: Any) -> Any:
+def _inverted(mask: Any) -> Any:
+    return mask.logical_not()
+
+
+def _clamped(tensor: Any, indices: Sequence[Any]) -> list[Any]:
+    """Move indices into the range of their axes."""
+    sizes = tensor.meta.shape
+    return [None if index is None else index.clamp(-sizes[axis], sizes[axis] - 1) for axis, index in enumerate(indices)]
+
+
+_REDUCTIONS = {"add": "sum", "multiply": "prod"}
+
+
+def _scatter(self: Any, name: str, dim: int, index: Any, src: Any, value: Any, reduce: str | None) -> Any:
     if (src is None) == (value is None):
         raise TypeError(f"{name}() takes either src or value; got {'neither' if src is None else 'both'}")
     given = value if src is None else src
+    if reduce is not None:
+        if reduce not in _REDUCTIONS:
+            raise RuntimeError("reduce argument must be either add or multiply.")
+        source = given if isinstance(given, Callable_) else OPS["new_full"](self, index.meta.shape, given)
+        inplace = "_" if name.endswith("_") else ""
+        return OPS[f"scatter_reduce{inplace}.two"](self, dim, index, source, _REDUCTIONS[reduce])
     return OPS[f"{name}.src" if isinstance(given, Callable_) else f"{name}.value"](self, dim, index, given)

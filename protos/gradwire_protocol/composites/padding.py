@@ -69,7 +69,7 @@ class PaddingComposites(Callable_):
         _check_stored(self, value)
         return self._call(_CONSTANT, (self,), (ints(pad),), (value,))  # type: ignore[no-any-return]
 
-    def pad(self, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Self:
+    def _pad(self, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Self:
         """Pad by `mode`: "constant" with `value`, or "reflect", "replicate" or "circular", which continue the input."""
         if len(pad) % 2:
             raise RuntimeError("Padding length must be divisible by 2")
@@ -93,8 +93,9 @@ class PaddingComposites(Callable_):
 
     def _pad_circular(self, pad: Sequence[int]) -> Self:
         """Pad each axis with its own other end, the last axis first."""
-        found: Any = self
+        me: Any = self
+        found = me
         for index, (before, after) in enumerate(pairs(tuple(pad))):
             if before or after:
                 found = _wrapped(found, -1 - index, before, after)
-        return found.clone() if found is self else found  # type: ignore[no-any-return]
+        return me.clone() if found is me else found  # type: ignore[no-any-return]

@@ -241,10 +241,6 @@ class PointwiseComposites(Callable_):
         """Return this tensor; a copy with the imaginary parts negated if it is complex."""
         return self._call(_CONJ, (self,)) if self.meta.dtype.is_complex else self
 
-    def real(self) -> Any:
-        """Return this tensor; a copy of the real parts if it is complex."""
-        return OPS["real"](self) if self.meta.dtype.is_complex else self
-
     # -- casts: this tensor itself if it has the dtype already
     def type_as(self, other: Any) -> Any:
         """Return this tensor in the dtype of another."""

@@ -6,13 +6,13 @@ As in PyTorch, `dim` may be an int or several, `axis` and `keepdims` are accepte
 
 from __future__ import annotations
 
-from collections import namedtuple
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Self, TypeVar
 
 import gradwire_protocol.ops  # noqa: F401  (fills OPS)
 from gradwire_protocol.composites.base import Callable_, Number, ints, sizes
+from gradwire_protocol.composites.results import return_type
 from gradwire_protocol.dtypes import DType
 from gradwire_protocol.registry import OPS, Op
 
@@ -44,20 +44,10 @@ def _some_dims(name: str, dim: Dims, axis: Dims) -> tuple[int, ...]:
     return ints(_dim(name, None if dim == () else dim, axis)) or ()
 
 
-def _return_type(name: str, *fields: str) -> Any:
-    """Make the named tuple that an op of several results returns; it prints like those of `torch.return_types`."""
-
-    def show(self: Any) -> str:
-        lines = ",\n".join(f"{field}={value!r}" for field, value in zip(fields, self, strict=True))
-        return f"gradwire.return_types.{name}(\n{lines})"
-
-    return type(name, (namedtuple(name, fields),), {"__repr__": show, "__slots__": ()})
-
-
-_MaxResult = _return_type("max", "values", "indices")
-_MinResult = _return_type("min", "values", "indices")
-_MedianResult = _return_type("median", "values", "indices")
-_AminmaxResult = _return_type("aminmax", "min", "max")
+_MaxResult = return_type("max", "values", "indices")
+_MinResult = return_type("min", "values", "indices")
+_MedianResult = return_type("median", "values", "indices")
+_AminmaxResult = return_type("aminmax", "min", "max")
 
 
 def _extreme(self: Any, name: str, returned: Any, dim: Any, keepdim: bool, other: Any) -> Any:
@@ -278,6 +268,14 @@ class ReductionComposites(Callable_):
     def cumprod(self, dim: int | None = None, *, dtype: DType | None = None, axis: int | None = None) -> Self:
         """Multiply along `dim` up to each element."""
         return _run(self, OPS["cumprod"], (_dim("cumprod", dim, axis), dtype))
+
+    def cumsum_(self, dim: int | None = None, *, dtype: DType | None = None, axis: int | None = None) -> Self:
+        """Sum along `dim` up to each element, in place."""
+        return _run(self, OPS["cumsum_"], (_dim("cumsum_", dim, axis), dtype))
+
+    def cumprod_(self, dim: int | None = None, *, dtype: DType | None = None, axis: int | None = None) -> Self:
+        """Multiply along `dim` up to each element, in place."""
+        return _run(self, OPS["cumprod_"], (_dim("cumprod_", dim, axis), dtype))
 
     def logsumexp(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool = False) -> Self:
         """Compute log(sum(exp(self))) over `dim`, without overflow."""

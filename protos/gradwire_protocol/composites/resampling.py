@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Self
 
 import gradwire_protocol.ops  # noqa: F401  (fills OPS)
-from gradwire_protocol.composites.base import Callable_
-from gradwire_protocol.registry import OPS
+from gradwire_protocol.composites.base import Callable_, ints
+from gradwire_protocol.registry import OPS, Op
 
 __all__ = ["ResamplingComposites"]
 
+_LINEAR_AA, _CUBIC_AA = OPS["_upsample_bilinear2d_aa"], OPS["_upsample_bicubic2d_aa"]
 _GRID_2D, _GRID_3D, _STACK = OPS["grid_sampler_2d"], OPS["grid_sampler_3d"], OPS["stack"]
 
 
@@ -31,10 +33,35 @@ def _steps(self: Any, count: int, align_corners: bool) -> Any:
     return (places * 2 + 1) / count - 1
 
 
+def _antialiased(
+    self: Any, op: Op, output_size: Any, align_corners: bool, scales: tuple[Any, ...], scale_factors: Any
+) -> Any:
+    if (output_size is None) == (scale_factors is None):
+        raise RuntimeError("Must specify exactly one of output_size and scale_factors")
+    if scale_factors is not None:
+        scales = tuple(float(factor) for factor in scale_factors)
+        output_size = [math.floor(n * factor) for n, factor in zip(self.meta.shape[2:], scales, strict=True)]
+    return self._call(op, (self,), (ints(output_size), align_corners), scales)
+
+
 class ResamplingComposites(Callable_):
-    """Shuffles and grids."""
+    """Shuffles and grids, and the resampling ops that have two forms."""
 
     __slots__ = ()
+
+    def _upsample_bilinear2d_aa(
+        self, output_size: Sequence[int] | None, align_corners: bool, scales_h: float | None = None,
+        scales_w: float | None = None, *, scale_factors: Sequence[float] | None = None,
+    ) -> Self:  # fmt: skip
+        """Resample (N, C, H, W) with a triangle as wide as the step, to `output_size` or by `scale_factors`."""
+        return _antialiased(self, _LINEAR_AA, output_size, align_corners, (scales_h, scales_w), scale_factors)  # type: ignore[no-any-return]
+
+    def _upsample_bicubic2d_aa(
+        self, output_size: Sequence[int] | None, align_corners: bool, scales_h: float | None = None,
+        scales_w: float | None = None, *, scale_factors: Sequence[float] | None = None,
+    ) -> Self:  # fmt: skip
+        """Resample (N, C, H, W) with a cubic kernel as wide as the step, to `output_size` or by `scale_factors`."""
+        return _antialiased(self, _CUBIC_AA, output_size, align_corners, (scales_h, scales_w), scale_factors)  # type: ignore[no-any-return]
 
     def pixel_shuffle(self, upscale_factor: int) -> Self:
         """Move channels to space: (*, C r r, H, W) -> (*, C, H r, W r)."""

@@ -17,7 +17,14 @@ __all__ = ["check_attention"]
 
 def check_attention(query: Meta, key: Meta, value: Meta, attn_mask: Meta | None, is_causal: bool) -> None:
     """Refuse what PyTorch's `validate_sdpa_input` does, in its words."""
-    names = {"float16": "c10::Half", "float32": "float", "float64": "double", "int64": "long", "int32": "int", "bool": "bool"}
+    names = {
+        "float16": "c10::Half",
+        "float32": "float",
+        "float64": "double",
+        "int64": "long",
+        "int32": "int",
+        "bool": "bool",
+    }
 
     def name(meta: Meta) -> str:
         return names.get(meta.dtype.name, meta.dtype.name)
@@ -55,9 +62,7 @@ def _check_shapes(query: Meta, key: Meta, value: Meta, attn_mask: Meta | None) -
         scores = (*batch, query.shape[-2], key.shape[-2])
         shape = broadcast_shapes(scores, attn_mask.shape)
         if shape != scores:
-            raise RuntimeError(
-                f"output with shape {list(scores)} doesn't match the broadcast shape {list(shape)}"
-            )
+            raise RuntimeError(f"output with shape {list(scores)} doesn't match the broadcast shape {list(shape)}")
 
 
 def _attention(

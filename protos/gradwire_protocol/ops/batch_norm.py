@@ -72,7 +72,13 @@ def _by_batch(input: Meta, weight: Meta | None, bias: Meta | None, training: boo
 
 
 def _by_running(
-    input: Meta, weight: Meta | None, bias: Meta | None, running_mean: Meta, running_var: Meta, momentum: type, eps: type
+    input: Meta,
+    weight: Meta | None,
+    bias: Meta | None,
+    running_mean: Meta,
+    running_var: Meta,
+    momentum: type,
+    eps: type,
 ) -> object:
     dtype = _check_batch(input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
     return Meta.of(input.shape, input.dtype), Meta.of((0,), dtype), Meta.of((0,), dtype)

@@ -56,7 +56,10 @@ op("embedding(Tensor weight, Tensor indices, int padding_idx=-1, bool scale_grad
    {"weight": "indices"})  # fmt: skip
 op("embedding_dense_backward(Tensor grad_output, Tensor indices, int num_weights, int padding_idx, "
    "bool scale_grad_by_freq) -> Tensor", _embedding_dense_backward, {"grad_output": "indices"})  # fmt: skip
-op("embedding_renorm_(Tensor(a!) self, Tensor indices, float max_norm, float norm_type) -> Tensor(a!)", _embedding_renorm)
+op(
+    "embedding_renorm_(Tensor(a!) self, Tensor indices, float max_norm, float norm_type) -> Tensor(a!)",
+    _embedding_renorm,
+)
 
 
 # ---------------------------------------------------------------- in bags

@@ -13,12 +13,12 @@ from gradwire_protocol.infer import like, normalize_dim
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import op, torch_type_name
 
-__all__ = ["check_number", "indexed_shape"]
+__all__ = ["INDEX_DTYPES", "at_least_1d", "check_number", "indexed_shape", "scattered"]
 
 Shape = tuple[int, ...]
 Indices = tuple[Meta | None, ...]
 
-_INTEGERS = (int64, int32)
+INDEX_DTYPES = (int64, int32)
 
 
 # ---------------------------------------------------------------- index, index_put
@@ -61,7 +61,7 @@ def _check_indices(indices: Indices) -> None:
                 "index needs int64 or int32 tensors, since the number of elements that a bool mask picks is not known "
                 f"from its shape; got {index}; index with [mask], or with mask.nonzero(as_tuple=True)"
             )
-        if index is not None and index.dtype not in _INTEGERS:
+        if index is not None and index.dtype not in INDEX_DTYPES:
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
 
 
@@ -87,12 +87,12 @@ def _index_put(self: Meta, indices: Indices, values: Meta, accumulate: bool) -> 
 
 
 # ---------------------------------------------------------------- gather, scatter
-def _at_least_1d(shape: Shape) -> Shape:
+def at_least_1d(shape: Shape) -> Shape:
     return shape or (1,)
 
 
 def _check_index_dtype(name: str, index: Meta, words: str = "int32/int64") -> None:
-    if index.dtype not in _INTEGERS:
+    if index.dtype not in INDEX_DTYPES:
         raise RuntimeError(f"{name}(): Expected dtype {words} for index")
 
 
@@ -102,8 +102,9 @@ def _larger(index: Shape, than: Shape, dim: int) -> bool:
 
 def _gather(self: Meta, dim: int, index: Meta) -> Meta:
     axis = normalize_dim(dim, self.ndim)
-    _check_index_dtype("gather", index)
-    mine, wanted = _at_least_1d(self.shape), _at_least_1d(index.shape)
+    if index.numel:
+        _check_index_dtype("gather", index)
+    mine, wanted = at_least_1d(self.shape), at_least_1d(index.shape)
     if index.numel:
         if len(mine) != len(wanted):
             raise RuntimeError("Index tensor must have the same number of dimensions as input tensor")
@@ -116,13 +117,13 @@ def _gather(self: Meta, dim: int, index: Meta) -> Meta:
     return Meta.of(index.shape, self.dtype)
 
 
-def _scatter(self: Meta, dim: int, index: Meta, src: Meta) -> Meta:
+def scattered(self: Meta, dim: int, index: Meta, src: Meta) -> Meta:
     axis = _scatter_axis(self, dim, index)
     if src.dtype is not self.dtype:
         raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
     if not index.numel:
         return like(self)
-    mine, wanted, given = _at_least_1d(self.shape), _at_least_1d(index.shape), _at_least_1d(src.shape)
+    mine, wanted, given = at_least_1d(self.shape), at_least_1d(index.shape), at_least_1d(src.shape)
     if len(wanted) != len(given):
         raise RuntimeError("Index tensor must have the same number of dimensions as src tensor")
     if _larger(wanted, mine, axis) or _larger(wanted, given, -1):
@@ -135,16 +136,17 @@ def _scatter(self: Meta, dim: int, index: Meta, src: Meta) -> Meta:
 
 def _scatter_axis(self: Meta, dim: int, index: Meta) -> int:
     axis = normalize_dim(dim, self.ndim)
-    _check_index_dtype("scatter", index)
-    if index.numel and len(_at_least_1d(self.shape)) != len(_at_least_1d(index.shape)):
+    if index.numel:
+        _check_index_dtype("scatter", index)
+    if index.numel and len(at_least_1d(self.shape)) != len(at_least_1d(index.shape)):
         raise RuntimeError("Index tensor must have the same number of dimensions as self tensor")
     return axis
 
 
-def _scatter_value(self: Meta, dim: int, index: Meta, value: type) -> Meta:
+def _scattered_number(self: Meta, dim: int, index: Meta, value: type) -> Meta:
     axis = _scatter_axis(self, dim, index)
     check_number(self.dtype, value)
-    if index.numel and _larger(_at_least_1d(index.shape), _at_least_1d(self.shape), axis):
+    if index.numel and _larger(at_least_1d(index.shape), at_least_1d(self.shape), axis):
         raise RuntimeError(
             f"Expected index {list(index.shape)} to be no larger than self {list(self.shape)} apart from dimension "
             f"{axis}"
@@ -179,7 +181,7 @@ def _index_add(self: Meta, dim: int, index: Meta, source: Meta, alpha: type) -> 
             f"index_add_(): Index is supposed to be a vector, but got dim: {index.ndim} with type: "
             f"{torch_type_name(index.dtype)} and size: {list(index.shape)}"
         )
-    if index.dtype not in _INTEGERS:
+    if index.dtype not in INDEX_DTYPES:
         raise RuntimeError("index_add_(): Expected dtype int32/int64 for index")
     if source.dtype is not self.dtype:
         raise RuntimeError(
@@ -188,7 +190,7 @@ def _index_add(self: Meta, dim: int, index: Meta, source: Meta, alpha: type) -> 
         )
     check_number(self.dtype, alpha)
     axis = normalize_dim(dim, self.ndim)
-    mine, given = _at_least_1d(self.shape), _at_least_1d(source.shape)
+    mine, given = at_least_1d(self.shape), at_least_1d(source.shape)
     length = given[axis] if axis < len(given) else 0
     if index.numel != length:
         raise RuntimeError(
@@ -224,11 +226,11 @@ op("index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=Fal
    {"self": "indices", "values": "indices"}, inplace=True)  # fmt: skip
 
 op("gather(Tensor self, int dim, Tensor index) -> Tensor", _gather, {"self": "index"})
-op("scatter.src(Tensor self, int dim, Tensor index, Tensor src) -> Tensor", _scatter,
+op("scatter.src(Tensor self, int dim, Tensor index, Tensor src) -> Tensor", scattered,
    {"self": "index", "src": "index"}, inplace=True)  # fmt: skip
-op("scatter.value(Tensor self, int dim, Tensor index, Scalar value) -> Tensor", _scatter_value, {"self": "index"},
+op("scatter.value(Tensor self, int dim, Tensor index, Scalar value) -> Tensor", _scattered_number, {"self": "index"},
    node="ScatterBackward1", inplace=True)  # fmt: skip
-op("scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor", _scatter, {"self": "", "src": "index"},
+op("scatter_add(Tensor self, int dim, Tensor index, Tensor src) -> Tensor", scattered, {"self": "", "src": "index"},
    inplace=True)  # fmt: skip
 
 op("index_select(Tensor self, int dim, Tensor index) -> Tensor", _index_select, {"self": "index"})

@@ -101,11 +101,18 @@ def _declare(kind: str, dims: int) -> None:
     def backward(grad_output: Meta, self: Meta, padding: Shape) -> Meta:
         expected = forward(self, padding).shape
         if grad_output.shape != expected:
-            raise RuntimeError(f"gradOutput size unexpected. Expected: {list(expected)}, Got: {list(grad_output.shape)}")
+            raise RuntimeError(
+                f"gradOutput size unexpected. Expected: {list(expected)}, Got: {list(grad_output.shape)}"
+            )
         return Meta.of(self.shape, grad_output.dtype)
 
     title = f"{kind.capitalize()}Pad{dims}DBackward"
-    op(f"{kind}_pad{dims}d(Tensor self, int[{2 * dims}] padding) -> Tensor", forward, {"self": "self"}, node=f"{title}0")
+    op(
+        f"{kind}_pad{dims}d(Tensor self, int[{2 * dims}] padding) -> Tensor",
+        forward,
+        {"self": "self"},
+        node=f"{title}0",
+    )
     op(f"{kind}_pad{dims}d_backward(Tensor grad_output, Tensor self, int[{2 * dims}] padding) -> Tensor", backward,
        {"grad_output": "self"}, node=f"{title}Backward0")  # fmt: skip
 

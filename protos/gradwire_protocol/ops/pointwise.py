@@ -141,7 +141,7 @@ unary("frac", only((FLOAT,), "frac_cpu", infer.like))
 unary("neg", _neg)
 unary("abs", _abs, "self")
 unary("sign", _sign)
-unary("sgn", infer.like)
+unary("sgn", infer.like, "self result")
 unary("conj_physical", infer.like)
 unary("bitwise_not", only(INTEGRAL, "bitwise_not_cpu", infer.like), None)
 unary("logical_not", infer.compare, None)
@@ -482,10 +482,6 @@ def _fill(self: Meta, value: Any) -> tuple[()]:
     return ()
 
 
-def _real(self: Meta) -> Meta:
-    return _abs(self) if self.dtype.is_complex else infer.like(self)
-
-
 op("clone(Tensor self) -> Tensor", infer.like, {"self": ""})
 # ATen's _to_copy, whose other arguments (layout, device, ...) a worker's tensor has no use for.
 op("_to_dtype(Tensor self, ScalarType dtype) -> Tensor", lambda self, dtype: Meta.of(self.shape, dtype), {"self": ""},
@@ -494,8 +490,6 @@ op("copy_(Tensor(a!) self, Tensor src) -> Tensor(a!)", _overwritten, {"self": ""
 op("fill_.Scalar(Tensor(a!) self, Scalar value) -> Tensor(a!)", _fill, {"self": ""}, node="FillBackward2")
 op("fill_.Tensor(Tensor(a!) self, Tensor value) -> Tensor(a!)", _fill, {"self": "", "value": ""}, node="FillBackward3")
 op("zero_(Tensor(a!) self) -> Tensor(a!)", lambda self: (), {"self": ""})
-# A copy, where ATen's `real` is a view: our strides count whole elements, of which a real part is half of one.
-op("real(Tensor self) -> Tensor", _real, {"self": ""}, node="SelectBackward0")
 # A Python number as a 0-dim tensor that promotes with `self` as the number would: for ops that have no Scalar form.
 op(
     "gw::number_for(Tensor self, Scalar value) -> Tensor",

@@ -147,18 +147,18 @@ def _aminmax(self: Meta, dim: int | None, keepdim: bool) -> tuple[Meta, Meta]:
     return result, result
 
 
-def _median_type(self: Meta) -> None:
+def _median_type(kernel: str, self: Meta) -> None:
     if self.dtype.is_complex or self.dtype is bool_:
-        raise NotImplementedError(f"\"median_cpu\" not implemented for '{torch_type_name(self.dtype)}'")
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{torch_type_name(self.dtype)}'")
 
 
 def _median(self: Meta) -> Meta:
-    _median_type(self)
+    _median_type("median_cpu", self)
     return Meta.of((), self.dtype)
 
 
 def _median_dim(self: Meta, dim: int, keepdim: bool) -> tuple[Meta, Meta]:
-    _median_type(self)
+    _median_type("median_out", self)
     axis = infer.normalize_dim(dim, self.ndim)
     _identity_needed("median", self, (axis,))
     return _reduced(self, axis, keepdim, self.dtype), _reduced(self, axis, keepdim, int64)
@@ -264,6 +264,6 @@ def _logsumexp(self: Meta, dim: tuple[int, ...], keepdim: bool) -> Meta:
     return _reduced(self, dim, keepdim, self.dtype if self.dtype.category is Category.FLOAT else default_dtype())
 
 
-op("cumsum(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", _scan, {"self": ""})
-op("cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", _scan, {"self": "self"})
+op("cumsum(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", _scan, {"self": ""}, inplace=True)
+op("cumprod(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", _scan, {"self": "self"}, inplace=True)
 op("logsumexp(Tensor self, int[1] dim, bool keepdim=False) -> Tensor", _logsumexp, {"self": "self result"})

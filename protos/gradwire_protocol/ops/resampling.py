@@ -48,6 +48,21 @@ def _check_sizes(size: Shape, output_size: Shape, dims: int) -> None:
     raise RuntimeError(f"Input and output sizes should be greater than 0, but got input ({held}{link}{found})")
 
 
+def _check_output(found: Shape, expected: Shape) -> None:
+    if found == expected:
+        return
+    if len(expected) > 3 or len(found) != 3:
+        raise RuntimeError(
+            f"Expected grad_output to have the same shape as output; output.size is {list(expected)} but got "
+            f"grad_output.size {list(found)}"
+        )
+    axis = next(axis for axis in range(3) if found[axis] != expected[axis])
+    raise RuntimeError(
+        f"Expected a tensor of dimension 3 and tensor.size[{axis}] == {expected[axis]} but got: dimension 3 and "
+        f"tensor.size[{axis}] = {found[axis]}"
+    )
+
+
 def _declare(name: str, dims: int, aligns: bool, kernel: str, takes_bytes: bool) -> None:
     def forward(self: Meta, output_size: Shape, *rest: object) -> Meta:
         _check_sizes(self.shape, output_size, dims)
@@ -55,18 +70,15 @@ def _declare(name: str, dims: int, aligns: bool, kernel: str, takes_bytes: bool)
             raise RuntimeError(
                 f"Non-empty {dims + 2}D data tensor expected but got a tensor with sizes {list(self.shape)}"
             )
+        if name.endswith("_aa") and self.dtype.is_floating_point and self.dtype.itemsize == 2:
+            raise NotImplementedError(f"\"{kernel}\" not implemented for '{torch_type_name(self.dtype)}'")
         if not (takes_bytes and self.dtype is uint8):
             expect_real(kernel, self)
         return Meta.of((*self.shape[:2], *output_size), self.dtype)
 
     def backward(grad_output: Meta, output_size: Shape, input_size: Shape, *rest: object) -> Meta:
         _check_sizes(input_size, output_size, dims)
-        expected = (*input_size[:2], *output_size)
-        if grad_output.shape != expected:
-            raise RuntimeError(
-                f"Expected grad_output to have the same shape as output; output.size is {list(expected)} but got "
-                f"grad_output.size {list(grad_output.shape)}"
-            )
+        _check_output(grad_output.shape, (*input_size[:2], *output_size))
         if grad_output.dtype.category is not Category.FLOAT:
             raise NotImplementedError(f"\"{name}_backward\" not implemented for '{torch_type_name(grad_output.dtype)}'")
         return Meta.of(input_size, grad_output.dtype)
@@ -120,9 +132,7 @@ def _check_grid(name: str, dims: int, input: Meta, grid: Meta, interpolation_mod
 
 
 def _declare_grid(name: str, dims: int) -> None:
-    def sample(
-        input: Meta, grid: Meta, interpolation_mode: int, padding_mode: int, align_corners: bool
-    ) -> Meta:
+    def sample(input: Meta, grid: Meta, interpolation_mode: int, padding_mode: int, align_corners: bool) -> Meta:
         _check_grid(name, dims, input, grid, interpolation_mode)
         return Meta.of((*input.shape[:2], *grid.shape[1:-1]), input.dtype)
 

@@ -8,19 +8,18 @@ from __future__ import annotations
 from typing import Any
 
 from gradwire_protocol import infer
-from gradwire_protocol.dtypes import float16
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops.pointwise import FLOAT, binary, only, unary, unsupported
 from gradwire_protocol.registry import check_no_overlap, op, torch_type_name
 
 
 def _real(kernel: str, half: bool = True) -> infer.Rule:
-    """Return the rule of a real function that promotes integers; without `half`, one that lacks float16."""
+    """Return the rule of a real function that promotes integers; without `half`, one that lacks the 16-bit dtypes."""
     promoted = only((FLOAT,), kernel, infer.floating)
 
     def rule(*arguments: Any) -> Meta:
         result: Meta = promoted(*arguments)
-        if result.dtype is float16 and not half:
+        if result.dtype.itemsize == 2 and not half:
             raise unsupported(kernel, result.dtype)
         return result
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradwire_protocol.dtypes import float32, float64
+from gradwire_protocol.dtypes import float32, float64, int32
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import Rule, check_no_overlap, op
 
@@ -42,8 +42,13 @@ def _check_numbers(self: Metas, values: Metas) -> None:
 def _check_parameters(self: Metas) -> None:
     for parameter in self:
         check_no_overlap(parameter)
-        if not parameter.dtype.is_floating_point:
-            raise RuntimeError(f"an update needs floating-point parameters; got {parameter}")
+        if not (parameter.dtype.is_floating_point or parameter.dtype.is_complex):
+            raise RuntimeError(f"an update needs floating-point or complex parameters; got {parameter}")
+
+
+def _check_real(name: str, self: Metas) -> None:
+    if any(parameter.dtype.is_complex for parameter in self):
+        raise RuntimeError(f"{name} does not support complex parameters")
 
 
 def _rule(kept: int) -> Rule:
@@ -134,6 +139,7 @@ def _adafactor(
     _check_like(self, variances)
     _check_numbers(self, state_steps)
     _check_parameters(self)
+    _check_real("Adafactor", self)
     _check_count(self, row_vars)
     if not variances and not (len(self) == len(row_vars) == len(col_vars)):
         raise RuntimeError(
@@ -156,6 +162,7 @@ _fused(
 
 def _muon(self: Metas, grads: Metas, momentum_buffers: Metas, *rest: object) -> tuple[()]:
     _rule(1)(self, grads, momentum_buffers)
+    _check_real("Muon", self)
     for parameter in self:
         if parameter.ndim != 2:
             raise ValueError(f"Muon only supports 2D parameters; got {parameter}")
@@ -169,4 +176,39 @@ _fused(
     "float lr, float weight_decay, float momentum, float a, float b, float c, float eps, bool nesterov, int ns_steps, "
     "str adjust_lr_fn",
     _muon,
+)
+
+
+# ---------------------------------------------------------------- scales of losses, which keep small gradients from vanishing
+def _unscale(self: Metas, found_inf: Meta, inv_scale: Meta) -> tuple[()]:
+    for name, value in (("found_inf", found_inf), ("inv_scale", inv_scale)):
+        if value.numel != 1 or value.dtype is not float32:
+            raise RuntimeError(f"{name} must be a 1-element tensor of float32; got {value}")
+    for gradient in self:
+        check_no_overlap(gradient)
+        if not (gradient.dtype.is_floating_point or gradient.dtype.is_complex):
+            raise RuntimeError(f"gradients to unscale must be floating-point or complex; got {gradient}")
+    return ()
+
+
+def _update_scale(self: Meta, growth_tracker: Meta, found_inf: Meta, *rest: object) -> tuple[()]:
+    for name, value, dtype in (
+        ("growth_tracker", growth_tracker, int32), ("current_scale", self, float32), ("found_inf", found_inf, float32),
+    ):  # fmt: skip
+        if value.numel != 1:
+            raise RuntimeError(f"{name} must be a 1-element tensor.")
+        if value.dtype is not dtype:
+            kind = "an int" if dtype is int32 else "a float"
+            raise RuntimeError(f"{name} must be {kind} tensor.")
+    return ()
+
+
+op(
+    "_amp_foreach_non_finite_check_and_unscale_(Tensor(a!)[] self, Tensor(b!) found_inf, Tensor inv_scale) -> ()",
+    _unscale,
+)
+op(
+    "_amp_update_scale_(Tensor(a!) self, Tensor(b!) growth_tracker, Tensor found_inf, float scale_growth_factor, "
+    "float scale_backoff_factor, int growth_interval) -> Tensor(a!)",
+    _update_scale,
 )

@@ -27,7 +27,9 @@ _NAME = "_scaled_dot_product_flash_attention_for_cpu"
 class _Scores:
     """The masked scores of flattened batches: (B, L, E), (B, S, E) -> (B, L, S), a block at a time."""
 
-    def __init__(self, xp: Any, query: Array, key: Array, is_causal: bool, attn_mask: Array | None, scale: float) -> None:
+    def __init__(
+        self, xp: Any, query: Array, key: Array, is_causal: bool, attn_mask: Array | None, scale: float
+    ) -> None:
         self.xp = xp
         self.query, self.key = flat(query), flat(key)
         self.is_causal = is_causal

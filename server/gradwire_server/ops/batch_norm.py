@@ -29,8 +29,8 @@ def _average(x: Array, count: int) -> Array:
     return (inner.sum(axis=0, dtype=float64.numpy) / count).astype(x.dtype)[:, None]
 
 
-def _column(parameter: Array | None) -> Array | None:
-    return None if parameter is None else widened(parameter)[:, None]
+def _column(parameter: Array) -> Array:
+    return widened(parameter)[:, None]
 
 
 def _scaled(xp: Any, values: Array, rstd: Array, weight: Array | None, bias: Array | None) -> Array:
@@ -111,14 +111,13 @@ def batch_norm_backward(
     """Compute rstd w (g - mean(g) - x' mean(g x')), the means only in training; sum(g x'); sum(g)."""
     g, x = _rows(grad_out), _rows(input)
     count = x.shape[0] * x.shape[2]
-    if train:
-        mean, rstd = _column(save_mean), _column(save_invstd)
-    else:
-        mean = _column(running_mean.reshape(-1))  # type: ignore[union-attr]
-        rstd = 1 / xp.sqrt(_column(running_var.reshape(-1)) + x.dtype.type(eps))  # type: ignore[union-attr]
+    mean: Array = save_mean if train else running_mean
+    rstd: Array = save_invstd if train else running_var
+    mean, rstd = _column(mean.reshape(-1)), _column(rstd.reshape(-1))
+    rstd = rstd if train else 1 / xp.sqrt(rstd + x.dtype.type(eps))
     normal = (x - mean) * rstd
-    by_weight = _average(g * normal, count) if output_mask[1] or train else None
-    by_bias = _average(g, count) if output_mask[2] or train else None
+    by_weight: Array = _average(g * normal, count) if output_mask[1] or train else None
+    by_bias: Array = _average(g, count) if output_mask[2] or train else None
 
     def by_input() -> Array:
         scale = rstd if weight is None else rstd * _column(weight)
@@ -128,9 +127,7 @@ def batch_norm_backward(
         moved = xp.subtract(g - by_bias, normal, out=normal)
         return xp.multiply(moved, scale, out=moved)
 
-    return masked(
-        xp, output_mask, result, by_input, lambda: by_weight[:, 0] * count, lambda: by_bias[:, 0] * count
-    )
+    return masked(xp, output_mask, result, by_input, lambda: by_weight[:, 0] * count, lambda: by_bias[:, 0] * count)
 
 
 def _gradient(g: Array, call: Any, running: tuple[Any, Any], saved: tuple[Any, Any], train: bool) -> dict[str, Any]:

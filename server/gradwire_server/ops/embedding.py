@@ -120,7 +120,7 @@ def embedding_bag(
     per_sample_weights: Array | None, include_last_offset: bool, padding_idx: int, result: tuple[Meta, ...],
 ) -> tuple[Array, ...]:  # fmt: skip
     """Reduce the rows of each bag; return that, the bag of each index, the bags' sizes, and which rows were largest."""
-    output, _, sizes, largest = result
+    output, _, _, largest = result
     count = output.shape[0]
     places = _lookup(xp, weight, indices)
     bag = _bags(xp, indices, offsets, include_last_offset)

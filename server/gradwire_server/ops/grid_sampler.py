@@ -149,7 +149,13 @@ def _product(factors: Sequence[Array]) -> Array:
 def _register(name: str, dims: int) -> None:
     @kernel(name)
     def forward(
-        xp: Any, input: Array, grid: Array, interpolation_mode: int, padding_mode: int, align_corners: bool, result: Meta
+        xp: Any,
+        input: Array,
+        grid: Array,
+        interpolation_mode: int,
+        padding_mode: int,
+        align_corners: bool,
+        result: Meta,
     ) -> Array:
         """Sum the taps, (N, C, *) at (N, *, axes) -> (N, C, *); those outside count as zero."""
         index, inside, fraction, _ = _taps(
@@ -183,7 +189,8 @@ def _gradient(g: Array, call: Any, dims: int) -> dict[str, Array | None]:
     axes = [t.select(-1, axis) for axis in range(dims)]
     weights, slopes = ([rule(axis, mode) for axis in axes] for rule in (_weights, _slopes))
     flat, g = input.reshape(n, c, math.prod(input.shape[2:])), g.reshape(n, c, points)
-    by_input, by_axis = [], [[] for _ in range(dims)]
+    by_input: list[Array] = []
+    by_axis: list[list[Array]] = [[] for _ in range(dims)]
     for number, corner in enumerate(itertools.product(range(len(_OFFSETS[mode])), repeat=dims)):
         place = index.select(0, number).unsqueeze(1).expand(n, c, points)
         here = inside.select(0, number).unsqueeze(1)

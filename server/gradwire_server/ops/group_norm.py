@@ -88,7 +88,9 @@ def _through_moments(call: Any, sizes: tuple[int, int, int, int]) -> Array:
     count = call.C // call.group * call.HxW
     parts = []
     if call.grads[1] is not None:
-        parts.append((call.grads[1].reshape(of_group) / count).expand(call.N, call.group, call.C // call.group, call.HxW))
+        parts.append(
+            (call.grads[1].reshape(of_group) / count).expand(call.N, call.group, call.C // call.group, call.HxW)
+        )
     if call.grads[2] is not None:
         centred = _grouped(call.input, *sizes) - mean
         parts.append(call.grads[2].reshape(of_group) * rstd.pow(3) * centred / -count)

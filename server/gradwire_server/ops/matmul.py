@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradwire_server.ops.indexing import element
-from gradwire_server.rules import gradient, kernel
+from gradwire_server.rules import gradient, kernel, speaks_complex
 
 Array = Any
 
@@ -65,41 +65,39 @@ kernel("addmm_", "baddbmm_")(_into_self(addmm))
 kernel("addmv_")(_into_self(addmv))
 
 
-def _conj(x: Any) -> Any:
-    return x.conj() if x.meta.dtype.is_complex else x
-
-
 def _times(x: Any, number: Any) -> Any:
     """Multiply; the usual 1 costs nothing."""
     if number == 1:
         return x
-    return x * (number.conjugate() if isinstance(number, complex) else number)
+    return x * number
 
 
-gradient("mm", self=lambda g, call: g.mm(_conj(call.mat2.t())), mat2=lambda g, call: _conj(call.self.t()).mm(g))
+gradient("mm", self=lambda g, call: g.mm(call.mat2.t()), mat2=lambda g, call: call.self.t().mm(g))
 gradient(
     "bmm",
-    self=lambda g, call: g.bmm(_conj(call.mat2.transpose(1, 2))),
-    mat2=lambda g, call: _conj(call.self.transpose(1, 2)).bmm(g),
+    self=lambda g, call: g.bmm(call.mat2.transpose(1, 2)),
+    mat2=lambda g, call: call.self.transpose(1, 2).bmm(g),
 )
-gradient("mv", self=lambda g, call: g.outer(_conj(call.vec)), vec=lambda g, call: _conj(call.self.t()).mv(g))
-gradient("dot", self=lambda g, call: g * _conj(call.tensor), tensor=lambda g, call: g * _conj(call.self))
-gradient("vdot", self=lambda g, call: _conj(g) * call.other, other=lambda g, call: g * call.self)
+gradient("mv", self=lambda g, call: g.outer(call.vec), vec=lambda g, call: call.self.t().mv(g))
+gradient("dot", self=lambda g, call: g * call.tensor, tensor=lambda g, call: g * call.self)
+gradient("vdot", self=lambda g, call: g.conj() * call.other, other=lambda g, call: g * call.self)
 gradient(
     "addmm",
     self=lambda g, call: _times(g, call.beta),
-    mat1=lambda g, call: _times(g.mm(_conj(call.mat2.t())), call.alpha),
-    mat2=lambda g, call: _times(_conj(call.mat1.t()).mm(g), call.alpha),
+    mat1=lambda g, call: _times(g.mm(call.mat2.t()), call.alpha),
+    mat2=lambda g, call: _times(call.mat1.t().mm(g), call.alpha),
 )
 gradient(
     "baddbmm",
     self=lambda g, call: _times(g, call.beta),
-    batch1=lambda g, call: _times(g.bmm(_conj(call.batch2.transpose(1, 2))), call.alpha),
-    batch2=lambda g, call: _times(_conj(call.batch1.transpose(1, 2)).bmm(g), call.alpha),
+    batch1=lambda g, call: _times(g.bmm(call.batch2.transpose(1, 2)), call.alpha),
+    batch2=lambda g, call: _times(call.batch1.transpose(1, 2).bmm(g), call.alpha),
 )
 gradient(
     "addmv",
     self=lambda g, call: _times(g, call.beta),
-    mat=lambda g, call: _times(g.outer(_conj(call.vec)), call.alpha),
-    vec=lambda g, call: _times(_conj(call.mat.t()).mv(g), call.alpha),
+    mat=lambda g, call: _times(g.outer(call.vec), call.alpha),
+    vec=lambda g, call: _times(call.mat.t().mv(g), call.alpha),
 )
+
+speaks_complex("vdot")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradwire_protocol.registry import OPS
-from gradwire_server.rules import gradient, kernel, pointwise
+from gradwire_server.rules import gradient, kernel, pointwise, speaks_complex
 from gradwire_server.steps import deliver, operand, widened, zero_gradient
 
 Array = Any
@@ -210,10 +210,23 @@ gradient("sinc", self=_sinc_gradient)
 gradient("logit", self=_logit_gradient)
 gradient("abs", self=lambda g, call: g * call.self.sgn())
 gradient("frac", self=lambda g, call: g)
-gradient("conj_physical", self=lambda g, call: g)
+gradient("conj_physical", self=lambda g, call: g.conj())
 gradient("nan_to_num", self=lambda g, call: g * call.self.isfinite())
-for _name in ("floor", "ceil", "round", "round.decimals", "trunc", "sign", "sgn"):
+for _name in ("floor", "ceil", "round", "round.decimals", "trunc", "sign"):
     gradient(_name, self=zero_gradient)
+
+
+def _sgn_gradient(g: Array, call: Any) -> Array:
+    """Return 0 of real numbers; of complex z on the unit circle, the part of g across it, over |z|."""
+    if not g.meta.dtype.is_complex:
+        return g.zeros_like()
+    size, sgn = call.self.abs(), call.result
+    along = OPS["real"](g * sgn.conj()) * sgn
+    return ((g - along) / size).masked_fill(size.eq(0), 0)
+
+
+gradient("sgn", self=_sgn_gradient)
+speaks_complex("abs", "sgn", "conj_physical")
 
 # --- arithmetic of two -----------------------------------------------------------------------------------------------
 
@@ -436,6 +449,12 @@ def _number_exponent_gradient(g: Array, call: Any) -> Array:
     return g * (call.result * (math.log(base) if base > 0 else math.nan))
 
 
+def _inverse_square(call: Any) -> Array:
+    """Return 1 / (self^2 + other^2), and 0 at the origin, where PyTorch's atan2 has no slope."""
+    square = call.self.square() + call.other.square()
+    return square.reciprocal().masked_fill(square.eq(0), 0)
+
+
 def _share(lower: str) -> Callable[[Array, Any], Array]:
     """Return the rule of an extreme: all to the larger (or smaller) one, half to each of equals."""
 
@@ -473,8 +492,8 @@ gradient("fmod.Scalar", self=lambda g, call: g)
 gradient("pow.Tensor_Scalar", self=_pow_gradient)
 gradient("pow.Tensor_Tensor", self=_base_gradient, exponent=_exponent_gradient)
 gradient("pow.Scalar", exponent=_number_exponent_gradient)
-gradient("atan2", self=lambda g, call: g * (call.other / (call.self.square() + call.other.square())),
-         other=lambda g, call: g * (-call.self / (call.self.square() + call.other.square())))  # fmt: skip
+gradient("atan2", self=lambda g, call: g * (call.other * _inverse_square(call)),
+         other=lambda g, call: g * (-call.self * _inverse_square(call)))  # fmt: skip
 gradient("maximum", self=_share("lt"), other=_share("gt"))
 gradient("minimum", self=_share("gt"), other=_share("lt"))
 

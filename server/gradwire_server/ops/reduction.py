@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from gradwire_protocol.dtypes import DType, complex64, complex128, float16, float32, float64
+from gradwire_protocol.dtypes import DType, complex64, complex128, float16, float32, float64, from_numpy
 from gradwire_protocol.infer import normalize_dim, normalize_dims
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import OPS
-from gradwire_server.rules import gradient, kernel
+from gradwire_server.rules import gradient, kernel, speaks_complex
 
 Array = Any
 Dims = tuple[int, ...] | int | None
@@ -292,6 +292,17 @@ def cumprod(xp: Any, self: Array, dim: int, dtype: DType | None, result: Meta) -
     return in_dtype(self.cumprod(axis=dim, dtype=compute.numpy), result)
 
 
+def _inplace_scan(name: str, scan: Any) -> None:
+    def write(xp: Any, self: Array, dim: int, dtype: DType | None) -> None:
+        self[...] = scan(xp, self, dim, dtype, Meta.of(self.shape, from_numpy(self.dtype)))
+
+    kernel(name)(write)
+
+
+_inplace_scan("cumsum_", cumsum)
+_inplace_scan("cumprod_", cumprod)
+
+
 @kernel("logsumexp")
 def logsumexp(xp: Any, self: Array, dim: tuple[int, ...], keepdim: bool, result: Meta) -> Array:
     """Compute m + log(sum(exp(self - m))) with m the maximum, or 0 where that is infinite."""
@@ -405,7 +416,7 @@ gradient("cumprod", self=_cumprod_gradient)
 
 def evenly_distributed(g: Array, self: Array, result: Array) -> Array:
     """Share the gradient of an extreme among all elements equal to it (all NaN, if it is NaN)."""
-    mask = self.eq(result).logical_or(self.isnan())
+    mask = self.eq(result).logical_or(self.isnan().logical_and(result.isnan()))
     return mask * (g / mask.sum())
 
 
@@ -477,20 +488,20 @@ gradient("std_mean.correction",
 def _norm_extreme(g: Array, self: Array, norm: Array, axes: tuple[int, ...]) -> Array:
     """Share the gradient of the inf norms among the elements of that size."""
     mask = self.abs().eq(norm)
-    return self.sign() * (g * mask / (mask.sum(axes, True) if axes else mask.sum()))
+    return self.sgn() * (g * mask / (mask.sum(axes, True) if axes else mask.sum()))
 
 
 def _norm_power(g: Array, self: Array, norm: Array, p: float) -> Array:
     """Return g * sign(self) * (|self| / norm)^(p - 1), without 0 to a negative power."""
     if p == 1:
-        return self.sign() * g
+        return self.sgn() * g
     if p < 1:
-        return (self.sign() * self.abs().pow(p - 1)).masked_fill(self.eq(0), 0) * g * norm.pow(1 - p)
+        return (self.sgn() * self.abs().pow(p - 1)).masked_fill(self.eq(0), 0) * g * norm.pow(1 - p)
     # Where the norm is 0 all elements are, so any other divisor gives the 0 that PyTorch gives.
     norm = norm.masked_fill(norm.eq(0), 1)
     if p == 2:
         return self * (g / norm)
-    shape = self.sign() * self.abs().pow(p - 1) if p < 2 else self * self.abs().pow(p - 2)
+    shape = self.sgn() * self.abs().pow(p - 1) if p < 2 else self * self.abs().pow(p - 2)
     return shape * (g / norm.pow(p - 1))
 
 
@@ -515,3 +526,6 @@ def _logsumexp_gradient(g: Array, call: Any) -> Array:
 
 gradient("linalg_vector_norm", self=_vector_norm_gradient)
 gradient("logsumexp", self=_logsumexp_gradient)
+speaks_complex(
+    "linalg_vector_norm", "var.correction", "std.correction", "var_mean.correction", "std_mean.correction"
+)

@@ -45,6 +45,16 @@ def nearest(xp: Any, size: int, count: int, scale: float | None, align_corners: 
     return _floored(xp, position, size), None
 
 
+def nearest_of_plane(xp: Any, size: int, count: int, scale: float | None, align_corners: bool, dtype: Any) -> Taps:
+    """Do as `nearest`, but at the same or twice the size take i or i / 2, whatever the scale.
+
+    PyTorch's kernel for planes of up to 128 rows and columns does so (`nearest_idx`, `_use_vectorized_kernel_cond_2d`).
+    """
+    if count in (size, 2 * size):
+        return (xp.arange(count) // (count // size))[None], None
+    return nearest(xp, size, count, scale, align_corners, dtype)
+
+
 def nearest_exact(xp: Any, size: int, count: int, scale: float | None, align_corners: bool, dtype: Any) -> Taps:
     """Take the element whose centre is nearest to (i + 1/2) * step - 1/2."""
     position = _positions(xp, count, _step(size, count, scale, False), False, dtype)
@@ -88,6 +98,8 @@ def _triangle(xp: Any, x: Array) -> Array:
 def _antialiased(width: int, weigh: Callable[[Any, Array], Array]) -> Callable[..., Taps]:
     def taps(xp: Any, size: int, count: int, scale: float | None, align_corners: bool, dtype: Any) -> Taps:
         """Convolve with a kernel of `width` elements, stretched to the step where the output is smaller."""
+        if size == count:
+            return xp.arange(count)[None], None
         step = _step(size, count, scale, align_corners)
         stretch = max(step, 1.0)
         support = width * 0.5 * stretch
@@ -154,7 +166,10 @@ def _rounded(xp: Any, x: Array, axis: int, taps: Taps) -> Array:
 
 
 def _register(name: str, dims: int, aligns: bool) -> None:
-    find = _TAPS[name.replace(f"{dims}d", "")]
+    usual = _TAPS[name.replace(f"{dims}d", "")]
+
+    def finder(output_size: tuple[int, ...]) -> Callable[..., Taps]:
+        return nearest_of_plane if name == "upsample_nearest2d" and sum(output_size) <= 128 else usual
 
     def split(rest: Sequence[Any]) -> tuple[bool, Sequence[float | None]]:
         return (bool(rest[0]), rest[1:]) if aligns else (False, rest)
@@ -163,20 +178,22 @@ def _register(name: str, dims: int, aligns: bool) -> None:
     def forward(xp: Any, self: Array, output_size: tuple[int, ...], *rest: Any, result: Meta) -> Array:
         align_corners, scales = split(rest)
         is_bytes = self.dtype == xp.uint8
-        x = widened(self)
+        x, find = widened(self), finder(output_size)
+        place = x.dtype if not is_bytes else xp.dtype("float32" if "nearest" in name else "float64")
         for axis in range(-1, -1 - dims, -1):
-            place = x.dtype if not is_bytes else xp.dtype("float32" if find in (nearest, nearest_exact) else "float64")
+            if is_bytes and "nearest" not in name and self.shape[axis] == output_size[axis]:
+                continue  # as in PyTorch, whatever the scale
             taps = find(xp, self.shape[axis], output_size[axis], scales[axis], align_corners, place)
             apply = _rounded if is_bytes and taps[1] is not None else _gathered
             x = apply(xp, x, axis, taps)
-        return in_dtype(x, result)
+        return in_dtype(x, result) if x is not self else self.copy()
 
     @kernel(f"{name}_backward")
     def backward(
         xp: Any, grad_output: Array, output_size: tuple[int, ...], input_size: tuple[int, ...], *rest: Any, result: Meta
     ) -> Array:
         align_corners, scales = split(rest)
-        g = widened(grad_output)
+        g, find = widened(grad_output), finder(output_size)
         for axis in range(-1, -1 - dims, -1):
             taps = find(xp, input_size[axis], output_size[axis], scales[axis], align_corners, g.dtype)
             g = _multiplied(xp, g, axis, _matrix(xp, taps, input_size[axis], g.dtype))

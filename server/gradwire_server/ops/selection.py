@@ -243,7 +243,6 @@ def fill_(xp: Any, self: Array, value: Any) -> None:
 
 kernel("fill_.Tensor")(copy_)
 kernel("zero_")(lambda xp, self: fill_(xp, self, 0))
-kernel("real")(lambda xp, self: self.real.copy())
 kernel("gw::number_for")(lambda xp, self, value, result: xp.full((), value, dtype=result.dtype.numpy))
 
 gradient("clone", self=lambda g, call: g)
@@ -252,4 +251,3 @@ gradient("copy_", self=zero_gradient, src=lambda g, call: g)
 gradient("fill_.Scalar", self=zero_gradient)
 gradient("fill_.Tensor", self=zero_gradient, value=lambda g, call: g)
 gradient("zero_", self=zero_gradient)
-gradient("real", self=lambda g, call: g)

@@ -115,7 +115,7 @@ def _zeta_gradient(g: Array, call: Any) -> Array:
 
 
 def _xlog1py_gradient(g: Array, call: Any) -> Array:
-    return g.masked_fill(call.self.eq(0).logical_and(call.other.le(-1)), 0) * call.other.log1p()
+    return OPS["special_xlog1py"](g, call.other).masked_fill(call.self.eq(0).logical_and(call.other.le(-1)), 0)
 
 
 gradient("erf", self=lambda g, call: g * (-call.self.square()).exp() * (2 / _SQRT_PI))

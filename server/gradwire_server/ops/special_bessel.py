@@ -39,7 +39,7 @@ _AT_ZERO, _SLOPE_AT_ZERO = 0.355028053887817239260063186004183, 0.25881940379280
 _SERIES_END, _SERIES_TERMS = 3.0, 17
 # Beyond: A. Gil, J. Segura, N. M. Temme, "Computing complex Airy functions by numerical quadrature", Numer. Algorithms 30
 # (2002): Ai(z) = c e^-s s^(-1/6) * integral of (2 + t / s)^(-1/6) t^(-1/6) e^-t over t > 0, s = 2/3 z^(3/2), by Gauss's rule.
-_NODES, _WEIGHTS = generalized_laguerre_rule(40, -1 / 6)
+_NODE_COUNT = 40
 _FACTOR = 1 / (math.sqrt(math.pi) * 48 ** (1 / 6) * math.gamma(5 / 6))
 
 
@@ -68,10 +68,8 @@ def _airy_series(xp: Any, x: Array) -> Array:
 
 def _airy_integral(s: Array) -> Array:
     """Sum Gauss's rule over the nodes."""
-    total = (_NODES[0] / s + 2) ** (-1 / 6) * _WEIGHTS[0]
-    for node, weight in zip(_NODES[1:], _WEIGHTS[1:], strict=True):
-        total = total + (node / s + 2) ** (-1 / 6) * weight
-    return total
+    nodes, weights = generalized_laguerre_rule(_NODE_COUNT, -1 / 6)
+    return sum((node / s + 2) ** (-1 / 6) * weight for node, weight in zip(nodes, weights, strict=True))
 
 
 def _airy_decaying(xp: Any, s: Array) -> Array:

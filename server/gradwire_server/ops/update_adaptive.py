@@ -163,7 +163,7 @@ def fused_rprop(
     step_size_min: float, step_size_max: float, etaminus: float, etaplus: float, maximize: bool,
 ) -> None:  # fmt: skip
     """Update by the gradient's sign; step sizes grow while it lasts and shrink where it turns (Riedmiller and Braun, 1993)."""
-    masks = xp.empty(max((array.size for array in self), default=0), bool)
+    masks = xp.empty(2 * max((array.size for array in self), default=0), bool)  # twice, for complex numbers
     for p, grad, prev, size, first, second in blocks(xp, self, grads, prevs, step_sizes, scratch=2):
         mask = masks[: p.size].reshape(p.shape)
         g = descent(xp, grad, p, 0.0, maximize, first)

@@ -15,38 +15,52 @@ Array = Any
 
 # Elements. Five float32 arrays of this size stay in a 1 MiB second-level cache.
 _BLOCK = 32_768
+_WHOLE = 1 << 62
 
 
-def _rows(arrays: Sequence[Array]) -> tuple[Array, ...]:
-    """Return the arrays of one parameter as flat views, or as they are where one cannot be flattened without a copy."""
+def _block(xp: Any) -> int:
+    """Return the elements of a block: on a GPU all, since there each block costs a launch per operation."""
+    return _WHOLE if getattr(xp, "__name__", "") == "cupy" else _BLOCK
+
+
+def _rows(arrays: Sequence[Array]) -> list[tuple[Array, ...]]:
+    """Return the arrays of one parameter as flat views, or as they are where one cannot be flattened without a copy.
+
+    Complex numbers are pairs of real ones: the updates are all of single elements, and PyTorch's rule is the same.
+    """
+    is_complex = arrays[0].dtype.kind == "c"
     if all(array.flags.c_contiguous for array in arrays):
-        return tuple(array.reshape(-1) for array in arrays)
-    return tuple(arrays)
+        flat = [array.reshape(-1) for array in arrays]
+        return [tuple(array.view(array.real.dtype) for array in flat) if is_complex else tuple(flat)]
+    if is_complex:
+        return [tuple(array.real for array in arrays), tuple(array.imag for array in arrays)]
+    return [tuple(arrays)]
 
 
-def _cut(rows: Sequence[Array]) -> Iterator[tuple[Array, ...]]:
-    if rows[0].ndim != 1:
+def _cut(rows: Sequence[Array], most: int) -> Iterator[tuple[Array, ...]]:
+    if rows[0].ndim != 1 or rows[0].size <= most:
         yield tuple(rows)
         return
-    for start in range(0, rows[0].size, _BLOCK):
-        yield tuple(row[start : start + _BLOCK] for row in rows)
+    for start in range(0, rows[0].size, most):
+        yield tuple(row[start : start + most] for row in rows)
 
 
-def _scratch(xp: Any, rows: Sequence[Sequence[Array]], count: int) -> dict[Any, list[Array]]:
+def _scratch(xp: Any, rows: Sequence[Sequence[Array]], count: int, most: int) -> dict[Any, list[Array]]:
     """Return `count` scratch arrays per dtype, large enough for any block."""
     sizes: dict[Any, int] = {}
     for parameter, *_ in rows:
-        block = min(parameter.size, _BLOCK) if parameter.ndim == 1 else parameter.size
+        block = min(parameter.size, most) if parameter.ndim == 1 else parameter.size
         sizes[parameter.dtype] = max(sizes.get(parameter.dtype, 0), block)
     return {dtype: [xp.empty(size, dtype) for _ in range(count)] for dtype, size in sizes.items()}
 
 
 def blocks(xp: Any, *lists: Sequence[Array], scratch: int) -> Iterator[tuple[Array, ...]]:
     """Yield for each block of each parameter its part of every list that is not empty, then the scratch arrays."""
-    rows = [_rows(arrays) for arrays in zip(*(values for values in lists if values), strict=True)]
-    made = _scratch(xp, rows, scratch)
+    rows = [row for arrays in zip(*(values for values in lists if values), strict=True) for row in _rows(arrays)]
+    most = _block(xp)
+    made = _scratch(xp, rows, scratch, most)
     for row in rows:
-        for block in _cut(row):
+        for block in _cut(row, most):
             first = block[0]
             yield (*block, *(array[: first.size].reshape(first.shape) for array in made[first.dtype]))
 

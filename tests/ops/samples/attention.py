@@ -26,7 +26,8 @@ def _inputs(rng: np.random.Generator) -> Iterator[tuple[Array, Array, Array, boo
     yield draw(2, 2, 3, 5), draw(2, 2, 4, 5), draw(2, 2, 4, 5), False, draw(2, 1, 3, 4)
     yield draw(1, 1, 3, 2), draw(1, 1, 4, 2), draw(1, 1, 4, 2), False, lower
     yield draw(1, 1, 3, 2), draw(1, 1, 4, 2), draw(1, 1, 4, 2), False, lower & (np.arange(3) > 0)[:, None]
-    yield tuple(draw(1, 1, 3, 2).astype(np.float32) for _ in range(3)) + (False, None)  # type: ignore[misc]
+    single = draw(3, 1, 1, 3, 2).astype(np.float32)
+    yield single[0], single[1], single[2], False, None
     yield draw(1, 2, 5, 3).transpose(0, 1, 3, 2), draw(1, 2, 4, 5), draw(1, 2, 4, 5), False, None
 
 
@@ -126,11 +127,7 @@ SAMPLES: list[Sample] = [
         f"{NAME}_backward",
         _backward,
         _backward_cases,
-        (
-            _refusal(
-                "attention's backward needs grad_out", _Q, _Q, _K, _K, _Q[..., :3], np.ones((1, 2, 3)), False
-            ),
-        ),
+        (_refusal("attention's backward needs grad_out", _Q, _Q, _K, _K, _Q[..., :3], np.ones((1, 2, 3)), False),),
         torch=_torch_backward,
         gradients_by_values=False,
     ),

@@ -179,26 +179,26 @@ _REFUSALS = (
     _refused(RuntimeError, "non-positive groups is not supported", groups=0),
     _refused(RuntimeError, "negative output_padding is not supported", transposed=True, extra=(-1, 0)),
     _refused(RuntimeError, r"Given groups=2, weight of size \[6, 4, 3, 3\], expected input\[2, 4, 5, 5\] to have 8 channels, "
-             "but got 4 channels instead", groups=2),  # fmt: skip
+             "but got 4 channels instead", groups=2),
     _refused(RuntimeError, r"expected weight to be divisible by 4 at dimension 0, but got weight of size \[\[6", groups=4),
     _refused(RuntimeError, "expected weight to be at least 7 at dimension 0", groups=7),
     _refused(RuntimeError, r"Given transposed=1, weight of size \[6, 4, 3, 3\], expected input\[2, 4, 5, 5\] to have 6",
-             transposed=True),  # fmt: skip
+             transposed=True),
     _refused(RuntimeError, r"Input type \(torch.FloatTensor\) and weight type \(torch.DoubleTensor\) should be the same",
-             x=_X.astype(np.float32)),  # fmt: skip
+             x=_X.astype(np.float32)),
     _refused(RuntimeError, r"Input type \(float\) and bias type \(double\)", x=_X.astype(np.float32),
-             w=_W.astype(np.float32), bias=np.ones(6), in_torch=False),  # fmt: skip
+             w=_W.astype(np.float32), bias=np.ones(6), in_torch=False),
     _refused(RuntimeError, "expected bias to be 1-dimensional with 6 elements, but got bias of size", bias=np.ones(5)),
     _refused(RuntimeError, "Expected 4-dimensional input for 4-dimensional weight", x=_X[0]),
     _refused(RuntimeError, "weight should have at least three dimensions", w=np.ones((3, 3)), stride=(1,)),
     _refused(RuntimeError, r"Calculated padded input size per channel: \(5 x 2\). Kernel size: \(3 x 3\)", x=_X[..., :2]),
     _refused(RuntimeError, "output padding must be smaller than either stride or dilation, but got output_padding_height: 1",
-             x=np.ones((2, 6, 5, 5)), transposed=True, extra=(1, 1)),  # fmt: skip
+             x=np.ones((2, 6, 5, 5)), transposed=True, extra=(1, 1)),
     _refused(NotImplementedError, "not implemented for 'Bool'", x=_X.astype(bool), w=_W.astype(bool)),
     _refused(RuntimeError, "Output size is too small", x=np.ones((2, 6, 5, 5)), transposed=True, padding=(4, 4),
-             in_torch=False),  # fmt: skip
+             in_torch=False),
     _refused(RuntimeError, "kernel size should be greater than zero", w=_W[..., :0], in_torch=False),
-)
+)  # fmt: skip
 
 
 # ---------------------------------------------------------------- windows as columns

@@ -73,12 +73,14 @@ def _bag_cases(rng: np.random.Generator) -> Iterator[Case]:
             yield Case(
                 (rng.standard_normal((4, 3)), indices, offsets, False, mode, None, False, 3), differentiable=False
             )
-        yield Case((rng.standard_normal((4, 3)), indices, np.array([0, 4]), True, mode, None, False, 3), differentiable=False)
+        yield Case(
+            (rng.standard_normal((4, 3)), indices, np.array([0, 4]), True, mode, None, False, 3), differentiable=False
+        )
         yield Case((rng.standard_normal((4, 3)), np.zeros(0, np.int64), np.array([0, 0]), False, mode, None, False, -1))
-        yield Case((rng.standard_normal((4, 3)).astype(np.float32), indices, np.array([0]), False, mode, None, False, -1))
-    yield Case(
-        (rng.standard_normal((4, 3)), indices, np.array([0, 2, 2]), False, 0, rng.standard_normal(6), False, -1)
-    )
+        yield Case(
+            (rng.standard_normal((4, 3)).astype(np.float32), indices, np.array([0]), False, mode, None, False, -1)
+        )
+    yield Case((rng.standard_normal((4, 3)), indices, np.array([0, 2, 2]), False, 0, rng.standard_normal(6), False, -1))
 
 
 def _bag(

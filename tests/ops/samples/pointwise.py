@@ -504,5 +504,4 @@ _add("fill_.Scalar", _over, with_numbers("fibc", (2, 1.5, True)), Refusal((np.on
 _add("fill_.Tensor", _over, _fillings,
      Refusal((HALVES, HALVES), RuntimeError, "fill_ only supports 0-dimension value tensor but got tensor with 1 dimensions"))  # fmt: skip
 _add("zero_", lambda x: np.zeros_like(x), ones("fibc"))
-_add("real", lambda x: x.real, ones("fic"))
 _add("gw::number_for", lambda x, value: np.asarray(value), with_numbers("fib", (2.5, 2, True)))

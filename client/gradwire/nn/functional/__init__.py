@@ -16,5 +16,6 @@ from gradwire.nn.functional.loss import *
 from gradwire.nn.functional.margin_loss import *
 from gradwire.nn.functional.normalization import *
 from gradwire.nn.functional.padding import *
+from gradwire.nn.functional.pooling import *
 from gradwire.nn.functional.sparse import *
 from gradwire.nn.functional.vision import *

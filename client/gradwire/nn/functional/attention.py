@@ -66,7 +66,8 @@ def canonical_mask(
             stacklevel=3,
         )
     if mask.dtype is bool_:
-        return mask.zeros_like(dtype=target_type).masked_fill(mask, float("-inf"))
+        added: Tensor = mask.zeros_like(dtype=target_type).masked_fill(mask, float("-inf"))
+        return added
     return mask
 
 

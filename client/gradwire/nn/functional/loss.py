@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 
 from gradwire.autograd.grad_mode import no_grad
 from gradwire.nn.functional.linear import linear
@@ -11,9 +12,9 @@ from gradwire.tensor import Tensor
 from gradwire_protocol.infer import broadcast_shapes
 
 __all__ = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "gaussian_nll_loss", "huber_loss", "kl_div",
-    "l1_loss", "linear_cross_entropy", "mse_loss", "nll_loss", "poisson_nll_loss", "reduction_number", "resolve_reduction",
-    "smooth_l1_loss",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "ctc_loss", "gaussian_nll_loss",
+    "huber_loss", "kl_div", "l1_loss", "linear_cross_entropy", "mse_loss", "nll_loss", "poisson_nll_loss",
+    "reduction_number", "resolve_reduction", "smooth_l1_loss",
 ]  # fmt: skip
 
 
@@ -306,19 +307,15 @@ def gaussian_nll_loss(
 
     The variance counts as at least `eps`. Waits for whether an element of it is negative.
     """
-    if isinstance(var, float):
-        if var < 0:
-            raise ValueError("var has negative entry/entries")
-        var = input.ones_like() * var
-    elif var.lt(0).any().item():
+    if var < 0 if isinstance(var, float) else var.lt(0).any().item():
         raise ValueError("var has negative entry/entries")
-    var = _fitted(var, input)
+    spread = input.ones_like() * var if isinstance(var, float) else _fitted(var, input)
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(f"{reduction} is not valid")
-    var = var.clone()
-    with no_grad():
-        var.clamp_(min=eps)
-    loss: Tensor = 0.5 * (var.log() + (input - target).square() / var)
+    spread = spread.clone()
+    with no_grad():  # so that the gradient of the variance passes as if it were not clamped
+        spread.clamp_(min=eps)
+    loss: Tensor = 0.5 * (spread.log() + (input - target).square() / spread)
     if full:
         loss = loss + 0.5 * math.log(2 * math.pi)
     return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
@@ -334,3 +331,24 @@ def _fitted(var: Tensor, input: Tensor) -> Tensor:
     if len(mine) == len(given) and sum(size for own, size in zip(mine, given, strict=True) if own != size) == 1:
         return var
     raise ValueError("var is of incorrect size")
+
+
+# ---------------------------------------------------------------- of sequences
+def ctc_loss(
+    log_probs: Tensor,
+    targets: Tensor,
+    input_lengths: Tensor | Sequence[int],
+    target_lengths: Tensor | Sequence[int],
+    blank: int = 0,
+    reduction: str = "mean",
+    zero_infinity: bool = False,
+) -> Tensor:
+    """Return minus the log probability that sequences read as their targets: (T, N, C), (N, L), (N), (N) -> 0-dim or (N).
+
+    Targets may also come one after the other in a vector. The mean is over losses divided by the lengths of their targets.
+    `zero_infinity` makes the loss of what cannot be read, and its gradient, 0.
+    """
+    loss: Tensor = log_probs.ctc_loss(
+        targets, input_lengths, target_lengths, blank, reduction_number(reduction), zero_infinity
+    )
+    return loss

@@ -87,7 +87,7 @@ def multilabel_soft_margin_loss(
 ) -> Tensor:
     """Return the binary cross entropy of scores with targets, averaged over the classes (the last axis), reduced."""
     reduction = resolve_reduction(size_average, reduce, reduction)
-    loss = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
+    loss: Tensor = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     if weight is not None:
         loss = loss * weight
     loss = loss.sum(-1) / input.size(-1)

@@ -109,10 +109,12 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
         windows = windows + square.narrow(1, start, input.size(1))
     rounding = None if input.is_floating_point() else "trunc"
     divisor = windows.div(size, rounding_mode=rounding).mul(alpha).add(k).pow(beta)
-    return input / divisor
+    normalized: Tensor = input / divisor
+    return normalized
 
 
 def normalize(input: Tensor, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12) -> Tensor:
     """Divide by the p-norm along `dim`, or by `eps` where the norm is smaller."""
     norm: Any = input.norm(p, dim, keepdim=True)
-    return input / norm.clamp_min(eps).expand_as(input)
+    normalized: Tensor = input / norm.clamp_min(eps).expand_as(input)
+    return normalized

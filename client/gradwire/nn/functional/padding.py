@@ -14,4 +14,4 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
 
     `mode` is "constant", with `value` or 0, for any axes, or "reflect", "replicate" or "circular" for the last one to three.
     """
-    return input.pad(pad, mode, value)
+    return input._pad(pad, mode, value)

@@ -74,7 +74,7 @@ def _sizes_and_factors(
         return _integers(counts), [None] * dim
     if scale_factor is None:
         raise ValueError("either size or scale_factor should be defined")
-    factors = list(scale_factor) if isinstance(scale_factor, list | tuple) else [scale_factor] * dim
+    factors: list[Any] = list(scale_factor) if isinstance(scale_factor, list | tuple) else [scale_factor] * dim
     _check_length(
         len(factors), dim, "Input and scale_factor", held, f"scale_factor of shape {scale_factor}",
         "scale_factor in (s1, s2, ...,sK)",

@@ -124,7 +124,7 @@ def _triangular(x: float) -> float:
 
 
 def _halved(x: float) -> float:
-    return 1 / (2.0 ** (x - 1))
+    return 1 / cast("float", 2.0 ** (x - 1))
 
 
 def _exponential(gamma: float, x: float) -> float:

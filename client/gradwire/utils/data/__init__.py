@@ -15,6 +15,7 @@ from gradwire.utils.data.dataset import (
     TensorDataset,
     random_split,
 )
+from gradwire.utils.data.distributed import DistributedSampler
 from gradwire.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -31,6 +32,7 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "IterableDataset",
     "RandomSampler",
     "Sampler",

@@ -119,7 +119,9 @@ class WeightedRandomSampler(Sampler[int]):
     more samples without replacement than weights above 0. Waits for the worker, which draws the numbers.
     """
 
-    def __init__(self, weights: Sequence[float], num_samples: int, replacement: bool = True, generator: Any = None) -> None:
+    def __init__(
+        self, weights: Sequence[float], num_samples: int, replacement: bool = True, generator: Any = None
+    ) -> None:
         if not _is_positive_int(num_samples):
             raise ValueError(f"num_samples should be a positive integer value, but got num_samples={num_samples}")
         if not isinstance(replacement, bool):
@@ -148,7 +150,9 @@ class WeightedRandomSampler(Sampler[int]):
             raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
         # Efraimidis and Spirakis, 2006: the largest of u**(1/w), in their order, are such a sample.
         with np.errstate(divide="ignore"):
-            keys = np.where(values > 0, np.log(np.maximum(drawn, np.finfo(float).tiny)) / np.maximum(values, 1e-300), -np.inf)
+            keys = np.where(
+                values > 0, np.log(np.maximum(drawn, np.finfo(float).tiny)) / np.maximum(values, 1e-300), -np.inf
+            )
         return iter(np.argsort(-keys, kind="stable")[: self.num_samples].tolist())
 
     def __len__(self) -> int:

@@ -1,0 +1,24 @@
+"""Complex numbers and their parts, as functions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradwire.tensor import Tensor, expect_tensor
+
+__all__ = ["imag", "is_complex", "real"]
+
+
+def real(input: Tensor) -> Any:
+    """Return the real parts; the tensor itself if it is real."""
+    return expect_tensor("real", input).real
+
+
+def imag(input: Tensor) -> Any:
+    """Return the imaginary parts."""
+    return expect_tensor("imag", input).imag
+
+
+def is_complex(input: Tensor) -> bool:
+    """Return whether the dtype is complex."""
+    return expect_tensor("is_complex", input).is_complex()

@@ -1,0 +1,12 @@
+"""Helpers around modules and their parameters, as in `torch.nn.utils`."""
+
+from __future__ import annotations
+
+from gradwire.nn.utils.clip_grad import (
+    clip_grad_norm,
+    clip_grad_norm_,
+    clip_grad_value_,
+    clip_grads_with_norm_,
+    get_total_norm,
+)
+from gradwire.nn.utils.convert_parameters import parameters_to_vector, vector_to_parameters
