@@ -655,6 +655,10 @@ def hinge_embedding_loss(input: Tensor, target: Any, margin: Any = 1.0, reductio
     return expect_tensor("hinge_embedding_loss", input).hinge_embedding_loss(target, margin, reduction)
 
 
+def histc(input: Tensor, bins: Any = 100, min: Any = 0, max: Any = 0) -> Any:
+    return expect_tensor("histc", input).histc(bins, min, max)
+
+
 def huber_loss(input: Tensor, target: Any, reduction: Any = 1, delta: Any = 1.0) -> Any:
     return expect_tensor("huber_loss", input).huber_loss(target, reduction, delta)
 
@@ -721,6 +725,10 @@ def isclose(input: Tensor, other: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equ
 
 def isfinite(input: Tensor) -> Any:
     return expect_tensor("isfinite", input).isfinite()
+
+
+def isin(input: Tensor, test_elements: Any, *, assume_unique: Any = False, invert: Any = False) -> Any:
+    return expect_tensor("isin", input).isin(test_elements, assume_unique=assume_unique, invert=invert)
 
 
 def isinf(input: Tensor) -> Any:
@@ -1277,6 +1285,10 @@ def scatter_add(input: Tensor, dim: Any, index: Any, src: Any) -> Any:
 
 def scatter_reduce(input: Tensor, dim: Any, index: Any, src: Any, reduce: Any, *, include_self: Any = True) -> Any:
     return expect_tensor("scatter_reduce", input).scatter_reduce(dim, index, src, reduce, include_self=include_self)
+
+
+def searchsorted(input: Tensor, other_input: Any, *, out_int32: Any = False, right: Any = False, side: Any = None, sorter: Any = None) -> Any:
+    return expect_tensor("searchsorted", input).searchsorted(other_input, out_int32=out_int32, right=right, side=side, sorter=sorter)
 
 
 def select(input: Tensor, dim: Any, index: Any) -> Any:

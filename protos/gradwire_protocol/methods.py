@@ -429,6 +429,10 @@ _op_nonzero_static = OPS["nonzero_static"]
 _op_masked_scatter = OPS["masked_scatter"]
 _op_masked_scatter_ = OPS["masked_scatter_"]
 _op_masked_scatter_backward = OPS["masked_scatter_backward"]
+_op_searchsorted__Tensor = OPS["searchsorted.Tensor"]
+_op_isin__Tensor_Tensor = OPS["isin.Tensor_Tensor"]
+_op_histc = OPS["histc"]
+_op__histogramdd_from_bin_tensors = OPS["_histogramdd_from_bin_tensors"]
 _op_scatter_reduce__two = OPS["scatter_reduce.two"]
 _op_scatter_reduce___two = OPS["scatter_reduce_.two"]
 _op_index_reduce = OPS["index_reduce"]
@@ -544,6 +548,9 @@ class OpMethods(Composites):
 
     def _fused_rms_norm_backward(self, input: Self, normalized_shape: Sequence[int] | int, rstd: Self, weight: Self | None, output_mask: Sequence[bool]) -> tuple[Self, ...]:
         return self._call(_op__fused_rms_norm_backward, (self, input, rstd, weight), (ints(normalized_shape), output_mask))  # type: ignore[no-any-return]
+
+    def _histogramdd_from_bin_tensors(self, bins: Sequence[Self], *, weight: Self | None = None, density: bool = False) -> Self:
+        return self._call(_op__histogramdd_from_bin_tensors, (self, *bins, weight), (density,), (), (len(bins),))  # type: ignore[no-any-return]
 
     def _log_softmax(self, dim: int, half_to_float: bool) -> Self:
         return self._call(_op__log_softmax, (self,), (dim, half_to_float))  # type: ignore[no-any-return]
@@ -1116,6 +1123,9 @@ class OpMethods(Composites):
     def heaviside_(self, values: Self) -> Self:
         return self._call(_op_heaviside_, (self, values))  # type: ignore[no-any-return]
 
+    def histc(self, bins: int = 100, min: Number = 0, max: Number = 0) -> Self:
+        return self._call(_op_histc, (self,), (bins,), (min, max))  # type: ignore[no-any-return]
+
     def huber_loss(self, target: Self, reduction: int = 1, delta: float = 1.0) -> Self:
         return self._call(_op_huber_loss, (self, target), (reduction,), (delta,))  # type: ignore[no-any-return]
 
@@ -1182,6 +1192,9 @@ class OpMethods(Composites):
 
     def isfinite(self) -> Self:
         return self._call(_op_isfinite, (self,))  # type: ignore[no-any-return]
+
+    def isin(self, test_elements: Self, *, assume_unique: bool = False, invert: bool = False) -> Self:
+        return self._call(_op_isin__Tensor_Tensor, (self, test_elements), (assume_unique, invert))  # type: ignore[no-any-return]
 
     def isinf(self) -> Self:
         return self._call(_op_isinf, (self,))  # type: ignore[no-any-return]
@@ -1557,6 +1570,9 @@ class OpMethods(Composites):
 
     def scatter_reduce_(self, dim: int, index: Self, src: Self, reduce: str, *, include_self: bool = True) -> Self:
         return self._call(_op_scatter_reduce___two, (self, index, src), (dim, reduce, include_self))  # type: ignore[no-any-return]
+
+    def searchsorted(self, input: Self, *, out_int32: bool = False, right: bool = False, side: str | None = None, sorter: Self | None = None) -> Self:
+        return self._call(_op_searchsorted__Tensor, (self, input, sorter), (out_int32, right, side))  # type: ignore[no-any-return]
 
     def select(self, dim: int, index: int) -> Self:
         return self._call(_op_select__int, (self,), (dim, index))  # type: ignore[no-any-return]

@@ -1,8 +1,8 @@
 """Run `op_db` entries and say what fails.
 
-    python -m tests.opdb conv2d nn.functional.pad       entries whose name matches one of the regular expressions
-    python -m tests.opdb --limit 5                      all, five samples per stage and dtype
-    python -m tests.opdb --json results.json            keep the reports
+python -m tests.opdb conv2d nn.functional.pad       entries whose name matches one of the regular expressions
+python -m tests.opdb --limit 5                      all, five samples per stage and dtype
+python -m tests.opdb --json results.json            keep the reports
 """
 
 from __future__ import annotations

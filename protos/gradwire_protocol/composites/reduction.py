@@ -79,6 +79,15 @@ def _moment(self: Any, name: str, dim: Any, unbiased: bool | None, keepdim: bool
     return _run(self, OPS[f"{name}.correction"], (ints(dim), keepdim), (correction,))
 
 
+def _scan_inplace(self: T, name: str, dim: int | None, dtype: DType | None) -> T:
+    if dtype not in (None, self.meta.dtype):
+        raise RuntimeError(
+            f"Bad in-place call: input tensor dtype {self.meta.dtype.name} and output tensor dtype {dtype.name} should "
+            "match"
+        )
+    return _run(self, OPS[name], (dim, dtype))
+
+
 @lru_cache(maxsize=4096)
 def _sum_plan(shape: tuple[int, ...], size: tuple[int, ...]) -> tuple[tuple[int, ...], bool]:
     """Return the axes to sum so that `shape` becomes `size`, and whether to keep them; RuntimeError if none do."""
@@ -271,11 +280,11 @@ class ReductionComposites(Callable_):
 
     def cumsum_(self, dim: int | None = None, *, dtype: DType | None = None, axis: int | None = None) -> Self:
         """Sum along `dim` up to each element, in place."""
-        return _run(self, OPS["cumsum_"], (_dim("cumsum_", dim, axis), dtype))
+        return _scan_inplace(self, "cumsum_", _dim("cumsum_", dim, axis), dtype)
 
     def cumprod_(self, dim: int | None = None, *, dtype: DType | None = None, axis: int | None = None) -> Self:
         """Multiply along `dim` up to each element, in place."""
-        return _run(self, OPS["cumprod_"], (_dim("cumprod_", dim, axis), dtype))
+        return _scan_inplace(self, "cumprod_", _dim("cumprod_", dim, axis), dtype)
 
     def logsumexp(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None, keepdims: bool = False) -> Self:
         """Compute log(sum(exp(self))) over `dim`, without overflow."""

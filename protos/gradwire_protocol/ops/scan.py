@@ -26,7 +26,9 @@ def _logcumsumexp(self: Meta, dim: int) -> Meta:
     if self.dtype.category < Category.FLOAT:
         raise unsupported("logcumsumexp_out_cpu", self.dtype)
     if self.dtype.is_complex:
-        raise NotImplementedError("logcumsumexp needs real numbers here; got complex ones; use x.exp().cumsum(dim).log()")
+        raise NotImplementedError(
+            "logcumsumexp needs real numbers here; got complex ones; use x.exp().cumsum(dim).log()"
+        )
     return infer.like(self)
 
 

@@ -1,9 +1,9 @@
 """Kernels and gradients of `gradwire_protocol.ops.convolution`: products of matrices, by `im2col`.
 
 A transposed convolution is the gradient of a convolution by its input, so three functions of images serve all: `convolve`,
-`spread` (that gradient) and `weight_gradient`. Each has three ways: windows of one element need no columns, a channel that
-is its own group is a sum over the kernel's places, all else is a product of the weight with columns. float16 is computed
-in float32.
+`spread` (that gradient) and `weight_gradient`. Windows of one element need no columns, all else is a product of the weight
+with columns. Groups are a batch of products, also where each channel is a group: measured twice as fast as sums over the
+kernel's places. float16 is computed in float32.
 """
 
 from __future__ import annotations
@@ -69,8 +69,6 @@ def convolve(xp: Any, images: Array, weight: Array, windows: Windows, groups: in
     matrix = _grouped(weight, groups)
     if windows.is_pointwise:
         return xp.matmul(matrix, _picked(xp, images, windows, groups)).reshape(shape)
-    if groups == images.shape[1] > 1:
-        return _convolve_each(xp, images, matrix, windows).reshape(shape)
     made = xp.empty(shape, images.dtype)
     for start, end, columns in column_blocks(xp, images, windows, groups):
         if end - start == 1:
@@ -91,8 +89,6 @@ def spread(xp: Any, grad: Array, weight: Array, windows: Windows, groups: int) -
     if windows.is_pointwise:
         products = xp.matmul(matrix.swapaxes(1, 2), _picked(xp, grad, _all_points(windows), groups))
         return _spread_points(xp, products, shape, windows)
-    if groups == channels > 1:
-        return _spread_each(xp, grad, matrix, windows)
     margins = tuple(d * (k - 1) - p for d, k, p in zip(windows.dilation, windows.kernel, windows.padding, strict=True))
     if max(windows.stride) == 1 and min(margins) >= 0 and grad.shape[1] <= 2 * channels:
         # With stride 1 it is a convolution by the mirrored kernel: copies of columns instead of sums over them.
@@ -119,7 +115,9 @@ def _spread_columns(
     transposed = matrix.swapaxes(1, 2)
     made = xp.empty(shape, grad.dtype)
     for start, end, sums in image_blocks(xp, made, windows):
-        columns = xp.matmul(transposed, _folded(grad[start:end], groups))
+        # An outer product is one multiplication each, for which BLAS is slow.
+        multiply = xp.multiply if matrix.shape[1] == 1 else xp.matmul
+        columns = multiply(transposed, _folded(grad[start:end], groups))
         columns = columns.reshape(shape[1], *windows.kernel, end - start, *windows.count)
         for tap in taps(windows.kernel):
             sums[tap_slices(windows, tap)] += columns[(slice(None), *tap)]
@@ -142,73 +140,12 @@ def weight_gradient(xp: Any, grad: Array, images: Array, windows: Windows, group
         points = _picked(xp, images, windows, groups)
         products = xp.matmul(_picked(xp, grad, _all_points(windows), groups), points.swapaxes(2, 3))
         return products.sum(axis=0, dtype=grad.dtype).reshape(shape)
-    if groups == channels > 1:
-        return _weigh_each(xp, grad, images, windows).reshape(shape)
     total: Array = None
     for start, end, columns in column_blocks(xp, images, windows, groups):
         # The columns as they lie and the narrow gradient transposed: twice as fast as the reverse.
         product = xp.matmul(columns, _folded(grad[start:end], groups).swapaxes(1, 2))
         total = product if total is None else xp.add(total, product, out=total)
     return total.swapaxes(1, 2).reshape(shape)
-
-
-# ---------------------------------------------------------------- each channel by itself
-def _per_channel(grad: Array, channels: int) -> Array:
-    """View (N, O, *windows) as (N, C, O / C, *windows)."""
-    return grad.reshape(grad.shape[0], channels, -1, *grad.shape[2:])
-
-
-def _factor(matrix: Array, place: int, ndim: int) -> Array:
-    """View the weights at one place of the kernel such that they broadcast to (N, C, O / C, *windows)."""
-    return matrix[:, :, place].reshape(*matrix.shape[:2], *(1,) * ndim)
-
-
-def _convolve_each(xp: Any, images: Array, matrix: Array, windows: Windows) -> Array:
-    """Sum over the kernel's places, one sample after the other so that the sums stay in the cache."""
-    samples, channels, ndim = images.shape[0], images.shape[1], len(windows.size)
-    made = xp.empty((samples, channels, matrix.shape[1], *windows.count), images.dtype)
-    source = padded(xp, images, windows)[:, :, None]
-    for part in _samples(xp, samples):
-        sums, scratch = made[part], xp.empty(made[part].shape, images.dtype)
-        for place, tap in enumerate(taps(windows.kernel)):
-            target = scratch if place else sums
-            xp.multiply(source[part][tap_slices(windows, tap)], _factor(matrix, place, ndim), out=target)
-            if place:
-                xp.add(sums, scratch, out=sums)
-    return made
-
-
-def _samples(xp: Any, count: int) -> list[slice]:
-    """Return the parts of a batch to go through: sample by sample, but on a GPU all at once."""
-    if getattr(xp, "__name__", "") == "cupy":
-        return [slice(0, count)]
-    return [slice(number, number + 1) for number in range(count)]
-
-
-def _spread_each(xp: Any, grad: Array, matrix: Array, windows: Windows) -> Array:
-    channels, ndim = matrix.shape[0], len(windows.size)
-    made = xp.zeros((grad.shape[0], channels, *windows.padded_size), grad.dtype)
-    source = _per_channel(grad, channels)
-    for part in _samples(xp, grad.shape[0]):
-        for place, tap in enumerate(taps(windows.kernel)):
-            product = xp.multiply(source[part], _factor(matrix, place, ndim))
-            made[part][tap_slices(windows, tap)] += product[:, :, 0] if product.shape[2] == 1 else product.sum(axis=2)
-    return made[interior(windows.size, windows.padding)]
-
-
-def _weigh_each(xp: Any, grad: Array, images: Array, windows: Windows) -> Array:
-    """Return (C, O / C, kernel): per channel, gradients (O / C, windows) times columns (windows, kernel)."""
-    samples, channels, size = images.shape[0], images.shape[1], math.prod(windows.count)
-    rows = _per_channel(grad, channels).reshape(samples, channels, -1, size)
-    view = window_view(xp, padded(xp, images, windows), windows)
-    total = xp.zeros((channels, rows.shape[2], math.prod(windows.kernel)), grad.dtype)
-    sample_axis = 1 + len(windows.size)
-    for part in _samples(xp, samples):
-        columns = view[(slice(None),) * sample_axis + (part,)]
-        columns = columns.reshape(channels, math.prod(windows.kernel), -1)
-        folded = rows[part].swapaxes(0, 1).swapaxes(1, 2).reshape(channels, rows.shape[2], -1)
-        total += xp.matmul(folded, columns.swapaxes(1, 2))
-    return total
 
 
 # ---------------------------------------------------------------- kernels

@@ -308,6 +308,19 @@ def _scan_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield Case((np.ones((0, 3)), 0))
 
 
+def _scan_into(function: Callable[..., Any]) -> Callable[..., Any]:
+    def reference(self: Array, dim: int) -> Array:
+        return _scan(function)(self, dim).astype(self.dtype)
+
+    return reference
+
+
+def _scan_into_cases(rng: np.random.Generator) -> Iterator[Case]:
+    for array in _arrays(rng, "fi"):
+        yield Case((array, 0))
+    yield Case((_ZEROS, 1))
+
+
 def _prod_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield from _over_dims("fib", Case((_ZEROS, 0)), Case((_ZEROS, 1, True)), dims=False)(rng)
     yield Case((np.ones((0, 3)), 0))
@@ -412,5 +425,7 @@ SAMPLES: list[Sample] = [
     ),
     Sample("cumsum", _scan(np.cumsum), _scan_cases, (_outside(),)),
     Sample("cumprod", _scan(np.cumprod), _scan_cases, (_outside(),)),
+    Sample("cumsum_", _scan_into(np.cumsum), _scan_into_cases, (_outside(),)),
+    Sample("cumprod_", _scan_into(np.cumprod), _scan_into_cases, (_outside(),)),
     Sample("logsumexp", _logsumexp, _logsumexp_cases, (_outside(dims=True), _TWICE)),
 ]
