@@ -36,6 +36,7 @@ from gradwire.creation import (
 from gradwire.creation import from_numpy_array as from_numpy
 from gradwire.device import Device as device
 from gradwire.functions import *
+from gradwire.functions.statistics import _segment_reduce
 from gradwire.interop import asarray, from_dlpack, frombuffer
 from gradwire.limits_info import finfo, iinfo
 from gradwire.memory import (
@@ -81,6 +82,7 @@ from gradwire_protocol.dtypes import (
     bool_ as bool,
 )
 from gradwire_protocol.dtypes import (
+    bfloat16,
     complex64,
     complex128,
     float16,

@@ -211,6 +211,10 @@ def batch_norm(input: Tensor, weight: Any, bias: Any, running_mean: Any, running
     return expect_tensor("batch_norm", input).batch_norm(weight, bias, running_mean, running_var, training, momentum, eps)
 
 
+def bfloat16(input: Tensor) -> Any:
+    return expect_tensor("bfloat16", input).bfloat16()
+
+
 def bilinear(input: Tensor, input2: Any, weight: Any, bias: Any = None) -> Any:
     return expect_tensor("bilinear", input).bilinear(input2, weight, bias)
 
@@ -359,6 +363,10 @@ def copysign(input: Tensor, other: Any) -> Any:
     return expect_tensor("copysign", input).copysign(other)
 
 
+def corrcoef(input: Tensor) -> Any:
+    return expect_tensor("corrcoef", input).corrcoef()
+
+
 def cos(input: Tensor) -> Any:
     return expect_tensor("cos", input).cos()
 
@@ -377,6 +385,10 @@ def cosine_similarity(input: Tensor, x2: Any, dim: Any = 1, eps: Any = 1e-08) ->
 
 def count_nonzero(input: Tensor, dim: Any = None, *, axis: Any = None) -> Any:
     return expect_tensor("count_nonzero", input).count_nonzero(dim, axis=axis)
+
+
+def cov(input: Tensor, *, correction: Any = 1, fweights: Any = None, aweights: Any = None) -> Any:
+    return expect_tensor("cov", input).cov(correction=correction, fweights=fweights, aweights=aweights)
 
 
 def cross_entropy_loss(input: Tensor, target: Any, weight: Any = None, reduction: Any = 1, ignore_index: Any = -100, label_smoothing: Any = 0.0) -> Any:
@@ -657,6 +669,10 @@ def hinge_embedding_loss(input: Tensor, target: Any, margin: Any = 1.0, reductio
 
 def histc(input: Tensor, bins: Any = 100, min: Any = 0, max: Any = 0) -> Any:
     return expect_tensor("histc", input).histc(bins, min, max)
+
+
+def histogram(input: Tensor, bins: Any, *, range: Any = None, weight: Any = None, density: Any = False) -> Any:
+    return expect_tensor("histogram", input).histogram(bins, range=range, weight=weight, density=density)
 
 
 def huber_loss(input: Tensor, target: Any, reduction: Any = 1, delta: Any = 1.0) -> Any:
@@ -1035,6 +1051,10 @@ def nanmedian(input: Tensor, dim: Any = None, keepdim: Any = False) -> Any:
     return expect_tensor("nanmedian", input).nanmedian(dim, keepdim)
 
 
+def nanquantile(input: Tensor, q: Any, dim: Any = None, keepdim: Any = False, *, interpolation: Any = 'linear') -> Any:
+    return expect_tensor("nanquantile", input).nanquantile(q, dim, keepdim, interpolation=interpolation)
+
+
 def nansum(input: Tensor, dim: Any = None, keepdim: Any = False, *, dtype: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
     return expect_tensor("nansum", input).nansum(dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
 
@@ -1179,6 +1199,10 @@ def put(input: Tensor, index: Any, source: Any, accumulate: Any = False) -> Any:
     return expect_tensor("put", input).put(index, source, accumulate)
 
 
+def quantile(input: Tensor, q: Any, dim: Any = None, keepdim: Any = False, *, interpolation: Any = 'linear') -> Any:
+    return expect_tensor("quantile", input).quantile(q, dim, keepdim, interpolation=interpolation)
+
+
 def rad2deg(input: Tensor) -> Any:
     return expect_tensor("rad2deg", input).rad2deg()
 
@@ -1225,6 +1249,10 @@ def relu6(input: Tensor) -> Any:
 
 def remainder(input: Tensor, other: Any) -> Any:
     return expect_tensor("remainder", input).remainder(other)
+
+
+def renorm(input: Tensor, p: Any, dim: Any, maxnorm: Any) -> Any:
+    return expect_tensor("renorm", input).renorm(p, dim, maxnorm)
 
 
 def replication_pad1d(input: Tensor, padding: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from gradwire import printing
 from gradwire.autograd.grad_mode import state as grad_state
 from gradwire_protocol import codec, limits
-from gradwire_protocol.dtypes import DTYPES, DType, from_numpy, int64
+from gradwire_protocol.dtypes import DTYPES, DType, bfloat16, from_numpy, int64
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.signature import resolve
@@ -82,6 +82,8 @@ class ConversionMethods:
         """Wait for the elements and return them as an array of its own (PyTorch's shares memory; ours cannot)."""
         if self.requires_grad and grad_state.enabled and not force:
             raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+        if self.meta.dtype is bfloat16:
+            raise TypeError("Got unsupported ScalarType BFloat16")
         return fetch(self)
 
     def __array__(self: Any, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:

@@ -142,19 +142,25 @@ def _filled(size: tuple[Any, ...], value: int, dtype: DType | None, device: Any,
     return full(_size(size), value, dtype=dtype or _default(), device=device, requires_grad=requires_grad)
 
 
-def zeros(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(
+    *shape: Any, size: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Return zeros: `zeros(2, 3)` or `zeros((2, 3))`."""
-    return _filled(size, 0, dtype, device, requires_grad)
+    return _filled(shape if size is None else (size,), 0, dtype, device, requires_grad)
 
 
-def ones(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(
+    *shape: Any, size: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Return ones."""
-    return _filled(size, 1, dtype, device, requires_grad)
+    return _filled(shape if size is None else (size,), 1, dtype, device, requires_grad)
 
 
-def empty(*size: Any, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(
+    *shape: Any, size: Any = None, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Return zeros. Memory that showed what it held before could show another session's numbers."""
-    return _filled(size, 0, dtype, device, requires_grad)
+    return _filled(shape if size is None else (size,), 0, dtype, device, requires_grad)
 
 
 def full_like(

@@ -1,14 +1,17 @@
-"""Tensor methods whose result's size depends on values: they wait for one count, never for the elements."""
+"""Tensor methods whose result's size depends on values: they wait for one number, never for the elements."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from gradwire_protocol.dtypes import bool_
-from gradwire_protocol.infer import broadcast_shapes
+from gradwire_protocol.dtypes import Category, bool_, int64
+from gradwire_protocol.infer import broadcast_shapes, normalize_dim
 from gradwire_protocol.ops import OPS
+from gradwire_protocol.ops.pointwise import unsupported
+from gradwire_protocol.ops.searching import check_bincount
+from gradwire_protocol.tape import Variable
 
-__all__ = ["DataDependentMethods"]
+__all__ = ["DataDependentMethods", "repeated_places"]
 
 _NONZERO, _MASKED_SELECT = OPS["nonzero_static"], OPS["gw::masked_select"]
 
@@ -75,3 +78,74 @@ class DataDependentMethods:
     ) -> Any:
         """Return the first of each run of equal elements (slices with `dim`); inverse, counts as asked. Waits."""
         return _distinct(self, "unique_consecutive", dim, return_inverse, return_counts)
+
+    def bincount(self: Any, weights: Any = None, minlength: int = 0) -> Any:
+        """Count how often each number from 0 on occurs, or sum the weights of its places. Waits for the largest."""
+        check_bincount(self.meta, None if weights is None else weights.meta, minlength)
+        if not self.meta.numel:
+            return self.new_zeros(minlength, dtype=int64)
+        size = max(int(self.max().item()) + 1, minlength, 0)
+        return OPS["gw::bincount"](self, weights, size)
+
+    def repeat_interleave(self: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Any:
+        """Repeat each element (slice with `dim`) `repeats` times, a number or one for each; alone, repeat its index.
+
+        Waits for the sum of a tensor of repeats, unless `output_size` is given.
+        """
+        if repeats is None:
+            return repeated_places(self, output_size)
+        if dim is None:
+            return self.flatten().repeat_interleave(repeats, 0, output_size=output_size)
+        axis = normalize_dim(dim, self.meta.ndim)
+        rows = self if self.meta.ndim else self.view(1)
+        if not isinstance(repeats, Variable):
+            return _repeated_evenly(rows, repeats, axis, output_size)
+        places = _places(rows, repeats, axis, output_size)
+        return rows.index_select(axis, places)
+
+    def allclose(
+        self: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
+    ) -> bool:
+        """Wait for whether all elements are close to those of `other`, as `isclose` says."""
+        return bool(self.isclose(other, rtol, atol, equal_nan).all().item())
+
+
+def repeated_places(repeats: Any, output_size: int | None = None) -> Any:
+    """Return each index as often as `repeats` says. Waits for their sum, unless `output_size` is given."""
+    if repeats.meta.ndim != 1:
+        raise RuntimeError("repeat_interleave only accept 1D vector as repeat")
+    if output_size is None:
+        if repeats.meta.dtype.category is not Category.INT:
+            raise unsupported("repeat_interleave_cpu", repeats.meta.dtype)
+        output_size = max(int(repeats.sum().item()), 0)
+    return OPS["gw::repeat_interleave"](repeats, output_size)
+
+
+def _places(rows: Any, repeats: Any, axis: int, output_size: int | None) -> Any:
+    """Return the index of each slice as often as it is repeated."""
+    if repeats.meta.ndim > 1:
+        raise RuntimeError("repeats must be 0-dim or 1-dim tensor")
+    size = rows.meta.shape[axis]
+    if repeats.meta.numel == 1:
+        repeats = repeats.reshape(1).expand(size)
+    elif repeats.meta.numel != size:
+        raise RuntimeError(
+            "repeats must have the same size as input along dim, but got repeats.size(0) = "
+            f"{repeats.meta.numel} and input.size({axis}) = {size}"
+        )
+    return repeated_places(repeats, output_size)
+
+
+def _repeated_evenly(rows: Any, repeats: int, axis: int, output_size: int | None) -> Any:
+    """Repeat each slice the same number of times: no index is needed, and nothing to wait for."""
+    if isinstance(repeats, bool) or not isinstance(repeats, int):
+        raise TypeError(f"repeat_interleave() needs repeats to be an int or a Tensor; got {type(repeats).__name__}")
+    if repeats < 0:
+        raise RuntimeError("Repeats must be non-negative")
+    shape = rows.meta.shape
+    if output_size not in (None, shape[axis] * repeats):
+        raise RuntimeError(
+            f"repeat_interleave: Invalid output_size, expected {shape[axis] * repeats} but got {output_size}"
+        )
+    wide = rows.unsqueeze(axis + 1).expand(*shape[: axis + 1], repeats, *shape[axis + 1 :])
+    return wide.clone().view(*shape[:axis], shape[axis] * repeats, *shape[axis + 1 :])

@@ -16,6 +16,8 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
+from gradwire_protocol.dtypes import bfloat16
+
 __all__ = [
     "PrintOptions",
     "format_tensor",
@@ -197,7 +199,7 @@ def _style(values: Array, options: PrintOptions) -> _Style:
     """Choose the notation from the values that will be shown (never from hidden ones)."""
     if values.dtype.kind == "c":
         return _ComplexStyle(_real_style(values.real, options), _real_style(values.imag, options))
-    if values.dtype.kind == "f":
+    if values.dtype.kind == "f" or values.dtype == bfloat16.numpy:
         return _real_style(values, options)
     return _PlainStyle(max((len(str(v)) for v in values.reshape(-1).tolist()), default=1))
 

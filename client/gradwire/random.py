@@ -338,6 +338,6 @@ class RandomMethods:
 def _exact_limit(dtype: DType) -> int:
     """Return the end of PyTorch's range for `random_()`: all integers that the dtype holds exactly."""
     if dtype.is_floating_point:
-        return (1 << {"float16": 11, "float32": 24, "float64": 53}[dtype.name]) + 1
+        return (1 << {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}[dtype.name]) + 1
     bits = dtype.itemsize * 8 - (1 if dtype.is_signed else 0)
     return 2 if dtype.name == "bool" else min(1 << bits, (1 << 63) - 1)

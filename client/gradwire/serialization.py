@@ -25,6 +25,7 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from gradwire_protocol.dtypes import bfloat16
 from gradwire_protocol.errors import CheckpointError
 from gradwire_protocol.limits import MAX_NDIM, MAX_NUMEL
 
@@ -45,7 +46,7 @@ _NAMES: Final = {
     "b1": "BOOL", "u1": "U8", "u2": "U16", "u4": "U32", "u8": "U64", "i1": "I8", "i2": "I16",
     "i4": "I32", "i8": "I64", "f2": "F16", "f4": "F32", "f8": "F64", "c8": "C64",
 }  # fmt: skip
-_DTYPES: Final = {name: np.dtype("<" + code) for code, name in _NAMES.items()}
+_DTYPES: Final = {name: np.dtype("<" + code) for code, name in _NAMES.items()} | {"BF16": bfloat16.numpy}
 
 # Shows a file's content in a message: bounded however long or deep a hostile one is.
 _short_repr = Repr()
@@ -97,6 +98,8 @@ def _dtype_name(name: object, array: object) -> str:
         raise TypeError(f"safetensors needs strings other than {_METADATA!r} as names; got {name!r}")
     if not isinstance(array, np.ndarray):
         raise TypeError(f"safetensors needs numpy arrays; {name!r} is a {type(array).__name__}")
+    if array.dtype == bfloat16.numpy:
+        return "BF16"
     code = array.dtype.str[1:]
     if code not in _NAMES:
         advice = "; save it as float64 with a last dimension of 2" if code == "c16" else ""

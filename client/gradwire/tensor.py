@@ -302,11 +302,11 @@ def call(op: Op, *args: Any, session: Session | None = None, data: tensor_pb2.In
     session = session or sessions.current()
     tensors, statics, scalars, lengths = op.split(args)
     metas = tuple([None if tensor is None else tensor.meta for tensor in tensors])
+    if not _NUMBERS.issuperset(map(type, scalars)):
+        scalars = tuple(map(_number, scalars))
     key = (op, metas, statics, tuple(map(type, scalars)), lengths, 0, _default_dtype)
     signature = session.signatures.get(key)
     if signature is None:
-        if not _NUMBERS.issuperset(map(type, scalars)):
-            scalars = tuple(map(_number, scalars))
         signature = _intern(session, key, op, metas, statics, scalars, lengths, 0)
     handles = [0 if tensor is None else tensor.handle for tensor in tensors]
     first = session.append(signature, handles, scalars, data)

@@ -11,7 +11,7 @@ from gradwire_protocol.dtypes import DTYPES, DType
 from gradwire_protocol.registry import torch_type_name
 
 __all__ = [
-    "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor", "IntTensor", "LongTensor",
+    "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor", "IntTensor", "LongTensor",
     "ShortTensor", "typename",
 ]  # fmt: skip
 
@@ -84,9 +84,11 @@ TENSOR_TYPES = {
     for made in (_made(dtype, is_cuda=False), _made(dtype, is_cuda=True))
 }
 
-FloatTensor, DoubleTensor, HalfTensor, BoolTensor, ByteTensor, CharTensor, ShortTensor, IntTensor, LongTensor = (
+(
+    FloatTensor, DoubleTensor, HalfTensor, BFloat16Tensor, BoolTensor, ByteTensor, CharTensor, ShortTensor, IntTensor, LongTensor
+) = (
     TENSOR_TYPES[f"torch.{word}Tensor"]
-    for word in ("Float", "Double", "Half", "Bool", "Byte", "Char", "Short", "Int", "Long")
+    for word in ("Float", "Double", "Half", "BFloat16", "Bool", "Byte", "Char", "Short", "Int", "Long")
 )
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gradwire_protocol.dtypes import Category, DType, from_numpy
+from gradwire.conversion import fetch
+from gradwire_protocol.dtypes import Category, DType, bfloat16, from_numpy
 
 __all__ = ["assert_allclose", "assert_close", "make_tensor"]
 
@@ -195,7 +196,8 @@ def _compare_tensors(actual: Any, expected: Any, options: _Options) -> None:
     names = ("shape", "device", "dtype", "layout")
     pairs = {name: (getattr(actual, name), getattr(expected, name)) for name in names}
     _compare_attributes(options, {**pairs, "stride": (actual.stride(), expected.stride())})
-    values = actual.detach().numpy(), expected.detach().numpy()
+    # bfloat16, which numpy lacks, in float32: that holds it exactly.
+    values = [fetch(tensor.float() if tensor.dtype is bfloat16 else tensor) for tensor in (actual, expected)]
     _compare_elements(*values, options, actual.dtype, expected.dtype)
 
 

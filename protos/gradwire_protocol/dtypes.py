@@ -1,7 +1,8 @@
 """Element types, their categories, and PyTorch's promotion lattice.
 
 Both sides hold the same singletons, so a dtype is compared by identity. The wire carries `DType.code`, which is never
-reused. This is the only module of the contract that knows numpy.
+reused. This is the only module of the contract that knows numpy, and the only one of all that knows ml_dtypes, whose
+bfloat16 numpy lacks.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+import ml_dtypes
 import numpy as np
 
 __all__ = ["DTYPES", "Category", "DType", "from_code", "from_numpy", "promote_types", "scalar_dtype"]
@@ -73,13 +75,15 @@ int16 = _dtype("int16", 4, Category.INT, 2)
 int32 = _dtype("int32", 5, Category.INT, 3)
 int64 = _dtype("int64", 6, Category.INT, 4)
 float16 = _dtype("float16", 7, Category.FLOAT, 5)
+# numpy finds it by its name once ml_dtypes is imported; of its kind "V", so a kernel is given float32 in its stead.
+bfloat16 = DType("bfloat16", 8, Category.FLOAT, 5, np.dtype(ml_dtypes.bfloat16))
 float32 = _dtype("float32", 9, Category.FLOAT, 6)
 float64 = _dtype("float64", 10, Category.FLOAT, 7)
 complex64 = _dtype("complex64", 11, Category.COMPLEX, 6)
 complex128 = _dtype("complex128", 12, Category.COMPLEX, 7)
 
 DTYPES: tuple[DType, ...] = (
-    bool_, uint8, int8, int16, int32, int64, float16, float32, float64, complex64, complex128,
+    bool_, uint8, int8, int16, int32, int64, float16, bfloat16, float32, float64, complex64, complex128,
 )  # fmt: skip
 
 _BY_CODE = {dtype.code: dtype for dtype in DTYPES}
@@ -112,6 +116,8 @@ def _promote(a: DType, b: DType) -> DType:
         return complex128
     if {a, b} == {uint8, int8}:
         return int16
+    if {a, b} == {float16, bfloat16}:
+        return float32
     return high
 
 

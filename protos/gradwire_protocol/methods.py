@@ -311,6 +311,8 @@ _op__embedding_bag = OPS["_embedding_bag"]
 _op_max = OPS["max"]
 _op_min = OPS["min"]
 _op_linalg_vector_norm = OPS["linalg_vector_norm"]
+_op_renorm = OPS["renorm"]
+_op_renorm_ = OPS["renorm_"]
 _op_gather = OPS["gather"]
 _op_scatter_add = OPS["scatter_add"]
 _op_scatter_add_ = OPS["scatter_add_"]
@@ -1529,6 +1531,12 @@ class OpMethods(Composites):
         if isinstance(other, OpMethods):
             return self._call(_op_remainder___Tensor, (self, other))  # type: ignore[no-any-return]
         return self._call(_op_remainder___Scalar, (self,), (), (other,))  # type: ignore[no-any-return]
+
+    def renorm(self, p: Number, dim: int, maxnorm: Number) -> Self:
+        return self._call(_op_renorm, (self,), (dim,), (p, maxnorm))  # type: ignore[no-any-return]
+
+    def renorm_(self, p: Number, dim: int, maxnorm: Number) -> Self:
+        return self._call(_op_renorm_, (self,), (dim,), (p, maxnorm))  # type: ignore[no-any-return]
 
     def replication_pad1d(self, padding: Sequence[int] | int) -> Self:
         return self._call(_op_replication_pad1d, (self,), (ints(padding),))  # type: ignore[no-any-return]

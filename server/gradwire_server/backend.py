@@ -24,12 +24,14 @@ from typing import Any
 
 import numpy as np
 
+from gradwire_protocol.dtypes import bfloat16
+
 __all__ = ["Backend", "CpuBackend", "CudaBackend", "HostArray", "open_backend"]
 
 HostArray = np.ndarray[Any, np.dtype[Any]]
 
-# The dtypes of device arrays: CuPy has no object, text, date or long double arrays.
-DEVICE_CHARS = frozenset("?bhilqBHILQefdFD")
+# The dtypes of device arrays: CuPy has no object, text, date or long double arrays. It shares ml_dtypes' bfloat16.
+DEVICE_CHARS = frozenset("?bhilqBHILQefdFD" + bfloat16.numpy.char)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from gradwire_protocol.registry import Op
 from gradwire_protocol.signature import Signature, differentiable_mask, resolve, using_default
 from gradwire_protocol.tape import Storage, Variable, bind_view, gradient_edge, raise_versions, record, record_inplace
 from gradwire_server.backend import Backend
+from gradwire_server.bfloat16 import involves_bfloat16, rounded, widened_signature
 from gradwire_server.rules import KERNELS, Kernel, kernel_for
 
 __all__ = ["Array", "Engine"]
@@ -225,10 +226,11 @@ class Engine:
         found = kernel_for(op, self.backend.name)
         if found is None:
             raise KernelError(f"an op needs a kernel to run; {op.name} has none on backend {self.backend.name}")
-        if found.is_pointwise:
-            runner = _pointwise_runner(signature, found, self.backend.xp)
+        make = _pointwise_runner if found.is_pointwise else _plain_runner
+        if involves_bfloat16(signature):
+            runner = rounded(signature, make(widened_signature(signature), found, self.backend.xp))
         else:
-            runner = _plain_runner(signature, found, self.backend.xp)
+            runner = make(signature, found, self.backend.xp)
         signature.kernel = runner
         return runner
 

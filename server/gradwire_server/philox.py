@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from gradwire_protocol.dtypes import Category, DType, float16, float32, float64
+from gradwire_protocol.dtypes import Category, DType, bfloat16, float16, float32, float64
 from gradwire_protocol.random import OFFSET_LIMIT, WORDS_PER_BLOCK, blocks_for
 
 __all__ = [
@@ -45,7 +45,7 @@ _MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
 _WEYL_STEPS = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
 
 # Bits of a float's significand, which are the random bits in a uniform number of that type.
-_SIGNIFICAND_BITS = {float64: 53, float32: 24, float16: 11}
+_SIGNIFICAND_BITS = {float64: 53, float32: 24, float16: 11, bfloat16: 8}
 
 # Blocks that the common path mixes at a time. Measured on numpy: 0.2 KiB of temporaries a block, so
 # 0.1 GiB here; without a bound, a large draw would need six times its own memory.
@@ -117,10 +117,10 @@ def _multiply(x: Any, y: Any) -> tuple[Any, Any]:
 
 
 def uniform(xp: Any, shape: Shape, dtype: DType, seed: int, offset: int) -> Any:
-    """Return evenly spaced numbers of [0, 1): multiples of 2**-53, 2**-24 or 2**-11.
+    """Return evenly spaced numbers of [0, 1): multiples of 2**-53, 2**-24, 2**-11 or 2**-8.
 
-    The 53 highest bits of a word make a float64, the 24 or 11 highest bits of half a word a
-    float32 or float16. Raises NotImplementedError for any other dtype.
+    The 53 highest bits of a word make a float64, the 24, 11 or 8 highest bits of half a
+    word a float32, float16 or bfloat16. Raises NotImplementedError for any other dtype.
     """
     bits = _significand_bits("uniform", dtype)
     words, width = _words(xp, math.prod(shape), dtype, seed, offset)
@@ -213,7 +213,7 @@ def _halves(xp: Any, count: int, seed: int, offset: int) -> Any:
 
 
 def _computed_in(dtype: DType) -> np.dtype[np.generic]:
-    """Return the type to compute in: float16 is made from float32 at the end, as PyTorch does."""
+    """Return the type to compute in: the narrower types are made from float32 at the end, as PyTorch does."""
     return (float64 if dtype is float64 else float32).numpy
 
 

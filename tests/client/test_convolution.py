@@ -110,8 +110,16 @@ def test_fold_undoes_unfold_where_windows_do_not_overlap(t: Any) -> None:
         (ValueError, lambda t: t.nn.Conv2d(4, 3, 1, 2, "same"), "padding='same' is not supported for strided"),
         (ValueError, lambda t: t.nn.Conv2d(4, 3, 1, padding_mode="x"), "padding_mode must be one of"),
         (ValueError, lambda t: t.nn.ConvTranspose1d(4, 3, 1, padding_mode="circular"), 'Only "zeros" padding mode'),
-        (RuntimeError, lambda t: t.nn.Conv1d(2, 3, 1)(t.ones(3)), "Expected 2D (unbatched) or 3D (batched) input to conv1d"),
-        (RuntimeError, lambda t: t.nn.functional.conv1d(t.ones(1, 1, 3), t.ones(1, 1, 1), padding="x"), "Invalid padding"),
+        (
+            RuntimeError,
+            lambda t: t.nn.Conv1d(2, 3, 1)(t.ones(3)),
+            "Expected 2D (unbatched) or 3D (batched) input to conv1d",
+        ),
+        (
+            RuntimeError,
+            lambda t: t.nn.functional.conv1d(t.ones(1, 1, 3), t.ones(1, 1, 1), padding="x"),
+            "Invalid padding",
+        ),
         (TypeError, lambda t: t.nn.functional.conv1d(t.ones(1, 1, 3), t.ones(1, 1, 1), None, 1.5), "conv1d"),
         (RuntimeError, lambda t: t.conv_tbc(t.ones(1, 3), t.ones(1, 1, 1), t.ones(1)), "Input must have 3 dims"),
     ],

@@ -30,7 +30,10 @@ def blocks(x: Array, k: int) -> Array:
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda nn: nn.MaxPool2d(2, padding=1), "MaxPool2d(kernel_size=2, stride=2, padding=1, dilation=1, ceil_mode=False)"),
+        (
+            lambda nn: nn.MaxPool2d(2, padding=1),
+            "MaxPool2d(kernel_size=2, stride=2, padding=1, dilation=1, ceil_mode=False)",
+        ),
         (lambda nn: nn.MaxUnpool2d(2, 3), "MaxUnpool2d(kernel_size=(2, 2), stride=(3, 3), padding=(0, 0))"),
         (lambda nn: nn.AvgPool1d(2), "AvgPool1d(kernel_size=(2,), stride=(2,), padding=(0,))"),
         (lambda nn: nn.AvgPool3d((1, 2, 3)), "AvgPool3d(kernel_size=(1, 2, 3), stride=(1, 2, 3), padding=0)"),

@@ -13,7 +13,7 @@ from tests.layout.source import PACKAGES, Import, imports, is_generated, parsed,
 # Besides the standard library and the package itself. The client and the worker never meet; the
 # contract meets neither.
 MAY_IMPORT = {
-    "gradwire_protocol": {"google", "numpy"},
+    "gradwire_protocol": {"google", "ml_dtypes", "numpy"},
     "gradwire": {"gradwire_protocol", "google", "grpc", "numpy", "torch", "tensorboard"},
     "gradwire_server": {
         "gradwire_protocol",
@@ -33,6 +33,7 @@ DOORS = {
     "cupy": {"server/gradwire_server/backend.py"},
     "cupyx": {"server/gradwire_server/backend.py", "server/gradwire_server/scientific.py"},
     "scipy": {"server/gradwire_server/scientific.py"},
+    "ml_dtypes": {"protos/gradwire_protocol/dtypes.py"},
     # Only to convert a user's PyTorch tensors, where it is installed; nothing needs it.
     "torch": {"client/gradwire/pytorch.py"},
     # Only to write its files, for a script that logs to it.

@@ -23,14 +23,14 @@ def test_codes_and_numpy_types_lead_back(dtype):
 
 
 def test_codes_stay_what_they_were():
-    """A code is never reused: an older client would read it as what it once was. 8 is left for bfloat16."""
+    """A code is never reused: an older client would read it as what it once was."""
     assert {dtype.name: dtype.code for dtype in DTYPES} == {
-        "bool": 1, "uint8": 2, "int8": 3, "int16": 4, "int32": 5, "int64": 6, "float16": 7, "float32": 9, "float64": 10,
-        "complex64": 11, "complex128": 12,
+        "bool": 1, "uint8": 2, "int8": 3, "int16": 4, "int32": 5, "int64": 6, "float16": 7, "bfloat16": 8, "float32": 9,
+        "float64": 10, "complex64": 11, "complex128": 12,
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("code", [0, 8, 13, -1])
+@pytest.mark.parametrize("code", [0, 13, -1])
 def test_an_unknown_code_is_refused_with_those_that_are_known(code):
     with pytest.raises(ValueError, match=f"one of 1=bool, .*; got {code}; update the older side"):
         from_code(code)
@@ -46,7 +46,7 @@ def test_a_numpy_type_without_ours_is_refused():
 def test_flags():
     assert [dtype.name for dtype in DTYPES if not dtype.is_signed] == ["bool", "uint8"]
     floating = [dtype.name for dtype in DTYPES if dtype.is_floating_point]
-    assert floating == ["float16", "float32", "float64"]
+    assert floating == ["float16", "bfloat16", "float32", "float64"]
     assert [dtype.name for dtype in DTYPES if dtype.is_complex] == ["complex64", "complex128"]
     assert [d.name for d in DTYPES if d.is_differentiable] == [*floating, "complex64", "complex128"]
     assert [dtype.category for dtype in (dtypes.bool_, dtypes.int8)] == [Category.BOOL, Category.INT]
@@ -67,6 +67,7 @@ def test_promotion_is_symmetric_and_never_loses_a_category(a, b):
         ("uint8", "int8", "int16"),
         ("uint8", "int16", "int16"),
         ("int64", "float16", "float16"),
+        ("float16", "bfloat16", "float32"),
         ("bool", "uint8", "uint8"),
         ("float64", "complex64", "complex128"),
         ("float32", "complex64", "complex64"),

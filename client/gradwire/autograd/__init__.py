@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradwire.autograd import function
+from gradwire.autograd import function, functional
 from gradwire.autograd.engine import backward, grad
 from gradwire.autograd.function import Function
 from gradwire.autograd.grad_mode import (
@@ -14,13 +14,15 @@ from gradwire.autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
+from gradwire.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from gradwire_protocol.tape import Variable as _Tensor
 
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor
 
 __all__ = [
-    "Function", "Variable", "backward", "enable_grad", "function", "grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled",
+    "Function", "Variable", "backward", "enable_grad", "function", "functional", "grad", "gradcheck",
+    "gradgradcheck", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled",
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ All that PyTorch refuses is refused here, at the user's line. The worker runs th
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -233,14 +234,34 @@ def grad(
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """Return the sum of gradients of `outputs` with respect to `inputs`, without touching any `grad`.
 
-    Raises RuntimeError where PyTorch does, among others for an input that the graph does not use, unless `allow_unused`.
-    Waits only with `create_graph`, for the outline of the new graph.
+    With `is_grads_batched`, `grad_outputs` have a leading dimension, and so have the results: a loop over it, which adds
+    one message for each. Raises RuntimeError where PyTorch does, among others for an input that the graph does not use,
+    unless `allow_unused`. Waits only with `create_graph`, for the outline of the new graph.
     """
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for other "
+            "parts of the graph, please use torch.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
+    if is_grads_batched:
+        return _grad_of_batch(
+            _as_list(outputs),
+            inputs,
+            _as_list(grad_outputs),
+            retain_graph,
+            create_graph,
+            allow_unused,
+            materialize_grads,
+        )
     if materialize_grads and allow_unused is False:
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
@@ -271,3 +292,34 @@ def grad(
     if materialize_grads:
         return tuple(tensor.detach().zeros_like() if g is None else g for tensor, g in zip(wanted, found, strict=True))
     return tuple(found)
+
+
+def _grad_of_batch(
+    outputs: Sequence[Tensor], inputs: Any, seeds: Sequence[Tensor | None], retain_graph: bool | None,
+    create_graph: bool, allow_unused: bool | None, materialize_grads: bool,
+) -> tuple[Tensor | None, ...]:  # fmt: skip
+    """Return `grad` of every gradient in a batch of them, stacked."""
+    sizes = {seed.meta.shape[0] if seed is not None and seed.meta.shape else 0 for seed in seeds}
+    if len(seeds) != len(outputs) or len(sizes) != 1 or not all(sizes):
+        raise RuntimeError(
+            "is_grads_batched needs a grad_output for every output, all with the same first dimension, of 1 or more; got "
+            f"{len(seeds)} for {len(outputs)} outputs, with first dimensions {sorted(sizes)}."
+        )
+    for index, (output, seed) in enumerate(zip(outputs, seeds, strict=True)):
+        if seed is not None and seed.meta.shape[1:] != output.meta.shape:
+            raise RuntimeError(
+                "If `is_grads_batched=True`, we interpret the first dimension of each grad_output as the batch dimension. "
+                "The sizes of the remaining dimensions are expected to match the shape of corresponding output, but a "
+                f"mismatch was detected: grad_output[{index}] has a shape of {seed.shape} and output[{index}] has a shape "
+                f"of {output.shape}. If you only want some tensors in `grad_output` to be considered batched, consider "
+                "using vmap."
+            )
+    rows: list[tuple[Tensor | None, ...]] = []
+    size = sizes.pop()
+    for row in range(size):
+        keep = True if row + 1 < size else retain_graph
+        given = [None if seed is None else seed.select(0, row) for seed in seeds]
+        rows.append(
+            grad(outputs, inputs, given, keep, create_graph, True, allow_unused, materialize_grads=materialize_grads)
+        )
+    return tuple(None if column[0] is None else OPS["stack"](column, 0) for column in zip(*rows, strict=True))

@@ -18,7 +18,7 @@ from gradwire.nn.parameter import Buffer, Parameter, clear_grads
 from gradwire.nn.state import ModuleState
 from gradwire.nn.tree import type_name
 from gradwire.tensor import Tensor
-from gradwire_protocol.dtypes import DType, float16, float32, float64
+from gradwire_protocol.dtypes import DType, bfloat16, float16, float32, float64
 
 __all__ = ["Module"]
 
@@ -295,6 +295,10 @@ class Module(ModuleState):
     def half(self) -> Self:
         """Make all floating tensors float16; return this module."""
         return self._apply(lambda tensor: _cast_floating(tensor, float16))
+
+    def bfloat16(self) -> Self:
+        """Make all floating tensors bfloat16; return this module."""
+        return self._apply(lambda tensor: _cast_floating(tensor, bfloat16))
 
     # ------------------------------------------------------------ printing
     def extra_repr(self) -> str:

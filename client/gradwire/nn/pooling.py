@@ -134,9 +134,7 @@ class AvgPool1d(_Pool):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return the mean of each window of `input`."""
-        return F.avg_pool1d(
-            input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
-        )
+        return F.avg_pool1d(input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad)
 
 
 class _AvgPool(_Pool):
@@ -291,9 +289,7 @@ class _FractionalMaxPool(_Pool):
         self.output_size = None if output_size is None else _per_axis(output_size, self.axes)
         self.output_ratio = None if output_ratio is None else _per_axis(output_ratio, self.axes)
         if output_size is None and output_ratio is None:
-            raise ValueError(
-                f"{type(self).__name__} requires specifying either an output size, or a pooling ratio"
-            )
+            raise ValueError(f"{type(self).__name__} requires specifying either an output size, or a pooling ratio")
         if output_size is not None and output_ratio is not None:
             raise ValueError("only one of output_size and output_ratio may be specified")
         if self.output_ratio is not None and not all(0 < ratio < 1 for ratio in self.output_ratio):

@@ -41,7 +41,9 @@ def _convolved(self: Any, weight: Any, bias: Any, batched: bool, statics: tuple[
     return batch._call(_CONVOLUTION, (batch, weight, bias), statics).squeeze(0)
 
 
-def _padded_same(self: Any, weight: Any, stride: tuple[int, ...], dilation: tuple[int, ...]) -> tuple[Any, tuple[int, ...]]:
+def _padded_same(
+    self: Any, weight: Any, stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> tuple[Any, tuple[int, ...]]:
     """Return the input and the padding that keep its sizes; where they cannot be even, a zero is added at the end."""
     if any(step != 1 for step in stride):
         raise RuntimeError("padding='same' is not supported for strided convolutions")
@@ -53,9 +55,7 @@ def _padded_same(self: Any, weight: Any, stride: tuple[int, ...], dilation: tupl
     return self, tuple(total // 2 for total in totals)
 
 
-def _conv(
-    self: Any, count: int, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int
-) -> Any:
+def _conv(self: Any, count: int, weight: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Any:
     name = f"conv{count}d"
     steps, spacing = spatial_ints(name, "stride", stride, count), spatial_ints(name, "dilation", dilation, count)
     batched = _batched(name, self, count)

@@ -12,6 +12,7 @@ from gradwire_protocol.dtypes import (
     bool_,
     complex64,
     complex128,
+    bfloat16,
     float16,
     float32,
     float64,
@@ -257,6 +258,10 @@ class PointwiseComposites(Callable_):
     def half(self) -> Any:
         """Cast to float16."""
         return _cast(self, float16)
+
+    def bfloat16(self) -> Any:
+        """Cast to bfloat16."""
+        return _cast(self, bfloat16)
 
     def bool(self) -> Any:
         """Cast to bool."""

@@ -154,9 +154,7 @@ class PoolingComposites(Callable_):
         return values.squeeze(-2), indices.squeeze(-2)
 
 
-def _maximum(
-    self: Any, count: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool
-) -> Any:
+def _maximum(self: Any, count: int, kernel_size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool) -> Any:
     statics = (ints(kernel_size), () if stride is None else ints(stride), ints(padding), ints(dilation), ceil_mode)
     return self._call(OPS[f"max_pool{count}d_with_indices"], (self,), statics)[0]
 

@@ -23,6 +23,7 @@ from gradwire_protocol.ops import (  # noqa: F401
     pooling,
     random,
     reduction,
+    recurrent,
     resampling,
     shape,
     sorting,

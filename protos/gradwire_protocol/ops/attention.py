@@ -7,7 +7,7 @@ dropout takes the way through plain products; so does a mask that requires grad.
 
 from __future__ import annotations
 
-from gradwire_protocol.dtypes import Category, bool_, float16, float32
+from gradwire_protocol.dtypes import Category, bfloat16, bool_, float16, float32
 from gradwire_protocol.infer import broadcast_shapes
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import op, torch_type_name
@@ -19,6 +19,7 @@ def check_attention(query: Meta, key: Meta, value: Meta, attn_mask: Meta | None,
     """Refuse what PyTorch's `validate_sdpa_input` does, in its words."""
     names = {
         "float16": "c10::Half",
+        "bfloat16": "c10::BFloat16",
         "float32": "float",
         "float64": "double",
         "int64": "long",
@@ -71,7 +72,7 @@ def _attention(
     check_attention(query, key, value, attn_mask, is_causal)
     _check_shapes(query, key, value, attn_mask)
     shape = (*query.shape[:-1], value.shape[-1])
-    return Meta.of(shape, query.dtype), Meta.of(shape[:-1], float32 if query.dtype is float16 else query.dtype)
+    return Meta.of(shape, query.dtype), Meta.of(shape[:-1], float32 if query.dtype in (float16, bfloat16) else query.dtype)
 
 
 def _attention_backward(

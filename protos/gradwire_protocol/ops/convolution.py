@@ -63,7 +63,7 @@ def _check_dtypes(input: Meta, weight: Meta, bias: Meta | None) -> None:
             "dense tensor"
         )
     if bias is not None and bias.dtype is not input.dtype:
-        words = {"float32": "float", "float64": "double", "float16": "c10::Half", "int64": "long int"}
+        words = {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long int"}
         names = [words.get(meta.dtype.name, meta.dtype.name) for meta in (input, bias)]
         raise RuntimeError(f"Input type ({names[0]}) and bias type ({names[1]}) should be the same")
     if input.dtype is bool_:
@@ -122,9 +122,7 @@ def _check_output_padding(output_padding: Shape, stride: Shape, dilation: Shape)
             for name, values in (("output_padding", output_padding), ("stride", stride), ("dilation", dilation))
             for axis, value in zip(axes, values, strict=False)
         ]
-        raise RuntimeError(
-            f"output padding must be smaller than either stride or dilation, but got {' '.join(texts)}"
-        )
+        raise RuntimeError(f"output padding must be smaller than either stride or dilation, but got {' '.join(texts)}")
 
 
 def _convolution(
@@ -135,7 +133,10 @@ def _convolution(
     if count < 1:
         raise RuntimeError("weight should have at least three dimensions")
     stride, padding = _expanded("stride", stride, count), _expanded("padding", padding, count)
-    dilation, output_padding = _expanded("dilation", dilation, count), _expanded("output_padding", output_padding, count)
+    dilation, output_padding = (
+        _expanded("dilation", dilation, count),
+        _expanded("output_padding", output_padding, count),
+    )
     if input.ndim != weight.ndim:
         raise RuntimeError(
             f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional weight {list(weight.shape)}, but got "
@@ -203,9 +204,7 @@ def _check_windows(kernel: Shape, dilation: Shape, padding: Shape, stride: Shape
                 f"{words} should be greater than zero, but got {name}_height: {values[0]} {name}_width: {values[1]}"
             )
     if min(padding) < 0:
-        raise RuntimeError(
-            f"padding should be non-negative, but got pad_height: {padding[0]} pad_width: {padding[1]}"
-        )
+        raise RuntimeError(f"padding should be non-negative, but got pad_height: {padding[0]} pad_width: {padding[1]}")
 
 
 def _expect_kernel(name: str, self: Meta) -> None:
@@ -236,9 +235,7 @@ def _im2col(self: Meta, kernel_size: Shape, dilation: Shape, padding: Shape, str
     return Meta.of((*self.shape[:first], rows, counts[0] * counts[1]), self.dtype)
 
 
-def _col2im(
-    self: Meta, output_size: Shape, kernel_size: Shape, dilation: Shape, padding: Shape, stride: Shape
-) -> Meta:
+def _col2im(self: Meta, output_size: Shape, kernel_size: Shape, dilation: Shape, padding: Shape, stride: Shape) -> Meta:
     size, kernel = _pair("output_size", output_size), _pair("kernel_size", kernel_size)
     steps, margin, jumps = _pair("dilation", dilation), _pair("padding", padding), _pair("stride", stride)
     _check_windows(kernel, steps, margin, jumps)

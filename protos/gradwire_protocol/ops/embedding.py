@@ -6,7 +6,7 @@ chooses the layout of the weight's gradient, and there is but one.
 
 from __future__ import annotations
 
-from gradwire_protocol.dtypes import Category, float16, float32, float64, int32, int64
+from gradwire_protocol.dtypes import Category, bfloat16, float16, float32, float64, int32, int64
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import op, torch_type_name
 
@@ -90,7 +90,7 @@ def _embedding_bag(
         raise RuntimeError(f"weight has to be a 2D Tensor, but got Tensor of dimension {weight.ndim}")
     for meta in (indices, offsets):
         _check_type("indices", 1, meta, "embedding_bag")
-    if weight.dtype not in (float16, float32, float64):
+    if weight.dtype not in (float16, bfloat16, float32, float64):
         raise RuntimeError(
             "Expected tensor for argument #1 'weight' to have one of the following scalar types: Half, BFloat16, Float, "
             f"Double; but got torch.{torch_type_name(weight.dtype)}Tensor instead (while checking arguments for embedding_bag)"

@@ -157,7 +157,7 @@ def _scattered_number(self: Meta, dim: int, index: Meta, value: type) -> Meta:
 def check_number(dtype: DType, value: type) -> None:
     """Refuse a complex number for a tensor of real ones, in PyTorch's words."""
     if value is complex and not dtype.is_complex:
-        names = {"float16": "c10::Half", "float32": "float", "float64": "double", "bool": "bool"}
+        names = {"float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double", "bool": "bool"}
         name = names.get(dtype.name, f"{dtype.name}_t")
         raise RuntimeError(f"value cannot be converted to type {name} without overflow")
 

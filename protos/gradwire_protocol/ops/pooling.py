@@ -37,9 +37,7 @@ def _pooled(size: int, kernel: int, stride: int, padding: int, dilation: int, ce
     return count - 1 if ceil_mode and (count - 1) * stride >= size + padding else count
 
 
-def pooled_sizes(
-    size: Shape, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape, ceil_mode: bool
-) -> Shape:
+def pooled_sizes(size: Shape, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape, ceil_mode: bool) -> Shape:
     """Return how many windows lie along each axis; raise RuntimeError for windows that cannot be."""
     axes = zip(size, kernel, stride, padding, dilation, strict=True)
     return tuple(_pooled(*axis, ceil_mode) for axis in axes)
@@ -105,7 +103,7 @@ def _windows(
     size = self.shape[-count:]
     if min(steps) > 0 and min(kernel) > 0:
         _check_positive(kernel, steps, spacing)
-    if (name, count) == ("avg_pool", 3) and any(n + 2 * p < k for n, p, k in zip(size, margin, kernel, strict=True)):
+    if (name, count) == ("avg_pool", 3) and any(n < k for n, k in zip(size, kernel, strict=True)):
         texts = [" ".join(f"{start}{axis}: {n}" for axis, n in zip("THW", values, strict=True))
                  for start, values in (("", size), ("k", kernel))]  # fmt: skip
         raise RuntimeError(f"input image ({texts[0]}) smaller than kernel size ({texts[1]})")

@@ -226,6 +226,25 @@ op("linalg_vector_norm(Tensor self, Scalar ord=2, int[1]? dim=None, bool keepdim
    "ScalarType? dtype=None) -> Tensor", _vector_norm, {"self": "self result"})  # fmt: skip
 
 
+def _renorm(self: Meta, p: type, dim: int, maxnorm: type) -> Meta:
+    if p is complex:
+        raise RuntimeError("renorm: p must be real-valued")
+    if maxnorm is complex:
+        raise RuntimeError("renorm: maxnorm must be real-valued")
+    if self.ndim < 2:
+        raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {self.ndim} dimensions")
+    infer.normalize_dim(dim, self.ndim)
+    if self.dtype.category < Category.FLOAT:
+        raise RuntimeError(
+            "linalg.vector_norm: Expected a floating point or complex tensor as input. Got "
+            f"{torch_type_name(self.dtype)}"
+        )
+    return infer.like(self)
+
+
+op("renorm(Tensor self, Scalar p, int dim, Scalar maxnorm) -> Tensor", _renorm, {"self": "self"}, inplace=True)
+
+
 # ---------------------------------------------------------------- truth and counts
 def _truth_dtype(self: Meta) -> DType:
     return uint8 if self.dtype is uint8 else bool_

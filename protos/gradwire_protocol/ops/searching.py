@@ -16,7 +16,7 @@ __all__ = ["check_bincount"]
 
 Shape = tuple[int, ...]
 
-_C_NAMES = {"float16": "c10::Half", "float32": "float", "float64": "double", "int64": "long int", "int32": "int"}
+_C_NAMES = {"float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double", "int64": "long int", "int32": "int"}
 
 
 def _c_name(meta: Meta) -> str:

@@ -25,6 +25,7 @@ from gradwire_server.ops import (  # noqa: F401
     pooling_adaptive,
     random,
     reduction,
+    recurrent,
     selection,
     resampling,
     shape,

@@ -90,8 +90,9 @@ def spread(xp: Any, grad: Array, weight: Array, windows: Windows, groups: int) -
         products = xp.matmul(matrix.swapaxes(1, 2), _picked(xp, grad, _all_points(windows), groups))
         return _spread_points(xp, products, shape, windows)
     margins = tuple(d * (k - 1) - p for d, k, p in zip(windows.dilation, windows.kernel, windows.padding, strict=True))
-    if max(windows.stride) == 1 and min(margins) >= 0 and grad.shape[1] <= 2 * channels:
-        # With stride 1 it is a convolution by the mirrored kernel: copies of columns instead of sums over them.
+    covered = max(windows.stride) == 1 and windows.ends == windows.padded_size
+    if covered and min(margins) >= 0 and grad.shape[1] <= 2 * channels:
+        # Then it is a convolution by the mirrored kernel: copies of columns instead of sums over them.
         back = Windows(windows.count, windows.kernel, windows.stride, margins, windows.dilation, windows.size)
         return convolve(xp, grad, _mirrored(xp, weight, groups), back, groups)
     return _spread_columns(xp, grad, matrix, shape, windows, groups)
@@ -109,9 +110,7 @@ def _mirrored(xp: Any, weight: Array, groups: int) -> Array:
     return xp.ascontiguousarray(places.swapaxes(1, 2)).reshape(groups * inputs, outputs // groups, *kernel)
 
 
-def _spread_columns(
-    xp: Any, grad: Array, matrix: Array, shape: Shape, windows: Windows, groups: int
-) -> Array:
+def _spread_columns(xp: Any, grad: Array, matrix: Array, shape: Shape, windows: Windows, groups: int) -> Array:
     transposed = matrix.swapaxes(1, 2)
     made = xp.empty(shape, grad.dtype)
     for start, end, sums in image_blocks(xp, made, windows):
@@ -261,11 +260,11 @@ def col2im(
     """Sum (N, C * kernel, windows) at their places in (N, C, *output_size): the transpose of `im2col`."""
     size, kernel, steps, margin, jumps = _pairs(output_size, kernel_size, dilation, padding, stride)
     windows = Windows(size, kernel, jumps, margin, steps, window_counts(size, kernel, jumps, margin, steps))
-    columns = self.reshape(*result.shape[:-2], *kernel, *windows.count)
-    sums = xp.zeros((*result.shape[:-2], *windows.padded_size), self.dtype)
+    columns = widened(self.reshape(*result.shape[:-2], *kernel, *windows.count))
+    sums = xp.zeros((*result.shape[:-2], *windows.padded_size), columns.dtype)
     for i, j in taps(kernel):
         sums[tap_slices(windows, (i, j))] += columns[..., i, j, :, :]
-    return sums[interior(size, margin)]
+    return in_dtype(sums[interior(size, margin)], result)
 
 
 gradient(

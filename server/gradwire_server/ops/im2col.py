@@ -41,6 +41,12 @@ class Windows:
         return tuple(n + 2 * p for n, p in zip(self.size, self.padding, strict=True))
 
     @property
+    def ends(self) -> Shape:
+        """Return where the last window ends along each axis, counted with the padding."""
+        axes = zip(self.count, self.stride, self.dilation, self.kernel, strict=True)
+        return tuple((n - 1) * s + d * (k - 1) + 1 for n, s, d, k in axes)
+
+    @property
     def is_pointwise(self) -> bool:
         """Return whether a window is one element, and none lies in the padding."""
         return math.prod(self.kernel) == 1 and not any(self.padding)
@@ -78,7 +84,12 @@ def tap_slices(windows: Windows, tap: Shape) -> tuple[Any, ...]:
 
 
 def window_view(xp: Any, images: Array, windows: Windows) -> Array:
-    """View padded images (N, C, *padded) as (C, *kernel, N, *windows)."""
+    """View padded images (N, C, *padded) as (C, *kernel, N, *windows).
+
+    Raises ValueError for windows that reach beyond the images: `as_strided` would read what lies there.
+    """
+    if any(end > size for end, size in zip(windows.ends, images.shape[2:], strict=True)):
+        raise ValueError(f"windows must lie in the padded images; got images {list(images.shape)} and {windows}")
     samples, channels, *steps = images.strides
     inner = tuple(step * d for step, d in zip(steps, windows.dilation, strict=True))
     outer = tuple(step * s for step, s in zip(steps, windows.stride, strict=True))

@@ -15,7 +15,7 @@ from typing import Any
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops.pooling import expanded, pooled_sizes
 from gradwire_server.ops.im2col import Windows
-from gradwire_server.ops.reduction import widened
+from gradwire_server.ops.reduction import in_dtype, widened
 from gradwire_server.ops.shape import add_at
 from gradwire_server.rules import gradient, kernel
 
@@ -58,8 +58,7 @@ def at_axis(axis: int, key: Any) -> tuple[Any, ...]:
 
 def _extents(windows: Windows) -> list[int]:
     """Return the sizes, left padding included, up to the end of the image or of the last window."""
-    axes = zip(windows.count, windows.stride, windows.dilation, windows.kernel, windows.size, windows.padding, strict=True)
-    return [max((count - 1) * s + d * (k - 1) + 1, n + p) for count, s, d, k, n, p in axes]
+    return [max(end, n + p) for end, n, p in zip(windows.ends, windows.size, windows.padding, strict=True)]
 
 
 def _inside(windows: Windows) -> tuple[Any, ...]:
@@ -157,11 +156,12 @@ def _window_places(xp: Any, codes: Array, windows: Windows) -> Array:
 def scattered(xp: Any, g: Array, indices: Array, result: Meta, count: int) -> Array:
     """Sum gradients at the places that their maxima came from."""
     size = math.prod(result.shape[-count:])
-    made = xp.zeros(math.prod(result.shape), g.dtype)
+    values = widened(g.reshape(-1))
+    made = xp.zeros(math.prod(result.shape), values.dtype)
     rows = as_rows(indices, count)
     firsts = (xp.arange(rows.shape[0]) * size).reshape((-1,) + (1,) * count)
-    add_at(xp, made, (rows + firsts).reshape(-1), g.reshape(-1))
-    return made.reshape(result.shape)
+    add_at(xp, made, (rows + firsts).reshape(-1), values)
+    return in_dtype(made.reshape(result.shape), result)
 
 
 def _define_max(count: int) -> None:
@@ -176,7 +176,7 @@ def _define_max(count: int) -> None:
         made = xp.empty(result[0].shape, self.dtype), xp.empty(result[0].shape, xp.int64)
         rows, values, places = as_rows(self, count), as_rows(made[0], count), as_rows(made[1], count)
         for block in _blocks(xp, rows):
-            values[block], codes = _window_maxima(xp, rows[block], windows)
+            values[block], codes = _window_maxima(xp, widened(rows[block]), windows)
             places[block] = _window_places(xp, codes, windows)
         return made
 
@@ -255,7 +255,9 @@ def _divided(xp: Any, sums: Array, divisor: Any) -> Array:
     """Divide; integers are truncated towards zero, as in C."""
     if sums.dtype.kind == "f":
         return sums / (divisor.astype(sums.dtype) if hasattr(divisor, "astype") else sums.dtype.type(divisor))
-    signs = xp.sign(sums) * xp.sign(divisor) if hasattr(divisor, "astype") else xp.sign(sums) * (1 if divisor > 0 else -1)
+    signs = (
+        xp.sign(sums) * xp.sign(divisor) if hasattr(divisor, "astype") else xp.sign(sums) * (1 if divisor > 0 else -1)
+    )
     return xp.abs(sums) // abs(divisor) * signs
 
 

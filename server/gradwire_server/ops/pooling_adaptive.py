@@ -123,8 +123,8 @@ def _define_max(count: int) -> None:
         shape = result[0].shape
         if not math.prod(shape):
             return xp.zeros(shape, self.dtype), xp.zeros(shape, xp.int64)
-        values, places = _bin_maxima(xp, as_rows(self, count), output_size)
-        return values.reshape(shape), places.reshape(shape)
+        values, places = _bin_maxima(xp, widened(as_rows(self, count)), output_size)
+        return in_dtype(values.reshape(shape), result[0]), places.reshape(shape)
 
     @kernel(f"{name}_backward")
     def backward(xp: Any, grad_output: Array, self: Array, indices: Array, result: Meta) -> Array:
@@ -158,9 +158,7 @@ def _random_starts(xp: Any, samples: Array, size: int, kernel: int, count: int) 
     return made
 
 
-def _fractional_maxima(
-    xp: Any, rows: Array, kernel: Shape, counts: Shape, samples: Array
-) -> tuple[Array, Array]:
+def _fractional_maxima(xp: Any, rows: Array, kernel: Shape, counts: Shape, samples: Array) -> tuple[Array, Array]:
     """Return the maximum of each window, and its place in the image; the samples are (rows, axes).
 
     Of two axes the first sample is the width's, as in PyTorch.
@@ -196,12 +194,12 @@ def _define_fractional(count: int) -> None:
     def forward(
         xp: Any, self: Array, kernel_size: Shape, output_size: Shape, random_samples: Array, result: tuple[Meta, Meta]
     ) -> tuple[Array, Array]:
-        shape, rows = result[0].shape, as_rows(self, count)
+        shape, rows = result[0].shape, widened(as_rows(self, count))
         if not rows.size:
             return xp.zeros(shape, self.dtype), xp.zeros(shape, xp.int64)
         samples = random_samples.reshape(-1, count)[: rows.shape[0]]
         values, places = _fractional_maxima(xp, rows, kernel_size, output_size, samples)
-        return values.reshape(shape), places.reshape(shape)
+        return in_dtype(values.reshape(shape), result[0]), places.reshape(shape)
 
     @kernel(f"{name}_backward")
     def backward(

@@ -236,6 +236,24 @@ def linalg_vector_norm(
     return in_dtype(xp.power(total(xp.power(size, ord), dim, keepdim, result), 1 / ord), result)
 
 
+@kernel("renorm")
+def renorm(xp: Any, self: Array, p: float, dim: int, maxnorm: float) -> Array:
+    """Scale the slices along `dim` whose p-norm is above `maxnorm` down to it."""
+    if p <= 0:
+        raise RuntimeError("renorm: non-positive-norm not supported")
+    if maxnorm < 0:
+        raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm:g}")
+    x = widened(self)
+    axes = tuple(axis for axis in range(self.ndim) if axis != dim % self.ndim)
+    size = xp.abs(x)
+    if p == math.inf:
+        norm = size.max(axis=axes, keepdims=True)
+    else:
+        norm = xp.power(xp.power(size, p).sum(axis=axes, keepdims=True), 1 / p)
+    factor = xp.where(norm > maxnorm, maxnorm / (norm + 1e-7), norm.dtype.type(1))
+    return (x * factor).astype(self.dtype)
+
+
 def _check_nonempty(self: Array, order: float, dim: Dims) -> None:
     """Refuse a norm of nothing that has no identity. Here, not in the shape rule, because the order varies by call."""
     for axis in normalize_dims(dim, self.ndim):
@@ -517,6 +535,20 @@ def _vector_norm_gradient(g: Array, call: Any) -> Array | None:
     return _norm_power(g, call.self, norm, order)
 
 
+def _renorm_gradient(g: Array, call: Any) -> Array:
+    """Differentiate self * maxnorm / (norm + 1e-7) where the norm is above maxnorm.
+
+    Formula: renorm_backward in pytorch/torch/csrc/autograd/FunctionsManual.cpp.
+    """
+    x, p = call.self, float(call.p)
+    axes = tuple(axis for axis in range(x.ndim) if axis != call.dim % x.ndim)
+    norm = x.norm(p, axes, True)
+    inverse = (norm + 1e-7).reciprocal()
+    along = (x * g).sum(axes, True)
+    through = _norm_extreme(along, x, norm, axes) if p == math.inf else _norm_power(along, x, norm, p)
+    return OPS["where.self"](norm.gt(call.maxnorm), inverse * call.maxnorm * (g - inverse * through), g)
+
+
 def _logsumexp_gradient(g: Array, call: Any) -> Array:
     """Return g * softmax(self)."""
     meta = call.meta("self")
@@ -526,6 +558,7 @@ def _logsumexp_gradient(g: Array, call: Any) -> Array:
 
 gradient("linalg_vector_norm", self=_vector_norm_gradient)
 gradient("logsumexp", self=_logsumexp_gradient)
+gradient("renorm", self=_renorm_gradient)
 speaks_complex(
     "linalg_vector_norm", "var.correction", "std.correction", "var_mean.correction", "std_mean.correction"
 )

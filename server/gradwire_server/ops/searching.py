@@ -107,6 +107,8 @@ def searchsorted(
     What is not less (not greater, from the right) than the value is behind it: so NaN comes last.
     """
     size = sorted_sequence.shape[-1]
+    if not self.size:
+        return xp.zeros(self.shape, dtype=result.dtype.numpy)
     if sorter is not None:
         if ((sorter < 0) | (sorter >= size)).any().item():
             raise RuntimeError("torch.searchsorted(): sorter index out of range")
@@ -182,7 +184,7 @@ def histc(xp: Any, self: Array, bins: int, min: float, max: float) -> Array:
 @kernel("gw::bin_edges")
 def bin_edges(xp: Any, self: Array, bins: int, low: float | None, high: float | None) -> Array:
     """Return the edges of bins of equal width; a range without width is widened to 1."""
-    first, last = _range(xp, self, low, high)
+    first, last = _range(xp, self, low, high) if self.size or low is not None else (0.0, 1.0)
     if not (math.isfinite(first) and math.isfinite(last)):
         raise RuntimeError(f"torch.histogramdd: dimension 0's range [{first:g}, {last:g}] is not finite")
     if first > last:

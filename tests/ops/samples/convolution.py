@@ -54,7 +54,9 @@ def _convolve(x: Array, w: Array, stride: Sizes, padding: Sizes, dilation: Sizes
 
 def _spread(g: Array, w: Array, size: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int) -> Array:
     factors = w.reshape(groups, -1, *w.shape[1:])
-    padded = np.zeros((g.shape[0], groups, w.shape[1], *(n + 2 * p for n, p in zip(size, padding, strict=True))), g.dtype)
+    padded = np.zeros(
+        (g.shape[0], groups, w.shape[1], *(n + 2 * p for n, p in zip(size, padding, strict=True))), g.dtype
+    )
     for place in _places(w.shape[2:]):
         part = np.einsum("ngo...,goc->ngc...", _groups(g, groups), factors[(..., *place)])
         padded[_window(place, stride, dilation, g.shape[2:])] += part
@@ -123,6 +125,9 @@ _GEOMETRIES: tuple[tuple[Any, ...], ...] = (
     ((2, 4, 3, 3), (4, 3, 2, 2), (1, 2), (0, 1), (2, 1), True, (0, 1), 2),
     ((2, 3, 4), (3, 1, 3), (2,), (1,), (1,), True, (1,), 3),
     ((2, 3, 4), (3, 2, 1), (2,), (0,), (1,), True, (1,), 1),
+    ((1, 2, 6), (2, 2, 2), (1,), (2,), (2,), True, (1,), 2),
+    ((2, 3, 5, 4), (3, 4, 3, 3), (1, 1), (1, 1), (1, 1), True, (0, 0), 1),
+    ((2, 4, 7, 6), (4, 1, 3, 3), (2, 2), (1, 1), (1, 1), False, (0, 0), 4),
 )
 
 
@@ -244,11 +249,17 @@ def _col2im_cases(rng: np.random.Generator) -> Iterator[Case]:
 
 
 _COLUMN_REFUSALS = (
-    Refusal((_X, (0, 1), _ONE, _ZERO, _ONE), RuntimeError, "kernel size should be greater than zero, but got kernel_height: 0"),
+    Refusal(
+        (_X, (0, 1), _ONE, _ZERO, _ONE),
+        RuntimeError,
+        "kernel size should be greater than zero, but got kernel_height: 0",
+    ),
     Refusal((_X, (2, 2), (0, 1), _ZERO, _ONE), RuntimeError, "dilation should be greater than zero"),
     Refusal((_X, (2, 2), _ONE, (-1, 0), _ONE), RuntimeError, "padding should be non-negative, but got pad_height: -1"),
     Refusal((_X, (2, 2), _ONE, _ZERO, (0, 1)), RuntimeError, "stride should be greater than zero"),
-    Refusal((_X, (8, 8), _ONE, _ZERO, _ONE), RuntimeError, r"calculated shape of the array of sliding blocks as \(-2, -2\)"),
+    Refusal(
+        (_X, (8, 8), _ONE, _ZERO, _ONE), RuntimeError, r"calculated shape of the array of sliding blocks as \(-2, -2\)"
+    ),
     Refusal((_X[:, :0], (2, 2), _ONE, _ZERO, _ONE), RuntimeError, r"Expected 3D or 4D \(batch mode\) tensor"),
     Refusal((_X, (2, 2, 2), _ONE, _ZERO, _ONE), RuntimeError, "It is expected kernel_size equals to 2, but got size 3"),
     Refusal((_X.astype(np.int64), (2, 2), _ONE, _ZERO, _ONE), NotImplementedError, "not implemented for 'Long'"),
@@ -258,7 +269,9 @@ _IMAGE_REFUSALS = (
     Refusal((_C, (5, 5), (3, 3), _ONE, _ZERO, _ONE), RuntimeError, "to be divisible by the product of kernel_size"),
     Refusal((_C, (6, 5), (2, 2), _ONE, _ZERO, _ONE), RuntimeError, r"number of sliding blocks 5 \* 4 = 20, but got"),
     Refusal((_C[0, 0], (6, 5), (2, 2), _ONE, _ZERO, _ONE), RuntimeError, r"Expected 2D or 3D \(batch mode\) tensor"),
-    Refusal((_C.astype(np.int64), (5, 5), (2, 2), _ONE, _ZERO, _ONE), NotImplementedError, "not implemented for 'Long'"),
+    Refusal(
+        (_C.astype(np.int64), (5, 5), (2, 2), _ONE, _ZERO, _ONE), NotImplementedError, "not implemented for 'Long'"
+    ),
 )
 
 SAMPLES: list[Sample] = [

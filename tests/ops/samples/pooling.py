@@ -28,7 +28,9 @@ def _windows(size: int, k: int, s: int, p: int, d: int, ceil_mode: bool) -> Plac
     return [[start + j * d for j in range(k) if 0 <= start + j * d < size] for start in starts]
 
 
-def _all_windows(shape: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil: bool) -> list[Places]:
+def _all_windows(
+    shape: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil: bool
+) -> list[Places]:
     count = len(kernel)
     full = [v if len(v) == count else tuple(v) * count for v in (stride or kernel, padding, dilation)]
     axes = zip(shape[-count:], kernel, *full, strict=True)
@@ -146,7 +148,9 @@ def _max_refusals(count: int) -> tuple[Refusal, ...]:
 
 
 # ---------------------------------------------------------------- averages
-def _divisors(shape: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, ceil: bool, include: bool, override: Any) -> Array:
+def _divisors(
+    shape: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, ceil: bool, include: bool, override: Any
+) -> Array:
     """Return what the sum of each window is divided by."""
     count = len(kernel)
     steps, margins = stride or kernel, padding if len(padding) == count else tuple(padding) * count
@@ -226,7 +230,11 @@ def _avg_backward_cases(rng: np.random.Generator, count: int) -> Iterator[Case]:
 
 def _avg_refusals(count: int) -> tuple[Refusal, ...]:
     x, zero, rest = np.ones((2, 4, *(5,) * count)), (0,), (False, True, None)
-    large = r"Calculated output size: \(4x0x0\)" if count == 2 else r"input image \(T: 5 H: 5 W: 5\) smaller than kernel size \(kT: 7"
+    large = (
+        r"Calculated output size: \(4x0x0\)"
+        if count == 2
+        else r"input image \(T: 5 H: 5 W: 5\) smaller than kernel size \(kT: 7"
+    )
     return (
         Refusal((x, (0,), (), zero, *rest), RuntimeError, "stride should not be zero"),
         Refusal((x, (2,), (2,), (2,), *rest), RuntimeError, "pad should be at most half of effective kernel size"),
@@ -341,10 +349,20 @@ def _fractional_refusals(count: int) -> tuple[Refusal, ...]:
     x, u = np.ones((2, 4, *(5,) * count)), np.ones((2, 4, count))
     pair = (2,) * count
     return (
-        Refusal((x, (2,) * 4, pair, u), RuntimeError, f"fractional_max_pool{count}d: kernel_size must either be a single Int or"),
-        Refusal((x, pair, (2,) * 4, u), RuntimeError, f"fractional_max_pool{count}d: output_size must either be a single Int or"),
+        Refusal(
+            (x, (2,) * 4, pair, u),
+            RuntimeError,
+            f"fractional_max_pool{count}d: kernel_size must either be a single Int or",
+        ),
+        Refusal(
+            (x, pair, (2,) * 4, u),
+            RuntimeError,
+            f"fractional_max_pool{count}d: output_size must either be a single Int or",
+        ),
         Refusal((x, (3,) * count, (4,) * count, u), RuntimeError, r"pool \w+ 3 too large relative to input \w+ 5"),
-        Refusal((x, pair, pair, u[:, :3]), RuntimeError, r"Expect _random_samples.size\(1\) equals to input channel size."),
+        Refusal(
+            (x, pair, pair, u[:, :3]), RuntimeError, r"Expect _random_samples.size\(1\) equals to input channel size."
+        ),
         Refusal((x, pair, pair, np.ones((2, 4, 4))), RuntimeError, rf"size\(2\) equals to {count}; got 4."),
         Refusal((x[:, :0], pair, pair, u), RuntimeError, r"but got\[2, 0, 5.* with dimension 1 being empty"),
     )
@@ -364,7 +382,9 @@ def _unpool_cases(rng: np.random.Generator, count: int) -> Iterator[Case]:
     sizes = (4, 6, 5)[:count]
     for shape in ((2, 3, *(2, 3, 2)[:count]), (3, *(2, 3, 2)[:count]), (0, 3, *(2, 3, 2)[:count])):
         x = rng.standard_normal(shape)
-        rows = [rng.permutation(math.prod(sizes))[: math.prod(shape[-count:])] for _ in range(math.prod(shape[:-count]))]
+        rows = [
+            rng.permutation(math.prod(sizes))[: math.prod(shape[-count:])] for _ in range(math.prod(shape[:-count]))
+        ]
         indices = np.array(rows, np.int64).reshape(shape)
         yield Case((x, indices, sizes, *rest))
         yield Case((x.astype(np.float32), indices, sizes, *rest))
@@ -375,17 +395,27 @@ def _unpool_refusals(count: int) -> tuple[Refusal, ...]:
     x, i, sizes = np.ones((2, 3, *(2,) * count)), np.zeros((2, 3, *(2,) * count), np.int64), (4,) * count
     volume = "x".join(["4"] * count)
     return (
-        Refusal((x, i + 999, sizes, *rest), RuntimeError, rf"Found an invalid max index: 999 \(output volumes are of size {volume}"),
+        Refusal(
+            (x, i + 999, sizes, *rest),
+            RuntimeError,
+            rf"Found an invalid max index: 999 \(output volumes are of size {volume}",
+        ),
         Refusal((x, i - 1, sizes, *rest), RuntimeError, "Found an invalid max index: -1"),
         Refusal((x, i.astype(np.int32), sizes, *rest), RuntimeError, "elements in indices should be type int64"),
-        Refusal((x, i[:1], sizes, *rest), RuntimeError, "Expected shape of indices to be same as that of the input tensor"),
-        Refusal((x[0, 0], i[0, 0], sizes, *rest), RuntimeError, f"should be a {count + 1}d or {count + 2}d Tensor, but got"),
+        Refusal(
+            (x, i[:1], sizes, *rest), RuntimeError, "Expected shape of indices to be same as that of the input tensor"
+        ),
+        Refusal(
+            (x[0, 0], i[0, 0], sizes, *rest), RuntimeError, f"should be a {count + 1}d or {count + 2}d Tensor, but got"
+        ),
         Refusal((x, i, (4,) * (count + 2), *rest), RuntimeError, "There should be exactly"),
         Refusal((x.astype(np.int64), i, sizes, *rest), NotImplementedError, "not implemented for 'Long'"),
     )
 
 
-def _of(cases: Callable[[np.random.Generator, int], Iterator[Case]], count: int) -> Callable[[np.random.Generator], Any]:
+def _of(
+    cases: Callable[[np.random.Generator, int], Iterator[Case]], count: int
+) -> Callable[[np.random.Generator], Any]:
     return lambda rng: cases(rng, count)
 
 

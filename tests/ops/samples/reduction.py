@@ -335,6 +335,28 @@ def _logsumexp_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield Case((np.array([3.0, -INF]), (0,)), differentiable=False)
 
 
+def _renorm(self: Array, p: float, dim: int, maxnorm: float) -> Array:
+    axes = tuple(axis for axis in range(self.ndim) if axis != dim % self.ndim)
+    size = np.abs(self)
+    norm = size.max(axes, keepdims=True) if p == INF else (size**p).sum(axes, keepdims=True) ** (1 / p)
+    return (self * np.where(norm > maxnorm, maxnorm / (norm + 1e-7), 1)).astype(self.dtype)
+
+
+def _renorm_cases(rng: np.random.Generator) -> Iterator[Case]:
+    for p in (1, 2, 2.5, INF):
+        yield Case((_spread(rng, 3, 4), p, 0, 2.7))
+        yield Case((_spread(rng, 4, 3, 2).T, p, -1, 1))
+    yield Case((_spread(rng, 3, 4, dtype=np.float32), 2, 1, 0.5))
+    yield Case((np.zeros((2, 2)), 2, 1, 0.5), differentiable=False)
+
+
+_RENORM_REFUSALS = (
+    Refusal((MATRIX, 2, 2, 1), IndexError, _RANGE),
+    Refusal((np.ones(3), 2, 0, 1), RuntimeError, "renorm: input needs at least 2 dimensions, got 1 dimensions"),
+    Refusal((MATRIX, 1j, 0, 1), RuntimeError, "renorm: p must be real-valued"),
+)
+
+
 def _truth_samples(name: str, function: Any) -> list[Sample]:
     reference, odd = _truth(function), (np.ones((0, 3)), _MISSING, np.zeros(3))
     return [
@@ -414,6 +436,8 @@ SAMPLES: list[Sample] = [
             ),
         ),
     ),
+    Sample("renorm", _renorm, _renorm_cases, _RENORM_REFUSALS),
+    Sample("renorm_", _renorm, _renorm_cases, _RENORM_REFUSALS),
     *_truth_samples("all", np.all),
     *_truth_samples("any", np.any),
     Sample("count_nonzero", _count, _over_dims("fib", dims=False, keep=False), (_outside(),)),
