@@ -121,7 +121,9 @@ def _to_real(name: str, input: Tensor, sizes: list[int], dims: list[int], norm: 
 
 
 def _word(input: Tensor) -> str:
-    return {"complex64": "ComplexFloat", "complex128": "ComplexDouble"}.get(input.meta.dtype.name, input.meta.dtype.name)
+    return {"complex64": "ComplexFloat", "complex128": "ComplexDouble"}.get(
+        input.meta.dtype.name, input.meta.dtype.name
+    )
 
 
 def _family(name: str, run: Callable[..., Tensor], forward: bool) -> tuple[Any, Any, Any]:
@@ -133,9 +135,7 @@ def _family(name: str, run: Callable[..., Tensor], forward: bool) -> tuple[Any, 
     def two(input: Tensor, s: Sizes = None, dim: Sequence[int] = (-2, -1), norm: str | None = None) -> Tensor:
         return run(f"{name}2", input, *_several(expect_tensor(name, input), s, dim), norm, forward)
 
-    def any_number(
-        input: Tensor, s: Sizes = None, dim: Sequence[int] | None = None, norm: str | None = None
-    ) -> Tensor:
+    def any_number(input: Tensor, s: Sizes = None, dim: Sequence[int] | None = None, norm: str | None = None) -> Tensor:
         return run(f"{name}n", input, *_several(expect_tensor(name, input), s, dim), norm, forward)
 
     for function, suffix in ((one, ""), (two, "2"), (any_number, "n")):
@@ -173,7 +173,9 @@ def ihfftn(input: Tensor, s: Sizes = None, dim: Sequence[int] | None = None, nor
     if not dims:
         raise RuntimeError("ihfftn must transform at least one axis")
     half = _from_real("ihfftn", _resized(input, sizes, dims), [-1], [dims[-1]], norm, False)
-    return half if len(dims) == 1 else _C2C(half, tuple(dims[:-1]), _normalization(norm, False), False)  # type: ignore[no-any-return]
+    if len(dims) > 1:
+        half = _C2C(half, tuple(dims[:-1]), _normalization(norm, False), False)
+    return half
 
 
 def hfft2(input: Tensor, s: Sizes = None, dim: Sequence[int] = (-2, -1), norm: str | None = None) -> Tensor:
@@ -189,15 +191,17 @@ def ihfft2(input: Tensor, s: Sizes = None, dim: Sequence[int] = (-2, -1), norm: 
 # ---------------------------------------------------------------- helpers
 def fftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Return the frequencies of `fft`'s n entries, in cycles per `d`."""
-    ordered = arange(n, dtype=dtype or get_default_dtype(), device=device)
+    ordered: Any = arange(n, dtype=dtype or get_default_dtype(), device=device)
     ordered[n // 2 + n % 2 :] -= n
-    return (ordered * (1.0 / (n * d))).requires_grad_(requires_grad)
+    made: Tensor = (ordered * (1.0 / (n * d))).requires_grad_(requires_grad)
+    return made
 
 
 def rfftfreq(n: int, d: float = 1.0, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Return the frequencies of `rfft`'s entries, in cycles per `d`."""
-    ordered = arange(n // 2 + 1, dtype=dtype or get_default_dtype(), device=device)
-    return (ordered * (1.0 / (n * d))).requires_grad_(requires_grad)
+    ordered: Any = arange(n // 2 + 1, dtype=dtype or get_default_dtype(), device=device)
+    made: Tensor = (ordered * (1.0 / (n * d))).requires_grad_(requires_grad)
+    return made
 
 
 def _shifted(input: Tensor, dim: Sequence[int] | int | None, sign: int) -> Tensor:

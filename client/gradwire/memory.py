@@ -5,10 +5,7 @@ The memory is a worker's. What only makes transfers faster is answered as done; 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
-
-from gradwire_protocol.composites.pointwise import PointwiseComposites
 
 __all__ = [
     "MemoryMethods", "channels_last", "channels_last_3d", "check_memory_format", "contiguous_format", "layout",
@@ -66,18 +63,6 @@ def _channels_last_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(strides)
 
 
-def _cast(name: str) -> Callable[..., Any]:
-    """Return the cast `name` of tensors, which takes a memory format too."""
-    plain = getattr(PointwiseComposites, name)
-
-    def cast(self: Any, memory_format: Any = preserve_format) -> Any:
-        check_memory_format(name, memory_format, self.meta.ndim)
-        return plain(self)
-
-    cast.__name__, cast.__doc__ = name, plain.__doc__
-    return cast
-
-
 class MemoryMethods:
     """Mixed into Tensor."""
 
@@ -104,10 +89,6 @@ class MemoryMethods:
         """Return a copy in C order, through which gradients flow."""
         check_memory_format("clone", memory_format, self.meta.ndim)
         return super().clone()  # type: ignore[misc]
-
-    float, double, half, bool = _cast("float"), _cast("double"), _cast("half"), _cast("bool")
-    byte, char, short, int = _cast("byte"), _cast("char"), _cast("short"), _cast("int")
-    long, cfloat, cdouble, bfloat16 = _cast("long"), _cast("cfloat"), _cast("cdouble"), _cast("bfloat16")
 
     @property
     def layout(self: Any) -> layout:

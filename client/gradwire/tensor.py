@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradwire.autograd.anomaly_mode import mode as anomaly_mode
+from gradwire.autograd.anomaly_mode import remember
 from gradwire.autograd.grad_mode import inference_mode
 from gradwire.autograd.grad_mode import state as grad_state
 from gradwire.autograd.methods import AutogradMethods
+from gradwire.casts import CastMethods
 from gradwire.conversion import ConversionMethods
 from gradwire.data_dependent import DataDependentMethods
 from gradwire.interop import ArrayMethods
@@ -72,6 +75,7 @@ class InferenceStorage(Storage):
 class Tensor(
     Variable,
     ArrayMethods,
+    CastMethods,
     MemoryMethods,
     NewMethods,
     PropertyMethods,
@@ -164,6 +168,8 @@ class Tensor(
         outputs = tuple([Tensor._make(session, first + i, meta) for i, meta in enumerate(signature.outputs)])
         if signature.needs:
             record(signature, tensors, outputs, scalars)
+            if anomaly_mode.enabled:
+                remember(outputs)
         return outputs if len(outputs) != 1 or signature.returns_list else outputs[0]
 
 
@@ -248,6 +254,8 @@ def _views(
     if signature.op.name != "detach":
         if signature.needs:
             record(signature, tensors, outputs, scalars)
+            if anomaly_mode.enabled:
+                remember(outputs)
         kind = _view_kind(signature.returns_list)
         for view in outputs:
             bind_view(view, viewed, kind)
@@ -275,6 +283,8 @@ def _write(
     session.append(signature, handles, scalars)
     if signature.needs:
         record_inplace(signature, tensors, None, scalars)
+        if anomaly_mode.enabled:
+            remember(tensors[:1])
     else:
         raise_versions(signature, tensors)
     return tensors[0] if tensors else None

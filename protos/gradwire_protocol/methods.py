@@ -401,6 +401,7 @@ _op_fractional_max_pool3d = OPS["fractional_max_pool3d"]
 _op_fractional_max_pool3d_backward = OPS["fractional_max_pool3d_backward"]
 _op_max_unpool2d = OPS["max_unpool2d"]
 _op_max_unpool3d = OPS["max_unpool3d"]
+_op__standard_gamma_grad = OPS["_standard_gamma_grad"]
 _op_upsample_nearest1d = OPS["upsample_nearest1d"]
 _op_upsample_nearest1d_backward = OPS["upsample_nearest1d_backward"]
 _op_upsample_nearest2d = OPS["upsample_nearest2d"]
@@ -589,6 +590,9 @@ class OpMethods(Composites):
 
     def _softmax_backward_data(self, output: Self, dim: int, input_dtype: DType) -> Self:
         return self._call(_op__softmax_backward_data, (self, output), (dim, input_dtype))  # type: ignore[no-any-return]
+
+    def _standard_gamma_grad(self, output: Self) -> Self:
+        return self._call(_op__standard_gamma_grad, (self, output))  # type: ignore[no-any-return]
 
     def _to_dtype(self, dtype: DType) -> Self:
         return self._call(_op__to_dtype, (self,), (dtype,))  # type: ignore[no-any-return]

@@ -21,12 +21,12 @@ _DTYPES: dict[str, DType] = {dtype.name: dtype for dtype in DTYPES}
 class Exit(NamedTuple):
     """A gradient that a part hands out.
 
-    `kind` NODE: of output `output` of node `index`; LEAF: of the leaf that edge `index` leads to; EDGE: what the one node
-    of the part gives its edge `index`, alone.
+    `kind` NODE: of output `output` of node `number`; LEAF: of the leaf that edge `number` leads to; EDGE: what the one
+    node of the part gives its edge `number`, alone.
     """
 
     kind: str
-    index: int
+    number: int
     output: int
     meta: Meta
 
@@ -66,7 +66,7 @@ def _pair(text: str) -> tuple[int, int]:
 
 
 def _encode_exit(item: Exit) -> str:
-    return f"{item.kind}{item.index}.{item.output}:{item.meta.dtype.name}:{'x'.join(map(str, item.meta.shape))}"
+    return f"{item.kind}{item.number}.{item.output}:{item.meta.dtype.name}:{'x'.join(map(str, item.meta.shape))}"
 
 
 def _decode_exit(text: str) -> Exit:

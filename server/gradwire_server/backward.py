@@ -248,14 +248,14 @@ def part_gradients(
 
 def _exit_key(item: Any, nodes: Sequence[Node], edges: Sequence[Edge | None]) -> Key:
     if item.kind != LEAF:
-        return id(nodes[item.index]), item.output
-    edge = edges[item.index]
+        return id(nodes[item.number]), item.output
+    edge = edges[item.number]
     if edge is None:
-        raise IndexError(f"a part's exit must name an edge that leads to a leaf; edge {item.index} leads nowhere")
+        raise IndexError(f"a part's exit must name an edge that leads to a leaf; edge {item.number} leads nowhere")
     return id(edge.target), 0
 
 
 def _edge_gradients(node: Node, sums: _Sums, part: Part) -> list[Array | None]:
     """Run one node, whose gradients are wanted edge by edge: two edges may lead to the same place."""
     found = run_node(node, [sums.found.get((id(node), number)) for number in range(len(node.output_metas))])
-    return [found[item.index] for item in part.exits]
+    return [found[item.number] for item in part.exits]

@@ -28,6 +28,7 @@ __all__ = [
     "bernoulli",
     "integers",
     "normal",
+    "open_uniform",
     "permutation",
     "philox4x64",
     "philox_raw",
@@ -127,6 +128,14 @@ def uniform(xp: Any, shape: Shape, dtype: DType, seed: int, offset: int) -> Any:
     numbers = (words >> (width - bits)).astype(_computed_in(dtype))
     numbers *= 2.0**-bits
     return numbers.astype(dtype.numpy, copy=False).reshape(shape)
+
+
+def open_uniform(xp: Any, shape: Shape, seed: int, offset: int) -> Any:
+    """Return float64 numbers of (0, 1), never an end: odd multiples of 2**-53, for inverting distribution functions."""
+    numbers = (raw(xp, math.prod(shape), seed, offset) >> 12).astype(float64.numpy)
+    numbers += 0.5
+    numbers *= 2.0**-52
+    return numbers.reshape(shape)
 
 
 def normal(xp: Any, shape: Shape, dtype: DType, seed: int, offset: int) -> Any:

@@ -16,7 +16,10 @@ from typing import Any
 import gradwire_protocol.ops  # noqa: F401  (fills OPS)
 from gradwire_protocol.registry import OPS, Op
 
-__all__ = ["GRADIENTS", "KERNELS", "Kernel", "Rule", "gradient", "joint_gradient", "kernel", "kernel_for", "pointwise", "speaks_complex"]
+__all__ = [
+    "GRADIENTS", "KERNELS", "Kernel", "Rule", "gradient", "joint_gradient", "kernel", "kernel_for", "pointwise",
+    "speaks_complex",
+]  # fmt: skip
 
 Rule = Callable[[Any, Any], Any]
 

@@ -17,8 +17,8 @@ __all__ = ["SHARED_NAMES", "HostSpecial", "generalized_laguerre_rule", "xp_speci
 
 # What scipy.special and cupyx.scipy.special both have and a kernel may want; a test holds it against CuPy.
 _NAMES = """
-digamma entr erf erfc erfcx erfinv gammainc gammaincc gammaln i0 i0e i1 i1e j0 j1 k0 k0e k1 k1e log_ndtr ndtri
-xlog1py y0 y1 zeta
+betainc digamma entr erf erfc erfcx erfinv gammainc gammaincc gammaincinv gammaln i0 i0e i1 i1e j0 j1 k0 k0e k1 k1e
+log_ndtr ndtri xlog1py y0 y1 zeta
 """
 SHARED_NAMES = frozenset(_NAMES.split())
 

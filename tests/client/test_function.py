@@ -43,7 +43,7 @@ def test_numbers_and_constants_get_no_gradient(t: Any) -> None:
 
         @staticmethod
         def backward(ctx: Any, g: Any, g_sum: Any) -> Any:
-            a, b = ctx.saved_tensors
+            _, b = ctx.saved_tensors
             assert ctx.needs_input_grad == (True, False, False)
             assert g_sum.tolist() == 0.0
             return g * b * ctx.factor, None, None

@@ -64,7 +64,7 @@ def test_contiguous_strides_are_not_sent_and_an_absent_tensor_is_empty():
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        ({"dtype": 8}, "a dtype code must be one of .* got 8"),
+        ({"dtype": 13}, "a dtype code must be one of .* got 13"),
         ({"dtype": 9, "shape": [-1]}, r"none negative, .*; got \[-1\]"),
         ({"dtype": 9, "shape": [1] * 65}, r"at most 64 axes, .*; got \[1, 1, 1, 1, 1, 1, 1, 1\]$"),
         ({"dtype": 9, "shape": [1 << 40, 1 << 40]}, "72057594037927936 elements"),
@@ -142,12 +142,12 @@ def test_a_long_name_is_shown_in_part():
     [
         ({"metas": [encode_meta(f32(2))]}, r"\(2, 0, 1, 0\); the signature has \(1, 0, 1, 0\)"),
         ({"metas": [encode_meta(f32(2))] * 3}, r"the signature has \(3, 0, 1, 0\)"),
-        ({"metas": [tensor_pb2.TensorMeta(dtype=8)] * 2}, "dtype code"),
+        ({"metas": [tensor_pb2.TensorMeta(dtype=13)] * 2}, "dtype code"),
         ({"kinds": ""}, r"the signature has \(2, 0, 0, 0\)"),
         ({"kinds": "ff"}, r"the signature has \(2, 0, 2, 0\)"),
         ({"kinds": "x"}, "a signature of add.Tensor does not decode: 'x'"),
         ({"statics": [call_pb2.Static(integer=1)]}, r"the signature has \(2, 1, 1, 0\)"),
-        ({"statics": [call_pb2.Static(dtype=8)]}, "dtype code"),
+        ({"statics": [call_pb2.Static(dtype=13)]}, "dtype code"),
         ({"lengths": [0]}, r"the signature has \(2, 0, 1, 1\)"),
         ({"default_dtype": 0}, "does not decode: a dtype code must be one of"),
     ],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradwire.autograd import function, functional
+from gradwire.autograd import anomaly_mode, function, functional
+from gradwire.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from gradwire.autograd.engine import backward, grad
 from gradwire.autograd.function import Function
 from gradwire.autograd.grad_mode import (
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from gradwire.tensor import Tensor
 
 __all__ = [
-    "Function", "Variable", "backward", "enable_grad", "function", "functional", "grad", "gradcheck",
-    "gradgradcheck", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled",
+    "Function", "Variable", "anomaly_mode", "backward", "detect_anomaly", "enable_grad", "function", "functional", "grad", "gradcheck",
+    "gradgradcheck", "inference_mode", "is_grad_enabled", "no_grad", "set_detect_anomaly",
+    "set_grad_enabled",
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from gradwire.autograd import anomaly_mode
 from gradwire.autograd.grad_mode import no_grad
 from gradwire.autograd.node_hooks import hooks_of_leaf
 from gradwire.autograd.outline import Graph, read_outline
@@ -78,6 +79,9 @@ def _edges(inputs: Sequence[Tensor]) -> list[Edge | None]:
 
 
 def _check(nodes: Sequence[Node]) -> None:
+    if anomaly_mode.mode.enabled:
+        anomaly_mode.check(nodes)
+        return
     for node in nodes:
         node.check()
 

@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gradwire.autograd.anomaly_mode import mode as anomaly_mode
+from gradwire.autograd.anomaly_mode import remember
 from gradwire.autograd.grad_mode import no_grad
 from gradwire.autograd.grad_mode import state as grad_state
 from gradwire_protocol.inplace import requires_grad
@@ -341,6 +343,8 @@ def _announce(node: FunctionNode, outputs: Sequence[Any], inputs: Sequence[Any])
     for number, output in enumerate(outputs):
         if node.makes[number]:
             output.node, output.output_nr, output.leaf_requires_grad, output.base = node, number, False, None
+    if anomaly_mode.enabled:
+        remember(outputs)
     made = [output for number, output in enumerate(outputs) if node.makes[number]]
     if made and any(kept is not None and kept.output >= 0 for kept in node.ctx._saved):
         node.ctx._pin = call(OPS["gw::grad_fn"], made[0], session=made[0].session)

@@ -20,7 +20,7 @@ from gradwire_protocol.tape import CopySlices, Edge, Kept, Node, gradient_edge
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor
 
-__all__ = ["AccumulateGrad", "GradFn", "grad_fn_of"]
+__all__ = ["AccumulateGrad", "GradFn", "grad_fn_of", "is_differentiable"]
 
 # PyTorch has no `Scalar` form of these: it makes a tensor of the number, which counts as an input without a gradient.
 _NUMBER_AS_TENSOR = frozenset(f"{name}{form}.Scalar" for name in ("add", "sub", "mul", "div") for form in ("", "_"))
@@ -48,7 +48,7 @@ class GradFn:
         for index, edge in enumerate(node.edges):
             if edge is not None:
                 pairs.append((_follow(self, index, edge), edge.output_nr))
-            elif _differentiable(node, index):
+            elif is_differentiable(node, index):
                 pairs.append((None, 0))
         signature = _call_of(node)
         if signature is not None and signature.op.name in _NUMBER_AS_TENSOR:
@@ -107,7 +107,7 @@ def _call_of(node: Node) -> Any:
     return node.function.signature if isinstance(node, CopySlices) else node.signature
 
 
-def _differentiable(node: Node, index: int) -> bool:
+def is_differentiable(node: Node, index: int) -> bool:
     """Return whether a call's input is one that its op has a gradient for, such as not the index of `gather`."""
     signature = _call_of(node)
     return signature is None or bool(differentiable_mask(signature.op, signature.lengths) >> index & 1)

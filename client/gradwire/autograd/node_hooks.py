@@ -72,7 +72,7 @@ class LeafHooks:
         self.after: OrderedDict[int, Hook] = OrderedDict()
         self.accumulated: OrderedDict[int, Hook] = OrderedDict()
 
-    def on_gradient(self, gradient: Tensor) -> Tensor:
+    def on_gradient(self, gradient: Any) -> Any:
         """Pass the leaf's gradient through its hooks."""
         changed = replaced(self.gradient, gradient)
         for hook in list(self.before.values()):

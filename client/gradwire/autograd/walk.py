@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gradwire.autograd import anomaly_mode
 from gradwire.autograd.grad_mode import set_grad_enabled
 from gradwire.autograd.outline import read_outline
 from gradwire_protocol.meta import Meta
@@ -33,7 +34,7 @@ def key_of(edge: Edge) -> Key:
 
 def stops(nodes: Iterable[Node]) -> bool:
     """Return whether a backward through `nodes` needs the client in between."""
-    return any(node.hooks is not None or node.is_client for node in nodes)
+    return anomaly_mode.mode.enabled or any(node.hooks is not None or node.is_client for node in nodes)
 
 
 def meta_at(edge: Edge) -> Meta:
@@ -51,6 +52,7 @@ class Walk:
         self.tensors = tensors
         self.retain_graph = retain_graph
         self.create_graph = create_graph
+        self.watched = anomaly_mode.mode.enabled
         self.pending: dict[Key, tuple[Edge, Any]] = {}
         self.captured: dict[Key, Any] = {}
         self.wanted: set[Key] = set()
@@ -74,14 +76,21 @@ class Walk:
         batch: list[Node] = []
         with set_grad_enabled(self.create_graph):
             for node in nodes:
-                if node.hooks is None and not node.is_client:
+                if node.hooks is None and not node.is_client and not self.watched:
                     batch.append(node)
                     continue
                 self._run_batch(batch)
-                batch = [node] if self._visit(node) else []
+                batch = [node] if self._visit_watched(node) else []
             self._run_batch(batch)
         for key in self.wanted & self.pending.keys():
             self.captured[key] = self.pending[key][1]
+
+    def _visit_watched(self, node: Node) -> bool:
+        """Visit a node, so that an error names its forward call while anomalies are looked for."""
+        if not self.watched:
+            return self._visit(node)
+        with anomaly_mode.watching(node):
+            return self._visit(node)
 
     def _visit(self, node: Node) -> bool:
         """Run the client's part of a node; return whether the worker still has to run the node itself."""
@@ -94,7 +103,7 @@ class Walk:
         for key, gradient in zip(keys, grads, strict=True):
             if key in self.wanted and gradient is not None:
                 self.captured[key] = gradient
-        if not node.is_client and not node.hooks.after:
+        if not node.is_client and not self.watched and not node.hooks.after:
             for number, gradient in enumerate(grads):
                 if gradient is not None:
                     self.add(Edge(node, number), gradient)
@@ -102,6 +111,8 @@ class Walk:
         made = node.backward(grads, self) if node.is_client else self._run_alone(node, grads)  # type: ignore[attr-defined]
         if node.hooks is not None:
             made = node.hooks.on_inputs(made, grads)
+        if self.watched and anomaly_mode.mode.check_nan:
+            anomaly_mode.check_nan(node, made)
         for edge, gradient in zip(node.edges, made, strict=True):
             if edge is not None and gradient is not None:
                 self.add(edge, gradient)

@@ -24,6 +24,7 @@ from gradwire_server.ops import (  # noqa: F401
     pooling,
     pooling_adaptive,
     random,
+    random_families,
     reduction,
     recurrent,
     selection,

@@ -6,7 +6,7 @@ from typing import Any
 
 from gradwire.tensor import Tensor, expect_tensor
 
-__all__ = ["imag", "is_complex", "real"]
+__all__ = ["imag", "real"]
 
 
 def real(input: Tensor) -> Any:
@@ -17,8 +17,3 @@ def real(input: Tensor) -> Any:
 def imag(input: Tensor) -> Any:
     """Return the imaginary parts."""
     return expect_tensor("imag", input).imag
-
-
-def is_complex(input: Tensor) -> bool:
-    """Return whether the dtype is complex."""
-    return expect_tensor("is_complex", input).is_complex()
