@@ -14,13 +14,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test parity check bench generate serve clean
+.PHONY: help demo test parity parity-full check bench generate serve clean
 # Two installations into one environment must not run at once; a failed one must not leave its stamp.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 
 help: ## Say what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 
 # --- the environment --------------------------------------------------------------------------------------------------
 
@@ -48,8 +48,11 @@ demo: $(VENV)/.has-server-examples ## Train the digits example on a worker of it
 test: $(VENV)/.has-server-test ## Run the tests that need no PyTorch
 	$(BIN)/python -m pytest -m "not parity" $(ARGS)
 
-parity: $(VENV)/.has-server-test-parity ## Install PyTorch as oracle and run the tests against it
+parity: $(VENV)/.has-server-test-parity-examples ## Install PyTorch as oracle and run the tests against it
 	$(BIN)/python -m pytest -m parity $(ARGS)
+
+parity-full: $(VENV)/.has-server-test-parity-examples ## Run all of PyTorch's operator samples and write docs/coverage.md
+	$(BIN)/python -m tests.opdb --write
 
 check: $(VENV)/.has-server-test ## Lint, types, stale generated files, layout
 	$(BIN)/ruff check

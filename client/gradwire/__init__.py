@@ -53,6 +53,12 @@ from gradwire.printing import set_printoptions
 from gradwire.properties import Size
 from gradwire.pytorch import from_torch, to_torch
 from gradwire.random import (
+    _sample_dirichlet,
+    _standard_gamma,
+    bernoulli,
+    binomial,
+    multinomial,
+    poisson,
     Generator,
     default_generator,
     dropout,

@@ -143,7 +143,7 @@ default_generator: Generator = _DefaultGenerator()
 
 def manual_seed(seed: int) -> Generator:
     """Restart the default generator; the same seed gives the same numbers on every worker of a kind."""
-    return default_generator.manual_seed(seed)
+    return default_generator.manual_seed(int(seed))
 
 
 def seed() -> int:

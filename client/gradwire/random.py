@@ -1,146 +1,49 @@
-"""Generators: the client owns the state (seed, offset), and sends both with each random call.
+"""`torch.random`, and the functions that make random tensors: `rand`, `randn`, `randint`, `randperm`, `normal`, ...
 
-So the numbers depend on nothing but the seed and the calls before, on any worker of a kind, and a replay draws them again.
+No call waits: the client's generator gives the place in the stream (see `generators`), and the worker draws.
 """
 
 from __future__ import annotations
 
-import secrets
-import threading
-from typing import TYPE_CHECKING, Any, Self
+import math
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from gradwire.generators import (
+    Generator,
+    default_generator,
+    fork_rng,
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+    use_in_this_thread,
+)
 from gradwire.memory import check_memory_format
-from gradwire_protocol.dtypes import DType, int64, uint8
+from gradwire.random_methods import (
+    RandomMethods,
+    _sample_dirichlet,
+    _standard_gamma,
+    bernoulli,
+    binomial,
+    dropout,
+    multinomial,
+    poisson,
+)
+from gradwire_protocol.dtypes import DType, bool_, complex64, float32, float64, int64
+from gradwire_protocol.infer import broadcast_shapes
 from gradwire_protocol.ops import OPS
-from gradwire_protocol.random import blocks_for
+from gradwire_protocol.registry import torch_type_name
 
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor
 
 __all__ = [
-    "Generator", "RandomMethods", "default_generator", "dropout", "get_rng_state", "initial_seed", "manual_seed", "normal",
-    "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "seed", "set_rng_state",
+    "Generator", "RandomMethods", "_sample_dirichlet", "_standard_gamma", "bernoulli", "binomial", "default_generator",
+    "dropout", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "multinomial", "normal", "poisson", "rand",
+    "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "seed", "set_rng_state",
+    "use_in_this_thread",
 ]  # fmt: skip
-
-_WORD = 1 << 64
-
-
-def _signed(value: int) -> int:
-    """Return the signed integer of the same 64 bits, as the wire's columns hold it."""
-    value %= _WORD
-    return value - _WORD if value >= _WORD // 2 else value
-
-
-class Generator:
-    """A seed and how many blocks of its stream were drawn."""
-
-    def __init__(self, device: Any = "cpu") -> None:
-        """Start at PyTorch's default seed. The state is the client's, so one generator serves any device."""
-        self._seed = 67280421310721
-        self._offset = 0
-
-    def manual_seed(self, seed: int) -> Self:
-        """Restart the stream of `seed`."""
-        self._seed, self._offset = int(seed) % _WORD, 0
-        return self
-
-    def seed(self) -> int:
-        """Restart the stream of a seed from the system's entropy, and return it."""
-        self.manual_seed(secrets.randbits(63))
-        return self._seed
-
-    def initial_seed(self) -> int:
-        """Return the seed."""
-        return self._seed
-
-    def take(self, numel: int) -> tuple[int, int]:
-        """Return (seed, offset) for a call that draws `numel` elements, and step over them."""
-        offset = self._offset
-        self._offset = offset + blocks_for(numel)
-        return _signed(self._seed), offset
-
-    def get_state(self) -> Tensor:
-        """Return the state as a uint8 tensor of 16 bytes."""
-        from gradwire import conversion
-
-        return conversion.from_array(np.array([self._seed, self._offset], "<u8").view(np.uint8), uint8)
-
-    def set_state(self, new_state: Tensor) -> Self:
-        """Restore what `get_state` returned."""
-        if new_state.dtype is not uint8 or new_state.numel() != 16:
-            raise RuntimeError(f"RNG state must be a uint8 tensor of 16 bytes; got {new_state.meta}")
-        self._seed, self._offset = (int(word) for word in new_state.numpy().view("<u8"))
-        return self
-
-
-class _ThreadOwn(threading.local):
-    """The generator that a thread draws from where none is named; None for the process's."""
-
-    generator: Generator | None = None
-
-
-_own = _ThreadOwn()
-
-
-class _DefaultGenerator(Generator):
-    """The generator of calls that name none. A thread may have its own, so that threads do not draw from one stream."""
-
-    def __init__(self) -> None:
-        self._process = Generator()
-
-    def _current(self) -> Generator:
-        return _own.generator or self._process
-
-    @property
-    def _seed(self) -> int:
-        return self._current()._seed
-
-    @_seed.setter
-    def _seed(self, value: int) -> None:
-        self._current()._seed = value
-
-    @property
-    def _offset(self) -> int:
-        return self._current()._offset
-
-    @_offset.setter
-    def _offset(self, value: int) -> None:
-        self._current()._offset = value
-
-
-def use_in_this_thread(generator: Generator | None) -> None:
-    """Make a generator the default one of the calling thread; None gives it the process's back."""
-    _own.generator = generator
-
-
-default_generator: Generator = _DefaultGenerator()
-
-
-def manual_seed(seed: int) -> Generator:
-    """Restart the default generator; the same seed gives the same numbers on every worker of a kind."""
-    return default_generator.manual_seed(seed)
-
-
-def seed() -> int:
-    """Seed the default generator from the system's entropy."""
-    return default_generator.seed()
-
-
-def initial_seed() -> int:
-    """Return the default generator's seed."""
-    return default_generator.initial_seed()
-
-
-def get_rng_state() -> Tensor:
-    """Return the default generator's state."""
-    return default_generator.get_state()
-
-
-def set_rng_state(new_state: Tensor) -> None:
-    """Restore the default generator's state."""
-    default_generator.set_state(new_state)
 
 
 def _drawn(
@@ -166,13 +69,20 @@ def _size(size: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
 
 
-def _floating(name: str, dtype: DType | None) -> DType:
+def _noise(
+    name: str, kernel: str, size: tuple[int, ...], dtype: DType | None, generator: Generator | None, *options: Any
+) -> Tensor:
+    """Draw floating or complex numbers; the parts of a complex one are two draws."""
     from gradwire.tensor import get_default_dtype
 
     dtype = dtype or get_default_dtype()
-    if not dtype.is_floating_point:
-        raise RuntimeError(f'"{name}" needs a floating-point dtype; got {dtype}')
-    return dtype
+    if dtype.is_floating_point:
+        return _drawn(name, size, dtype, generator, *options)
+    if not dtype.is_complex:
+        raise NotImplementedError(f"\"{kernel}\" not implemented for '{torch_type_name(dtype)}'")
+    parts = _drawn(name, (*size, 2), float32 if dtype is complex64 else float64, generator, False, options[1])
+    made: Tensor = (parts * math.sqrt(0.5) if name == "gw::normal" else parts).view_as_complex()
+    return made.requires_grad_(True) if options[0] else made
 
 
 def rand(
@@ -183,7 +93,7 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Return numbers from [0, 1)."""
-    return _drawn("gw::uniform", _size(size), _floating("rand", dtype), generator, requires_grad, device)
+    return _noise("gw::uniform", "check_uniform_bounds", _size(size), dtype, generator, requires_grad, device)
 
 
 def randn(
@@ -194,7 +104,7 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Return numbers from the standard normal distribution."""
-    return _drawn("gw::normal", _size(size), _floating("randn", dtype), generator, requires_grad, device)
+    return _noise("gw::normal", "normal_kernel_cpu", _size(size), dtype, generator, requires_grad, device)
 
 
 def randint(
@@ -225,7 +135,9 @@ def randperm(
     from gradwire.tensor import call
 
     if n < 0:
-        raise RuntimeError(f"n must be non-negative, got {n}")
+        raise RuntimeError(f"Trying to create tensor with negative dimension {n}: [{n}]")
+    if dtype is bool_ or (dtype is not None and dtype.is_complex):
+        raise NotImplementedError(f"\"randperm\" not implemented for '{torch_type_name(dtype)}'")
     drawn = (generator or default_generator).take(n)
     return finish(call(OPS["gw::permutation"], n, *drawn, dtype or int64), requires_grad, device)
 
@@ -233,6 +145,7 @@ def randperm(
 def rand_like(
     input: Tensor,
     *,
+    generator: Generator | None = None,
     dtype: DType | None = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -240,12 +153,14 @@ def rand_like(
 ) -> Tensor:
     """Return numbers from [0, 1) in the shape and dtype of `input`."""
     check_memory_format("rand_like", memory_format, input.dim())
-    return rand(*input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+    dtype = dtype or input.dtype
+    return rand(*input.shape, generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def randn_like(
     input: Tensor,
     *,
+    generator: Generator | None = None,
     dtype: DType | None = None,
     device: Any = None,
     requires_grad: bool = False,
@@ -253,7 +168,8 @@ def randn_like(
 ) -> Tensor:
     """Return standard normal numbers in the shape and dtype of `input`."""
     check_memory_format("randn_like", memory_format, input.dim())
-    return randn(*input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+    dtype = dtype or input.dtype
+    return randn(*input.shape, generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 def randint_like(
@@ -261,83 +177,61 @@ def randint_like(
     low: int,
     high: int | None = None,
     *,
+    generator: Generator | None = None,
+    dtype: DType | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:
+    """Return integers from [low, high), or [0, low), in the shape and dtype of `input`."""
+    check_memory_format("randint_like", memory_format, input.dim())
+    first, end = (0, low) if high is None else (low, high)
+    options: dict[str, Any] = {"dtype": dtype or input.dtype, "device": device, "requires_grad": requires_grad}
+    return randint(first, end, tuple(input.shape), generator=generator, **options)
+
+
+def normal(
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
     dtype: DType | None = None,
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Return integers from [low, high), or [0, low), in the shape and dtype of `input`."""
-    first, end = (0, low) if high is None else (low, high)
-    return randint(
-        first, end, tuple(input.shape), dtype=dtype or input.dtype, device=device, requires_grad=requires_grad
-    )
-
-
-def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None) -> Tensor:
-    """Return normal numbers with the given mean and deviation: numbers with a `size`, or tensors that broadcast."""
-    from gradwire.tensor import Tensor
-
-    if size is None:
-        tensors = [value for value in (mean, std) if isinstance(value, Tensor)]
-        if not tensors:
+    """Return normal numbers: `normal(mean, std, size)` of numbers, or of tensors that broadcast, with no gradient to them."""
+    if not hasattr(mean, "meta") and not hasattr(std, "meta"):
+        if size is None:
             raise TypeError("normal() needs a size where mean and std are numbers")
-        size = (mean + std).shape if len(tensors) == 2 else tensors[0].shape
-    made: Tensor = randn(*size, generator=generator) * std + mean
+        from gradwire.creation import empty
+
+        made: Tensor = empty(*_size((size,)), dtype=dtype, device=device).normal_(mean, std, generator=generator)
+        return made.requires_grad_(True) if requires_grad else made
+    if size is not None or dtype is not None or device is not None or requires_grad:
+        raise TypeError("normal() takes size, dtype, device and requires_grad only where mean and std are numbers")
+    return _normal_around(mean, std, generator or default_generator)
+
+
+def _check_deviation(std: float) -> None:
+    if std < 0:
+        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
+
+
+def _normal_around(mean: Any, std: Any, generator: Generator) -> Tensor:
+    """Draw around tensors; numbers among two tensors' parameters stay numbers."""
+    parameters = [value for value in (mean, std) if hasattr(value, "meta")]
+    if parameters[0].meta.dtype.is_complex:
+        raise NotImplementedError(
+            "normal needs real means and deviations; draw randn of the complex dtype and scale it"
+        )
+    shape = broadcast_shapes(*[value.meta.shape for value in parameters])
+    if len(parameters) == 2:
+        name = "gw::normal_around"
+    elif parameters[0] is mean:
+        _check_deviation(std)
+        name, std = "gw::normal_with_mean", float(std)
+    else:
+        name, mean = "gw::normal_with_std", float(mean)
+    made: Tensor = OPS[name](mean, std, *generator.take(math.prod(shape)))
     return made
-
-
-def dropout(input: Tensor, p: float = 0.5, train: bool = True, *, generator: Generator | None = None) -> Tensor:
-    """Zero each element with probability `p` and scale the others by 1 / (1 - p); the identity unless `train`."""
-    if not 0 <= p <= 1:
-        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
-    if not train or p == 0:
-        return input
-    drawn = (generator or default_generator).take(input.numel())
-    result: Tensor = OPS["gw::dropout"](input, float(p), *drawn)[0]
-    return result
-
-
-class RandomMethods:
-    """The in-place random methods of Tensor."""
-
-    __slots__ = ()
-
-    def _fill(self: Any, name: str, generator: Generator | None, *numbers: float) -> Any:
-        drawn = (generator or default_generator).take(self.meta.numel)
-        return OPS[name](self, *numbers, *drawn)
-
-    def uniform_(self: Any, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None) -> Any:
-        """Fill from [a, b)."""
-        if a > b:
-            raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={a} > to={b}")
-        return self._fill("gw::uniform_", generator, float(a), float(b))
-
-    def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Any:
-        """Fill from the normal distribution."""
-        if std < 0:
-            raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
-        return self._fill("gw::normal_", generator, float(mean), float(std))
-
-    def bernoulli_(self: Any, p: float = 0.5, *, generator: Generator | None = None) -> Any:
-        """Fill with ones with probability p, zeros otherwise."""
-        if not 0 <= p <= 1:
-            raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={p}")
-        return self._fill("gw::bernoulli_", generator, float(p))
-
-    def random_(self: Any, low: int = 0, high: int | None = None, *, generator: Generator | None = None) -> Any:
-        """Fill with integers from [low, high); with one bound from [0, low); without, with what the dtype holds exactly."""
-        if high is None:
-            low, high = 0, low or _exact_limit(self.meta.dtype)
-        return self._fill("gw::random_", generator, low, high)
-
-    def bernoulli(self: Any, *, generator: Generator | None = None) -> Any:
-        """Draw one with the probability that each element holds."""
-        drawn = (generator or default_generator).take(self.meta.numel)
-        return OPS["gw::bernoulli"](self, *drawn)
-
-
-def _exact_limit(dtype: DType) -> int:
-    """Return the end of PyTorch's range for `random_()`: all integers that the dtype holds exactly."""
-    if dtype.is_floating_point:
-        return (1 << {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}[dtype.name]) + 1
-    bits = dtype.itemsize * 8 - (1 if dtype.is_signed else 0)
-    return 2 if dtype.name == "bool" else min(1 << bits, (1 << 63) - 1)

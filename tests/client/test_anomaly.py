@@ -30,7 +30,9 @@ def test_nan_names_the_function_and_the_line(t: Any) -> None:
     line = inspect.currentframe().f_lineno - 1  # type: ignore[union-attr]
     with (
         pytest.raises(RuntimeError, match=r"Function 'SqrtBackward0' returned nan values in its 0th output\."),
-        pytest.warns(UserWarning, match=rf"Error detected in SqrtBackward0. Traceback of forward(.|\n)*line {line}, in"),
+        pytest.warns(
+            UserWarning, match=rf"Error detected in SqrtBackward0. Traceback of forward(.|\n)*line {line}, in"
+        ),
     ):
         out.backward()
     assert x.grad is None

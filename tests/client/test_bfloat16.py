@@ -72,7 +72,7 @@ SEVERAL: list[tuple[tuple[tuple[int, ...], ...], Callable[..., Any]]] = [
     (((2, 4, 5, 8), (2, 4, 6, 8), (2, 4, 6, 8)), lambda t, q, k, v: t.nn.functional.scaled_dot_product_attention(q, k, v)),
     (((3, 4), (5, 4), (5,)), lambda t, x, w, b: t.nn.functional.linear(x, w, b)),
     (((7, 3),), lambda t, w: t.nn.functional.embedding(t.tensor([1, 5, 1]), w)),
-    (((4, 3, 6), (3,), (3,)), lambda t, x, m, v: t.nn.functional.batch_norm(x, m, v.abs(), training=False)),
+    (((4, 3, 6), (3,), (3,)), lambda t, x, m, v: t.nn.functional.batch_norm(x, m.detach(), v.detach().abs(), training=False)),
 ]  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def test_forward_and_gradients_of_several(session: Session, shapes: Any, functio
         x.requires_grad_(True)
     left, right = function(gw, *ours), function(torch, *theirs)
     agree(left, right)
-    if not right.shape or len(shapes) == 3 and shapes[1] == (3,):
+    if shapes[-1] == (3,):
         return
     left.sum().backward()
     right.sum().backward()

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+import gradwire as gw
 from gradwire_protocol.methods import OpMethods
 from gradwire_protocol.ops import OPS
 
@@ -28,6 +29,10 @@ def _core_overloads() -> set[str]:
     return found
 
 
+def _is_there(name: str) -> bool:
+    return hasattr(OpMethods, name) or hasattr(gw.Tensor, name) or hasattr(gw, name)
+
+
 def core_ops() -> dict[str, str]:
     """Return for each Core ATen overload: "op", "composite" (a method made of ops), or "" where it is missing."""
     mine = {name.partition(".")[0] for name in OPS}
@@ -36,5 +41,5 @@ def core_ops() -> dict[str, str]:
         name = full.partition(".")[0]
         if name in _SYMBOLIC:
             continue
-        rows[full] = "op" if name in mine else "composite" if hasattr(OpMethods, name) else ""
+        rows[full] = "op" if name in mine else "composite" if _is_there(name) else ""
     return rows

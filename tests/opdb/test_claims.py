@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("expecttest")
 
-from tests.opdb import check, coverage  # noqa: E402
+from tests.opdb import check, coverage
 
 pytestmark = pytest.mark.parity
 

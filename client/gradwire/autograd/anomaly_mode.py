@@ -56,9 +56,7 @@ def warn_of(node: Node) -> None:
     """Say which node failed, and where its forward call was."""
     stack = _stacks.get(node)
     known = f"Traceback of forward call that caused the error:\n{stack}"
-    unknown = (
-        "No forward pass information available. Enable detect anomaly during forward pass for more information."
-    )
+    unknown = "No forward pass information available. Enable detect anomaly during forward pass for more information."
     warnings.warn(f"Error detected in {node.name}. {unknown if stack is None else known}", stacklevel=5)
 
 
@@ -79,7 +77,9 @@ def check(nodes: Iterable[Node]) -> None:
             node.check()
         except RuntimeError as error:
             warn_of(node)
-            raise type(error)(str(error).partition(_HINT)[0] + _GOOD_LUCK if _HINT in str(error) else str(error)) from None
+            raise type(error)(
+                str(error).partition(_HINT)[0] + _GOOD_LUCK if _HINT in str(error) else str(error)
+            ) from None
 
 
 def check_nan(node: Node, gradients: Sequence[Any]) -> None:

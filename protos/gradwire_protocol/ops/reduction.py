@@ -279,8 +279,7 @@ def _scan(self: Meta, dim: int, dtype: DType | None) -> Meta:
 
 
 def _logsumexp(self: Meta, dim: tuple[int, ...], keepdim: bool) -> Meta:
-    _ordered("logsumexp", self)
-    return _reduced(self, dim, keepdim, self.dtype if self.dtype.category is Category.FLOAT else default_dtype())
+    return _reduced(self, dim, keepdim, self.dtype if self.dtype.category >= Category.FLOAT else default_dtype())
 
 
 op("cumsum(Tensor self, int dim, *, ScalarType? dtype=None) -> Tensor", _scan, {"self": ""}, inplace=True)

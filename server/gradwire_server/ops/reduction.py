@@ -323,13 +323,13 @@ _inplace_scan("cumprod_", cumprod)
 
 @kernel("logsumexp")
 def logsumexp(xp: Any, self: Array, dim: tuple[int, ...], keepdim: bool, result: Meta) -> Array:
-    """Compute m + log(sum(exp(self - m))) with m the maximum, or 0 where that is infinite."""
+    """Compute m + log(sum(exp(self - m))) with m the maximum (of the real parts), or 0 where that is infinite."""
     if self.size == 0:
         return xp.full(result.shape, -math.inf, dtype=result.dtype.numpy)
     self = self.astype(float32.numpy if result.dtype is float16 else result.dtype.numpy, copy=False)
     axes = axes_of(self, dim)
-    largest = self.max(axis=axes, keepdims=True)
-    largest = xp.where(xp.isinf(largest), self.dtype.type(0), largest)
+    largest = (self.real if self.dtype.kind == "c" else self).max(axis=axes, keepdims=True)
+    largest = xp.where(xp.isinf(largest), largest.dtype.type(0), largest)
     summed = total(xp.exp(self - largest), dim, keepdim, result)
     return in_dtype(xp.log(summed) + largest.reshape(result.shape), result)
 
