@@ -623,6 +623,10 @@ def group_norm(input: Tensor, num_groups: Any, weight: Any = None, bias: Any = N
     return expect_tensor("group_norm", input).group_norm(num_groups, weight, bias, eps)
 
 
+def gru_cell(input: Tensor, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:
+    return expect_tensor("gru_cell", input).gru_cell(hx, w_ih, w_hh, b_ih, b_hh)
+
+
 def gt(input: Tensor, other: Any) -> Any:
     return expect_tensor("gt", input).gt(other)
 
@@ -889,6 +893,10 @@ def logsigmoid(input: Tensor) -> Any:
 
 def logsumexp(input: Tensor, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = False) -> Any:
     return expect_tensor("logsumexp", input).logsumexp(dim, keepdim, axis=axis, keepdims=keepdims)
+
+
+def lstm_cell(input: Tensor, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:
+    return expect_tensor("lstm_cell", input).lstm_cell(hx, w_ih, w_hh, b_ih, b_hh)
 
 
 def lt(input: Tensor, other: Any) -> Any:
@@ -1285,6 +1293,14 @@ def reshape(input: Tensor, *size_: Any, shape: Any = None) -> Any:
 
 def rms_norm(input: Tensor, normalized_shape: Any, weight: Any = None, eps: Any = None) -> Any:
     return expect_tensor("rms_norm", input).rms_norm(normalized_shape, weight, eps)
+
+
+def rnn_relu_cell(input: Tensor, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:
+    return expect_tensor("rnn_relu_cell", input).rnn_relu_cell(hx, w_ih, w_hh, b_ih, b_hh)
+
+
+def rnn_tanh_cell(input: Tensor, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:
+    return expect_tensor("rnn_tanh_cell", input).rnn_tanh_cell(hx, w_ih, w_hh, b_ih, b_hh)
 
 
 def roll(input: Tensor, shifts: Any, dims: Any = None) -> Any:

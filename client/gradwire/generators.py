@@ -36,7 +36,7 @@ def _signed(value: int) -> int:
 
 def _word(seed: Any) -> int:
     """Return a seed as a word; refuse in PyTorch's words what is no integer, or too long."""
-    if isinstance(seed, float) or not hasattr(seed, "__index__") and not hasattr(seed, "item"):
+    if isinstance(seed, float) or (not hasattr(seed, "__index__") and not hasattr(seed, "item")):
         raise RuntimeError(f"manual_seed expected a long, but got {type(seed).__name__}")
     number = int(seed)
     if not -(_WORD // 2) <= number < _WORD:

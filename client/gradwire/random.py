@@ -19,7 +19,7 @@ from gradwire.generators import (
     set_rng_state,
     use_in_this_thread,
 )
-from gradwire.memory import check_memory_format
+from gradwire.memory import check_memory_format, strided
 from gradwire.random_methods import (
     RandomMethods,
     _sample_dirichlet,
@@ -197,13 +197,16 @@ def normal(
     *,
     generator: Generator | None = None,
     dtype: DType | None = None,
+    layout: Any = None,
     device: Any = None,
+    pin_memory: bool = False,
     requires_grad: bool = False,
 ) -> Tensor:
     """Return normal numbers: `normal(mean, std, size)` of numbers, or of tensors that broadcast, with no gradient to them."""
     if not hasattr(mean, "meta") and not hasattr(std, "meta"):
         if size is None:
             raise TypeError("normal() needs a size where mean and std are numbers")
+        _check_memory(layout, pin_memory)
         from gradwire.creation import empty
 
         made: Tensor = empty(*_size((size,)), dtype=dtype, device=device).normal_(mean, std, generator=generator)
@@ -211,6 +214,13 @@ def normal(
     if size is not None or dtype is not None or device is not None or requires_grad:
         raise TypeError("normal() takes size, dtype, device and requires_grad only where mean and std are numbers")
     return _normal_around(mean, std, generator or default_generator)
+
+
+def _check_memory(layout: Any, pin_memory: bool) -> None:
+    if layout not in (None, strided) or pin_memory:
+        raise RuntimeError(
+            f"random numbers need strided memory on a worker; got layout={layout}, pin_memory={pin_memory}"
+        )
 
 
 def _check_deviation(std: float) -> None:

@@ -197,7 +197,7 @@ REFUSALS: dict[str, tuple[Callable[[Any], Any], type[Exception], str]] = {
     "cell size": (lambda t: t.nn.GRUCell(3, 4)(t.ones(2, 5)), RuntimeError, "inconsistent input_size: got 5 expected 3"),
     "cell batch": (
         lambda t: t.nn.RNNCell(3, 4)(t.ones(2, 3), t.ones(3, 4)), RuntimeError,
-        "Input batch size 2 doesn't match hidden batch size 3",
+        "Input batch size 2 doesn't match hidden0 batch size 3",
     ),
     "cell hidden": (
         lambda t: t.nn.LSTMCell(3, 4)(t.ones(2, 3), (t.ones(2, 4), t.ones(2, 5))), RuntimeError,

@@ -22,6 +22,7 @@ from gradwire.nn.parameter import Buffer, Parameter
 from gradwire.nn.parameter_container import ParameterDict, ParameterList
 from gradwire.nn.pixel_shuffle import *
 from gradwire.nn.recurrent import *
+from gradwire.nn.recurrent_cell import *
 from gradwire.nn.softmax import *
 from gradwire.nn.pooling import *
 from gradwire.nn.sparse import *

@@ -21,6 +21,7 @@ from gradwire_protocol.composites.matmul import MatmulComposites
 from gradwire_protocol.composites.padding import PaddingComposites
 from gradwire_protocol.composites.pointwise import PointwiseComposites
 from gradwire_protocol.composites.pooling import PoolingComposites
+from gradwire_protocol.composites.recurrent import RecurrentComposites
 from gradwire_protocol.composites.reduction import ReductionComposites
 from gradwire_protocol.composites.resampling import ResamplingComposites
 from gradwire_protocol.composites.scan import ScanComposites
@@ -40,6 +41,7 @@ class Composites(
     PaddingComposites,
     PointwiseComposites,
     PoolingComposites,
+    RecurrentComposites,
     ReductionComposites,
     ResamplingComposites,
     ShapeComposites,

@@ -183,10 +183,14 @@ class StatisticsComposites(Callable_):
         found: Any = self.cov()
         if not found.meta.ndim:
             return found / found  # type: ignore[no-any-return]
-        deviation = found.diagonal().sqrt()
-        if found.meta.dtype.is_complex:
-            raise NotImplementedError("corrcoef needs real numbers here; got complex ones; divide cov() by hand")
-        return (found / deviation.unsqueeze(1) / deviation.unsqueeze(0)).clamp(-1, 1)  # type: ignore[no-any-return]
+        variance = found.diagonal()
+        is_complex = found.meta.dtype.is_complex
+        deviation = (OPS["real"](variance) if is_complex else variance).sqrt()
+        found = found / deviation.unsqueeze(1) / deviation.unsqueeze(0)
+        if is_complex:
+            parts = [OPS[part](found).clamp(-1, 1) for part in ("real", "imag")]
+            return OPS["complex"](*parts)  # type: ignore[no-any-return]
+        return found.clamp(-1, 1)  # type: ignore[no-any-return]
 
     def histogram(
         self, bins: int | Self, *, range: Sequence[float] | None = None, weight: Self | None = None,

@@ -25,10 +25,6 @@ def _logcumsumexp(self: Meta, dim: int) -> Meta:
     infer.normalize_dim(dim, self.ndim)
     if self.dtype.category < Category.FLOAT:
         raise unsupported("logcumsumexp_out_cpu", self.dtype)
-    if self.dtype.is_complex:
-        raise NotImplementedError(
-            "logcumsumexp needs real numbers here; got complex ones; use x.exp().cumsum(dim).log()"
-        )
     return infer.like(self)
 
 

@@ -544,7 +544,8 @@ def _renorm_gradient(g: Array, call: Any) -> Array:
     axes = tuple(axis for axis in range(x.ndim) if axis != call.dim % x.ndim)
     norm = x.norm(p, axes, True)
     inverse = (norm + 1e-7).reciprocal()
-    along = (x * g).sum(axes, True)
+    along = (x.conj() * g).sum(axes, True)
+    along = OPS["real"](along) if along.dtype.is_complex else along
     through = _norm_extreme(along, x, norm, axes) if p == math.inf else _norm_power(along, x, norm, p)
     return OPS["where.self"](norm.gt(call.maxnorm), inverse * call.maxnorm * (g - inverse * through), g)
 
@@ -559,6 +560,7 @@ def _logsumexp_gradient(g: Array, call: Any) -> Array:
 gradient("linalg_vector_norm", self=_vector_norm_gradient)
 gradient("logsumexp", self=_logsumexp_gradient)
 gradient("renorm", self=_renorm_gradient)
+speaks_complex("renorm")
 speaks_complex(
     "linalg_vector_norm", "var.correction", "std.correction", "var_mean.correction", "std_mean.correction"
 )

@@ -44,7 +44,18 @@ def logcumsumexp(xp: Any, self: Array, dim: int, result: Meta) -> Array:
     if not self.ndim:
         return self.copy()
     rows = xp.moveaxis(widened(self), dim, -1)
-    return in_dtype(xp.moveaxis(running(xp, rows, xp.logaddexp), -1, dim), result)
+
+    def complex_sum(a: Array, b: Array) -> Array:
+        """Compute log(exp(a) + exp(b)) as the larger plus log(1 + exp(smaller - larger)): numpy's is of real numbers.
+
+        Nothing overflows, and the angle stays near the larger's, as PyTorch's does, wherever that is.
+        """
+        behind = a.real >= b.real
+        large, small = xp.where(behind, a, b), xp.where(behind, b, a)
+        return xp.where(xp.isinf(large.real), large, xp.log1p(xp.exp(small - large)) + large)
+
+    add = complex_sum if self.dtype.kind == "c" else xp.logaddexp
+    return in_dtype(xp.moveaxis(running(xp, rows, add), -1, dim), result)
 
 
 # ---------------------------------------------------------------- gradients
@@ -65,6 +76,8 @@ def _logcumsumexp_gradient(g: Array, call: Any) -> Array:
     """
     if not g.meta.ndim:
         return g
+    if g.meta.dtype.is_complex:  # a logarithm of complex numbers knows no sign
+        return (_reverse(g.log() - call.result, call) + call.self).exp()
     size = g.abs().log()
     nothing = g.new_full((), _LOWEST[g.meta.dtype.itemsize])
     where = OPS["where.self"]
