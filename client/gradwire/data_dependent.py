@@ -65,7 +65,11 @@ class DataDependentMethods:
         return self._call(_MASKED_SELECT, (self, mask), (int(whole.count_nonzero().item()),))
 
     def unique(
-        self: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+        self: Any,
+        sorted: bool = True,
+        return_inverse: bool = False,
+        return_counts: bool = False,
+        dim: int | None = None,
     ) -> Any:
         """Return the distinct elements (slices with `dim`) in order; with inverse and counts as asked. Waits.
 
@@ -87,7 +91,9 @@ class DataDependentMethods:
         size = max(int(self.max().item()) + 1, minlength, 0)
         return OPS["gw::bincount"](self, weights, size)
 
-    def repeat_interleave(self: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None) -> Any:
+    def repeat_interleave(
+        self: Any, repeats: Any = None, dim: int | None = None, *, output_size: int | None = None
+    ) -> Any:
         """Repeat each element (slice with `dim`) `repeats` times, a number or one for each; alone, repeat its index.
 
         Waits for the sum of a tensor of repeats, unless `output_size` is given.
@@ -103,9 +109,7 @@ class DataDependentMethods:
         places = _places(rows, repeats, axis, output_size)
         return rows.index_select(axis, places)
 
-    def allclose(
-        self: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
-    ) -> bool:
+    def allclose(self: Any, other: Any, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False) -> bool:
         """Wait for whether all elements are close to those of `other`, as `isclose` says."""
         return bool(self.isclose(other, rtol, atol, equal_nan).all().item())
 

@@ -24,6 +24,7 @@ from gradwire.memory import MemoryMethods
 from gradwire.new_methods import NewMethods
 from gradwire.properties import PropertyMethods
 from gradwire.random import RandomMethods
+from gradwire.reshaping import ReshapingMethods
 from gradwire_protocol.dtypes import DType, float32
 from gradwire_protocol.inplace import INFERENCE, MULTIPLE, NO_GRAD, check_inplace, check_overlap, requires_grad
 from gradwire_protocol.meta import Meta
@@ -83,6 +84,7 @@ class Tensor(
     ConversionMethods,
     DataDependentMethods,
     RandomMethods,
+    ReshapingMethods,
     OpMethods,
 ):
     """A tensor on a worker, with PyTorch's Tensor API."""

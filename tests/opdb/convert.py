@@ -77,10 +77,21 @@ def _function(value: types.FunctionType) -> Any:
 
 
 def tensor(value: torch.Tensor) -> Any:
-    """Return a gradwire leaf with a tensor's values, dtype and requires_grad."""
-    plain = theirs_host(value)
-    made = gw.tensor(plain, dtype=getattr(gw, str(value.dtype).removeprefix("torch.")))
+    """Return a gradwire leaf with a tensor's values, dtype, strides, offset and requires_grad."""
+    dtype = getattr(gw, str(value.dtype).removeprefix("torch."))
+    if value.layout is torch.strided and not value._is_zerotensor() and _is_partial(value):
+        count = value.untyped_storage().nbytes() // value.element_size()
+        whole = gw.tensor(theirs_host(value.detach().as_strided((count,), (1,), 0)), dtype=dtype)
+        made = whole.as_strided(tuple(value.shape), value.stride(), value.storage_offset()).detach()
+    else:
+        made = gw.tensor(theirs_host(value), dtype=dtype)
     return made.requires_grad_() if value.requires_grad else made
+
+
+def _is_partial(value: torch.Tensor) -> bool:
+    """Return whether a tensor is less than its memory, or lies in it in another order."""
+    whole = value.untyped_storage().nbytes() == value.numel() * value.element_size()
+    return not value.is_conj() and not value.is_neg() and not (whole and value.is_contiguous())
 
 
 def theirs_host(value: torch.Tensor) -> np.ndarray[Any, Any]:

@@ -31,7 +31,11 @@ def masked_select(input: Tensor, mask: Tensor) -> Any:
 
 
 def unique(
-    input: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
 ) -> Any:
     """Return the distinct elements (slices with `dim`) in order; with inverse and counts as asked. Waits."""
     return expect_tensor("unique", input).unique(sorted, return_inverse, return_counts, dim)

@@ -99,7 +99,9 @@ def gradient(
         raise RuntimeError("torch.gradient does not support uint8 input.")
     if edge_order not in (1, 2):
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
-    axes = range(x.ndim) if dim is None else [normalize_dim(d, x.ndim) for d in ((dim,) if isinstance(dim, int) else dim)]
+    axes = (
+        range(x.ndim) if dim is None else [normalize_dim(d, x.ndim) for d in ((dim,) if isinstance(dim, int) else dim)]
+    )
     normalize_dims(tuple(axes), x.ndim)
     steps = _steps(x, spacing, len(axes), dim is not None)
     for axis in axes:
@@ -181,7 +183,12 @@ def _edge(samples: Sequence[Any], near: Any, far: Any) -> Any:
 
 # ---------------------------------------------------------------- histograms
 def histogramdd(
-    input: Tensor, bins: Any, *, range: Sequence[float] | None = None, weight: Tensor | None = None, density: bool = False
+    input: Tensor,
+    bins: Any,
+    *,
+    range: Sequence[float] | None = None,
+    weight: Tensor | None = None,
+    density: bool = False,
 ) -> Any:
     """Return (hist, bin_edges): rows of the last axis counted in boxes; `bins` are numbers of bins, or their edges."""
     x: Any = expect_tensor("histogramdd", input)
@@ -209,9 +216,7 @@ def _edges(x: Any, bins: Sequence[int], limits: Sequence[float] | None) -> list[
             f"{len(limits)}"
         )
     ends = [(None, None)] * size if limits is None else list(zip(limits[::2], limits[1::2], strict=True))
-    return [
-        OPS["gw::bin_edges"](x.select(-1, column), count, *ends[column]) for column, count in enumerate(bins)
-    ]
+    return [OPS["gw::bin_edges"](x.select(-1, column), count, *ends[column]) for column, count in enumerate(bins)]
 
 
 _HistogramddResult = return_type("histogramdd", "hist", "bin_edges")
@@ -266,9 +271,7 @@ def _bounds(x: Any, lengths: Any, offsets: Any, axis: int, unsafe: bool) -> tupl
         raise unsupported("_segment_reduce_lengths_cpu_kernel1", lengths.dtype)
     lengths = OPS["gw::require"](lengths, lengths.ge(0), "lengths contains negative value!")
     if not unsafe:
-        words = (
-            "segment_reduce(): Expected all rows of lengths along axis to sum to data.size(lengths.dim()-1) when !unsafe."
-        )
+        words = "segment_reduce(): Expected all rows of lengths along axis to sum to data.size(lengths.dim()-1) when !unsafe."
         lengths = OPS["gw::require"](lengths, lengths.sum(-1).eq(x.shape[axis]), words)
     return lengths.cumsum(-1), lengths
 

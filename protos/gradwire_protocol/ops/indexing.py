@@ -88,6 +88,7 @@ def _index_put(self: Meta, indices: Indices, values: Meta, accumulate: bool) -> 
 
 # ---------------------------------------------------------------- gather, scatter
 def at_least_1d(shape: Shape) -> Shape:
+    """Return the shape of a vector for that of a tensor without axes."""
     return shape or (1,)
 
 
@@ -118,6 +119,7 @@ def _gather(self: Meta, dim: int, index: Meta) -> Meta:
 
 
 def scattered(self: Meta, dim: int, index: Meta, src: Meta) -> Meta:
+    """Check that `src` can be written at `index`, and return the meta of self."""
     axis = _scatter_axis(self, dim, index)
     if src.dtype is not self.dtype:
         raise RuntimeError("scatter(): Expected self.dtype to be equal to src.dtype")
@@ -157,7 +159,13 @@ def _scattered_number(self: Meta, dim: int, index: Meta, value: type) -> Meta:
 def check_number(dtype: DType, value: type) -> None:
     """Refuse a complex number for a tensor of real ones, in PyTorch's words."""
     if value is complex and not dtype.is_complex:
-        names = {"float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double", "bool": "bool"}
+        names = {
+            "float16": "c10::Half",
+            "bfloat16": "c10::BFloat16",
+            "float32": "float",
+            "float64": "double",
+            "bool": "bool",
+        }
         name = names.get(dtype.name, f"{dtype.name}_t")
         raise RuntimeError(f"value cannot be converted to type {name} without overflow")
 

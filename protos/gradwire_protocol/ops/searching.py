@@ -16,7 +16,14 @@ __all__ = ["check_bincount"]
 
 Shape = tuple[int, ...]
 
-_C_NAMES = {"float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double", "int64": "long int", "int32": "int"}
+_C_NAMES = {
+    "float16": "c10::Half",
+    "bfloat16": "c10::BFloat16",
+    "float32": "float",
+    "float64": "double",
+    "int64": "long int",
+    "int32": "int",
+}
 
 
 def _c_name(meta: Meta) -> str:
@@ -125,8 +132,7 @@ def _check_sorter(boundaries: Meta, sorter: Meta) -> None:
         )
     if sorter.dtype is not int64:
         raise RuntimeError(
-            "torch.searchsorted(): sorter must be a tensor of long dtype but got dtype "
-            f"{torch_type_name(sorter.dtype)}"
+            f"torch.searchsorted(): sorter must be a tensor of long dtype but got dtype {torch_type_name(sorter.dtype)}"
         )
 
 

@@ -39,12 +39,12 @@ class Layer:
         self.batch = hx.shape[0]
         self.steps = step_rows(self.x.shape[0], self.batch, batch_sizes, reverse)
 
-    def projected(self, weight_ih: Array, *biases: Array | None) -> Array:
-        """Return the inputs' part of all gates."""
-        made = self.xp.matmul(self.x, widened(weight_ih).T)
-        for bias in biases:
-            if bias is not None:
-                self.xp.add(made, widened(bias), out=made)
+    def projected(self, weight_ih: Array, *biases: Array | None, scale: Array | None = None) -> Array:
+        """Return the inputs' part of all gates, times `scale`: of the weights, which are fewer than the results."""
+        given = [widened(bias) for bias in biases if bias is not None]
+        made = self.xp.matmul(self.x, _scaled(widened(weight_ih).T, scale))
+        if given:
+            self.xp.add(made, _scaled(sum(given[1:], given[0]), scale), out=made)
         return made
 
     def empty(self, columns: int, rows: int | None = None) -> Array:
@@ -64,6 +64,10 @@ class Layer:
         if gradient is None:
             return self.xp.zeros((self.batch, columns), self.x.dtype)
         return gradient.astype(self.x.dtype)
+
+
+def _scaled(array: Array, scale: Array | None) -> Array:
+    return array if scale is None else array * scale
 
 
 def _sigmoid(xp: Any, values: Array) -> None:
@@ -91,7 +95,10 @@ def lstm(
 ) -> tuple[Array, ...]:  # fmt: skip
     """Compute c' = f c + i g, h' = o tanh(c'), times weight_hr if given. `gates` holds i, f, g, o side by side."""
     layer, hidden = Layer(xp, input, hx, batch_sizes, reverse), cx.shape[1]
-    gates, recurrent = layer.projected(weight_ih, bias_ih, bias_hh), widened(weight_hh).T
+    halves, shift = _lstm_halves(xp, hidden, layer.x.dtype)
+    gates = layer.projected(weight_ih, bias_ih, bias_hh, scale=halves)
+    # In memory as it is read, since a product of few rows with a transposed view takes twice the time.
+    recurrent = xp.ascontiguousarray(xp.multiply(widened(weight_hh).T, halves))
     output, cells = layer.empty(hx.shape[1]), layer.empty(hidden)
     h, c = widened(hx).copy(), widened(cx).copy()
     product, squashed = layer.empty(4 * hidden, layer.batch), layer.empty(hidden, layer.batch)
@@ -101,7 +108,9 @@ def lstm(
         cell, unused = c[:size], squashed[:size]
         xp.matmul(h[:size], recurrent, out=product[:size])
         xp.add(rows, product[:size], out=rows)
-        _open_gates(xp, rows, hidden)
+        xp.tanh(rows, out=rows)
+        xp.multiply(rows, halves, out=rows)
+        xp.add(rows, shift, out=rows)
         xp.multiply(cell, rows[:, hidden : 2 * hidden], out=cell)
         xp.multiply(rows[:, :hidden], rows[:, 2 * hidden : 3 * hidden], out=unused)
         xp.add(cell, unused, out=cell)
@@ -114,10 +123,12 @@ def lstm(
     return _delivered((output, h, c, gates, cells), result, xp)
 
 
-def _open_gates(xp: Any, rows: Array, hidden: int) -> None:
-    _sigmoid(xp, rows[:, : 2 * hidden])
-    xp.tanh(rows[:, 2 * hidden : 3 * hidden], out=rows[:, 2 * hidden : 3 * hidden])
-    _sigmoid(xp, rows[:, 3 * hidden :])
+def _lstm_halves(xp: Any, hidden: int, dtype: Any) -> tuple[Array, Array]:
+    """Return factors and shifts that make one tanh of all gates: sigmoid(x) = tanh(x / 2) / 2 + 1/2, but g is tanh."""
+    halves, shift = xp.full((4 * hidden,), 0.5, dtype), xp.full((4 * hidden,), 0.5, dtype)
+    halves[2 * hidden : 3 * hidden] = 1
+    shift[2 * hidden : 3 * hidden] = 0
+    return halves, shift
 
 
 def _lstm_factors(xp: Any, gates: Array, cells: Array, before: Array) -> tuple[Array, Array, Array]:
@@ -188,7 +199,7 @@ def gru(
 ) -> tuple[Array, ...]:  # fmt: skip
     """Compute n = tanh(x' + r h'), h = n + z (h - n). `gates` holds r, z, n and h', the state's part of n."""
     layer, hidden = Layer(xp, input, hx, batch_sizes, reverse), hx.shape[1]
-    projected, recurrent = layer.projected(weight_ih, bias_ih), widened(weight_hh).T
+    projected, recurrent = layer.projected(weight_ih, bias_ih), xp.ascontiguousarray(widened(weight_hh).T)
     gates, output, h = layer.empty(4 * hidden), layer.empty(hidden), widened(hx).copy()
     product = layer.empty(3 * hidden, layer.batch)
     shift = None if bias_hh is None else widened(bias_hh)
@@ -264,7 +275,8 @@ def rnn(
 ) -> tuple[Array, ...]:  # fmt: skip
     """Compute h = tanh(x' + h'), or relu of it."""
     layer = Layer(xp, input, hx, batch_sizes, reverse)
-    output, recurrent, h = layer.projected(weight_ih, bias_ih, bias_hh), widened(weight_hh).T, widened(hx).copy()
+    output, recurrent = layer.projected(weight_ih, bias_ih, bias_hh), xp.ascontiguousarray(widened(weight_hh).T)
+    h = widened(hx).copy()
     product = layer.empty(hx.shape[1], layer.batch)
     for start, size in layer.steps:
         rows = output[start : start + size]

@@ -246,10 +246,8 @@ def renorm(xp: Any, self: Array, p: float, dim: int, maxnorm: float) -> Array:
     x = widened(self)
     axes = tuple(axis for axis in range(self.ndim) if axis != dim % self.ndim)
     size = xp.abs(x)
-    if p == math.inf:
-        norm = size.max(axis=axes, keepdims=True)
-    else:
-        norm = xp.power(xp.power(size, p).sum(axis=axes, keepdims=True), 1 / p)
+    largest = size.max(axis=axes, keepdims=True) if p == math.inf else None
+    norm = xp.power(xp.power(size, p).sum(axis=axes, keepdims=True), 1 / p) if largest is None else largest
     factor = xp.where(norm > maxnorm, maxnorm / (norm + 1e-7), norm.dtype.type(1))
     return (x * factor).astype(self.dtype)
 
@@ -561,6 +559,4 @@ gradient("linalg_vector_norm", self=_vector_norm_gradient)
 gradient("logsumexp", self=_logsumexp_gradient)
 gradient("renorm", self=_renorm_gradient)
 speaks_complex("renorm")
-speaks_complex(
-    "linalg_vector_norm", "var.correction", "std.correction", "var_mean.correction", "std_mean.correction"
-)
+speaks_complex("linalg_vector_norm", "var.correction", "std.correction", "var_mean.correction", "std_mean.correction")

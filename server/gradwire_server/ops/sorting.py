@@ -46,7 +46,8 @@ def sort(xp: Any, self: Array, dim: int, descending: bool, result: Metas) -> Pai
 @kernel("sort.stable")
 def sort_stable(xp: Any, self: Array, stable: bool | None, dim: int, descending: bool, result: Metas) -> Pair:
     """Sort; every sort is stable."""
-    return sort(xp, self, dim, descending, result)
+    found: Pair = sort(xp, self, dim, descending, result)
+    return found
 
 
 @kernel("argsort")

@@ -1,0 +1,41 @@
+"""In-place views. Every test also runs with PyTorch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def test_a_tensor_becomes_a_view_of_what_it_was(t: Any) -> None:
+    x = t.arange(6).reshape(2, 3)
+    row = x[0]
+    assert x.t_() is x
+    assert x.shape == (3, 2)
+    assert x.unsqueeze_(0).transpose_(0, 2).shape == (2, 3, 1)
+    assert x.squeeze_(2).tolist() == [[0, 1, 2], [3, 4, 5]]
+    x.zero_()
+    assert row.tolist() == [0, 0, 0]
+
+
+def test_gradients_go_through_it(t: Any) -> None:
+    x = t.tensor([[1.0, 2.0, 3.0]], requires_grad=True)
+    y = x * 2
+    y.t_()
+    y.mul_(t.tensor([[1.0], [10.0], [100.0]]))
+    assert y.shape == (3, 1)
+    y.sum().backward()
+    assert x.grad.tolist() == [[2.0, 20.0, 200.0]]
+
+
+def test_a_leaf_may_not(t: Any) -> None:
+    x = t.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+        x.unsqueeze_(0)
+    with t.no_grad():
+        x.unsqueeze_(0)
+    assert x.shape == (1, 2)
+    assert x.is_leaf
+    assert x.requires_grad
+    (x * 3).sum().backward()
+    assert x.grad.tolist() == [[3.0, 3.0]]
