@@ -117,6 +117,19 @@ pi = 3.141592653589793
 e = 2.718281828459045
 newaxis = None
 
-from gradwire.amp import GradScaler, autocast, is_autocast_enabled
+from gradwire.amp import (
+    GradScaler,
+    autocast,
+    autocast_decrement_nesting,
+    autocast_increment_nesting,
+    clear_autocast_cache,
+    get_autocast_dtype,
+    is_autocast_cache_enabled,
+    is_autocast_enabled,
+    set_autocast_cache_enabled,
+    set_autocast_dtype,
+    set_autocast_enabled,
+)
 from gradwire.cuda import OutOfMemoryError
-from gradwire import accelerator, amp, backends, cuda, mps, testing, xpu
+from gradwire.func import vmap
+from gradwire import accelerator, amp, backends, cpu, cuda, func, mps, testing, xpu

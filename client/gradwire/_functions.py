@@ -1079,6 +1079,10 @@ def native_batch_norm_backward(input: Tensor, other_input: Any, weight: Any, run
     return expect_tensor("native_batch_norm_backward", input).native_batch_norm_backward(other_input, weight, running_mean, running_var, save_mean, save_invstd, train, eps, output_mask)
 
 
+def native_dropout_backward(input: Tensor, mask: Any, scale: Any) -> Any:
+    return expect_tensor("native_dropout_backward", input).native_dropout_backward(mask, scale)
+
+
 def native_group_norm(input: Tensor, weight: Any, bias: Any, N: Any, C: Any, HxW: Any, group: Any, eps: Any) -> Any:
     return expect_tensor("native_group_norm", input).native_group_norm(weight, bias, N, C, HxW, group, eps)
 

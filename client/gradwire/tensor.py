@@ -13,6 +13,8 @@ import numpy as np
 
 from gradwire.autograd.anomaly_mode import mode as anomaly_mode
 from gradwire.autograd.anomaly_mode import remember
+from gradwire.autocasting import cast_inputs
+from gradwire.autocasting import state as autocast_state
 from gradwire.autograd.grad_mode import inference_mode
 from gradwire.autograd.grad_mode import state as grad_state
 from gradwire.autograd.methods import AutogradMethods
@@ -145,6 +147,9 @@ class Tensor(
             metas = tuple([None if tensor is None else tensor.meta for tensor in tensors])
         except AttributeError:
             raise _not_a_tensor(op, tensors) from None
+        if autocast_state.active:
+            tensors = cast_inputs(op, tensors)
+            metas = tuple([None if tensor is None else tensor.meta for tensor in tensors])
         if op.writes:
             _check_write(op, tensors)
         needs = _needs(tensors) if op.differentiable and grad_state.recording else 0

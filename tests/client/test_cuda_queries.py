@@ -266,10 +266,7 @@ def test_a_scaler_backs_off_and_skips(t: Any) -> None:
     assert refusal(scaler.update) == "AssertionError: No inf checks were recorded prior to update."
 
 
-def test_without_automatic_casts(session: Session) -> None:
-    with gw.amp.autocast("cuda", enabled=False), gw.cuda.amp.autocast(enabled=False):
-        pass
-    assert "RuntimeError: autocast('cuda') needs" in refusal(lambda: gw.amp.autocast("cuda", dtype=gw.float16))
+def test_a_disabled_scaler_does_nothing(session: Session) -> None:
     scaler = gw.cuda.amp.GradScaler(enabled=False)
     loss = gw.ones(())
     assert scaler.scale(loss) is loss

@@ -80,6 +80,47 @@ def test_nothing_to_fill(t: Any) -> None:
         t.nn.init.kaiming_uniform_(t.empty(0, 2))
 
 
+def test_truncated_draws(t: Any) -> None:
+    values = filled(t, "trunc_normal_", 80, 50, mean=1.0, std=2.0, a=0.0, b=2.0)
+    assert 0 <= values.min() < 0.01
+    assert 1.99 < values.max() <= 2
+    assert values.mean() == pytest.approx(1, abs=0.03)
+    # Of the normal distribution within half a deviation to both sides.
+    assert values.std() == pytest.approx(2 * 0.2841, rel=0.03)
+    with pytest.warns(UserWarning, match="mean is more than 2 std from"):
+        tail = filled(t, "trunc_normal_", 80, 50, a=5.0, b=9.0)
+    assert 5 <= tail.min() < tail.mean() < 5.25
+
+
+@pytest.mark.parametrize("sizes", [(4, 3, 5), (6, 2, 4, 3), (4, 4, 1, 2, 3)])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_dirac(t: Any, sizes: tuple[int, ...], groups: int) -> None:
+    values, expected = filled(t, "dirac_", *sizes, groups=groups), np.zeros(sizes)
+    for group in range(groups):
+        for channel in range(min(sizes[0] // groups, sizes[1])):
+            expected[group * (sizes[0] // groups) + channel, channel, *(size // 2 for size in sizes[2:])] = 1
+    np.testing.assert_array_equal(values, expected)
+
+
+@pytest.mark.parametrize("sizes", [(3, 5), (5, 3), (4, 2, 3), (3, 3)])
+def test_orthogonal(t: Any, sizes: tuple[int, ...]) -> None:
+    matrix = filled(t, "orthogonal_", *sizes, gain=2.0).reshape(sizes[0], -1)
+    short = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+    np.testing.assert_allclose(short @ short.T, 4 * np.eye(len(short)), atol=1e-5)
+
+
+def test_sparse(t: Any) -> None:
+    values = filled(t, "sparse_", 50, 40, sparsity=0.25, std=0.1)
+    assert ((values == 0).sum(0) == 13).all()
+    assert values[values != 0].std() == pytest.approx(0.1, rel=0.1)
+    assert len({tuple(np.flatnonzero(column == 0)) for column in values.T}) > 30
+
+
+def test_deprecated_names(t: Any) -> None:
+    with pytest.warns(FutureWarning, match=r"`nn.init.eye` is now deprecated in favor of `nn.init.eye_`"):
+        assert (t.nn.init.eye(t.ones(2, 2)).numpy() == np.eye(2)).all()
+
+
 def test_linear_draws_its_weight_then_its_bias(t: Any) -> None:
     t.manual_seed(5)
     layer = t.nn.Linear(4, 3)
@@ -115,6 +156,10 @@ def test_linear_takes_a_dtype_and_no_bias(t: Any) -> None:
             "Mode x not supported, please use one of ['fan_in', 'fan_out']",
         ),
         (lambda i, t: i.eye_(t.ones(2)), "Only tensors with 2 dimensions are supported"),
+        (lambda i, t: i.sparse_(t.ones(2), 0.1), "Only tensors with 2 dimensions are supported"),
+        (lambda i, t: i.dirac_(t.ones(2, 2)), "Only tensors with 3, 4, or 5 dimensions are supported"),
+        (lambda i, t: i.dirac_(t.ones(3, 2, 1), 2), "dim 0 must be divisible by groups"),
+        (lambda i, t: i.orthogonal_(t.ones(2)), "Only tensors with 2 or more dimensions are supported"),
     ],
 )
 def test_refusals(t: Any, act: Callable[[Any, Any], Any], text: str) -> None:

@@ -106,16 +106,24 @@ def describe(op: Op, number: int, case: Case) -> str:
 
 
 def tensors_of(op: Op, case: Case) -> list[tuple[int, int | None]]:
-    """Return where the float64 arrays stand that the op has a gradient for: (argument, index in a list or None)."""
+    """Return where the double arrays stand that the op has a gradient for: (argument, index in a list or None)."""
     found: list[tuple[int, int | None]] = []
     for position, (argument, value) in enumerate(zip(op.arguments, case.args, strict=False)):
         if argument.name not in op.differentiable:
             continue
         if isinstance(value, list):
-            found += [(position, i) for i, item in enumerate(value) if is_array(item) and item.dtype == np.float64]
-        elif is_array(value) and value.dtype == np.float64:
+            found += [(position, i) for i, item in enumerate(value) if is_array(item) and item.dtype in DOUBLES]
+        elif is_array(value) and value.dtype in DOUBLES:
             found.append((position, None))
     return found
+
+
+DOUBLES = (np.dtype(np.float64), np.dtype(np.complex128))
+
+
+def as_pairs(values: Host) -> Host:
+    """Return complex numbers as pairs of real ones, along a new last axis; real ones as they are."""
+    return np.stack((values.real, values.imag), -1) if values.dtype.kind == "c" else values
 
 
 def differentiable_cases(sample: Sample) -> Iterator[tuple[int, Case]]:
@@ -129,13 +137,16 @@ def differentiable_cases(sample: Sample) -> Iterator[tuple[int, Case]]:
 
 
 def _is_double(case: Case) -> bool:
-    """Return whether all floating arrays are float64; among float32 ones finite differences drown in rounding."""
+    """Return whether all floating arrays are double; among single ones finite differences drown in rounding."""
     flat = [item for value in case.args for item in (value if isinstance(value, list) else [value])]
-    return all(value.dtype == np.float64 for value in flat if is_array(value) and value.dtype.kind == "f")
+    return all(value.dtype in DOUBLES for value in flat if is_array(value) and value.dtype.kind in "fc")
 
 
 class Function:
-    """A case as a real function of its float64 arrays: a fixed random projection of the op's outputs."""
+    """A case as a real function of its double arrays: a fixed random projection of the op's outputs.
+
+    Complex numbers count as pairs of real ones, in arguments and outputs, so that differences mean the same for both.
+    """
 
     def __init__(self, op: Op, case: Case, backend: str = "cpu") -> None:
         self.op, self.case, self.backend = op, case, backend
@@ -145,7 +156,7 @@ class Function:
 
     def values(self) -> list[Host]:
         """Return the arrays that the function is of."""
-        return [np.array(self._at(self.case.args, place), order="C") for place in self.places]
+        return [as_pairs(np.array(self._at(self.case.args, place), order="C")) for place in self.places]
 
     @staticmethod
     def _at(args: Sequence[Any], place: tuple[int, int | None]) -> Any:
@@ -161,6 +172,8 @@ class Function:
             leaves.append(leaf)
             # An in-place op may not write to a leaf; a copy has the same gradient.
             entered: Any = leaf.clone() if self.op.writes else leaf
+            if self._at(self.case.args, place).dtype.kind == "c":
+                entered = OPS["view_as_complex"](entered)
             if place[1] is None:
                 args[place[0]] = entered
             else:
@@ -183,6 +196,8 @@ class Function:
         rng = np.random.default_rng(self._rng_seed)
         total: Array | None = None
         for output in outputs:
+            if output.dtype.is_complex:
+                output = OPS["view_as_real"](output)
             if not output.dtype.is_floating_point:
                 continue
             weights = rng.standard_normal(output.shape).astype(output.dtype.numpy)

@@ -83,10 +83,12 @@ def test_values_and_dtypes(name: str) -> None:
 
 def _their_gradients(function: Callable[..., Any], mine: Function) -> list[Any] | None:
     """Return PyTorch's gradient of the same projection."""
-    leaves = [torch.from_numpy(np.array(value)).requires_grad_() for value in mine.values()]
+    leaves = [torch.tensor(value).requires_grad_() for value in mine.values()]
     args = [[_to_torch(i) for i in a] if isinstance(a, list) else _to_torch(a) for a in mine.case.args]
     for (position, index), leaf in zip(mine.places, leaves, strict=True):
         entered = leaf.clone() if mine.op.writes else leaf
+        if mine._at(mine.case.args, (position, index)).dtype.kind == "c":
+            entered = torch.view_as_complex(entered)
         if index is None:
             args[position] = entered
         else:
@@ -95,6 +97,8 @@ def _their_gradients(function: Callable[..., Any], mine: Function) -> list[Any] 
     outputs = [args[0]] if mine.op.writes else list(result) if isinstance(result, tuple | list) else [result]
     rng, total = np.random.default_rng(7), None
     for output in outputs[: mine.outputs]:
+        if output.is_complex():
+            output = torch.view_as_real(output.resolve_conj())
         if output.dtype.is_floating_point:
             weights = rng.standard_normal(tuple(output.shape)).astype(output.detach().numpy().dtype)
             part = (output * torch.from_numpy(np.asarray(weights))).sum()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gradwire.functions.combinations import *
 from gradwire.functions.complex_numbers import *
+from gradwire.functions.dropouts import *
 from gradwire.functions.inplace import *
 from gradwire.functions.joining import *
 from gradwire.functions.numbers import *

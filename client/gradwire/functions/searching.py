@@ -10,8 +10,8 @@ from gradwire_protocol.dtypes import Category
 from gradwire_protocol.ops import OPS
 
 __all__ = [
-    "allclose", "argwhere", "bincount", "bucketize", "isin", "masked_select", "nonzero", "repeat_interleave", "searchsorted",
-    "unique", "unique_consecutive", "unravel_index",
+    "allclose", "argwhere", "bincount", "bucketize", "index_put_", "isin", "masked_select", "nonzero", "repeat_interleave",
+    "searchsorted", "unique", "unique_consecutive", "unravel_index",
 ]  # fmt: skip
 
 
@@ -131,3 +131,8 @@ def unravel_index(indices: Tensor, shape: Any) -> tuple[Any, ...]:
         found.append(places.floor_divide(step).remainder(size))
         step *= size
     return tuple(reversed(found))
+
+
+def index_put_(input: Tensor, indices: Any, values: Tensor, accumulate: bool = False) -> Any:
+    """Write `values`, or add them, where index tensors or masks say; waits if there are masks."""
+    return expect_tensor("index_put_", input).index_put_(indices, values, accumulate)

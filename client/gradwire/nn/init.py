@@ -1,32 +1,31 @@
 """Fill tensors with starting values, in place and outside of any graph.
 
 Each function returns its tensor. The draws are queued like any call: nothing here waits for the
-worker. Formulas: Glorot and Bengio 2010 (`xavier_*`), He et al. 2015 (`kaiming_*`).
+worker but `orthogonal_`. Formulas: Glorot and Bengio 2010 (`xavier_*`), He et al. 2015
+(`kaiming_*`), Saxe et al. 2013 (`orthogonal_`), Martens 2010 (`sparse_`).
 """
 
 from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
+
+from gradwire import creation
 from gradwire.autograd.grad_mode import no_grad
-from gradwire.creation import eye
+from gradwire.conversion import from_array
 from gradwire.random import Generator
 from gradwire.tensor import Tensor
+from gradwire_protocol.dtypes import float64
 
 __all__ = [
-    "calculate_gain",
-    "constant_",
-    "eye_",
-    "kaiming_normal_",
-    "kaiming_uniform_",
-    "normal_",
-    "ones_",
-    "uniform_",
-    "xavier_normal_",
-    "xavier_uniform_",
-    "zeros_",
-]
+    "calculate_gain", "constant", "constant_", "dirac", "dirac_", "eye", "eye_", "kaiming_normal", "kaiming_normal_",
+    "kaiming_uniform", "kaiming_uniform_", "normal", "normal_", "ones_", "orthogonal", "orthogonal_", "sparse", "sparse_",
+    "trunc_normal_", "uniform", "uniform_", "xavier_normal", "xavier_normal_", "xavier_uniform", "xavier_uniform_", "zeros_",
+]  # fmt: skip
 
 _GAINS = {
     **dict.fromkeys(("linear", "sigmoid", "conv1d", "conv2d", "conv3d"), 1.0),
@@ -72,6 +71,31 @@ def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Gene
     return tensor
 
 
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Fill from the normal distribution with what lies outside [a, b] left out.
+
+    By the inverse of the distribution function in float64, since drawing again what fell outside
+    would wait for the worker.
+    """
+    if mean < a - 2 * std or mean > b + 2 * std:
+        warnings.warn(
+            "mean is more than 2 std from [a, b] in nn.init.trunc_normal_. The distribution of values may be incorrect.",
+            stacklevel=2,
+        )
+    low, high = (math.erf((bound - mean) / std / math.sqrt(2.0)) for bound in (a, b))
+    with no_grad():
+        drawn = tensor.new_empty(tuple(tensor.shape), dtype=float64).uniform_(low, high, generator=generator)
+        tensor.copy_(drawn.erfinv().mul(std * math.sqrt(2.0)).add(mean).clamp(a, b))
+    return tensor
+
+
 def constant_(tensor: Tensor, val: float) -> Tensor:
     """Fill with `val`."""
     with no_grad():
@@ -96,7 +120,58 @@ def eye_(tensor: Tensor) -> Tensor:
     if tensor.dim() != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
     with no_grad():
-        tensor.copy_(eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device))
+        tensor.copy_(creation.eye(*tensor.shape, dtype=tensor.dtype, device=tensor.device))
+    return tensor
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """Make the kernel of a convolution pass its input channels on, as many as fit, in each group."""
+    if tensor.dim() not in (3, 4, 5):
+        raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
+    if tensor.shape[0] % groups != 0:
+        raise ValueError("dim 0 must be divisible by groups")
+    block = np.eye(tensor.shape[0] // groups, tensor.shape[1])
+    with no_grad():
+        tensor.zero_()
+        centre = tensor
+        for size in tensor.shape[2:]:
+            centre = centre.select(2, size // 2)
+        centre.copy_(_uploaded(np.tile(block, (groups, 1)), tensor))
+    return tensor
+
+
+def _uploaded(values: np.ndarray[Any, Any], like: Tensor) -> Tensor:
+    return from_array(values.astype(like.dtype.numpy), like.dtype, like.session)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
+    """Make a matrix (first axis by all others) with orthonormal rows or columns, whichever are fewer, times `gain`.
+
+    Waits for the draw on the worker, whose QR decomposition is made here.
+    """
+    if tensor.dim() < 2:
+        raise ValueError("Only tensors with 2 or more dimensions are supported")
+    if not tensor.numel():
+        return tensor
+    rows = tensor.shape[0]
+    with no_grad():
+        drawn = tensor.new_empty((rows, tensor.numel() // rows), dtype=float64).normal_(generator=generator).numpy()
+        q, r = np.linalg.qr(drawn if rows >= drawn.shape[1] else drawn.T)
+        # The signs make Q uniform: F. Mezzadri, 2006.
+        q = q * np.sign(np.diag(r)) * gain
+        tensor.copy_(_uploaded(q if rows >= drawn.shape[1] else q.T, tensor).view(tensor.shape))
+    return tensor
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
+    """Fill a matrix from the normal distribution, with that share of each column zero, rounded up."""
+    if tensor.dim() != 2:
+        raise ValueError("Only tensors with 2 dimensions are supported")
+    zeros = math.ceil(sparsity * tensor.shape[0])
+    with no_grad():
+        tensor.normal_(0, std, generator=generator)
+        order = tensor.new_empty(tuple(tensor.shape), dtype=float64).uniform_(generator=generator).argsort(0)
+        tensor.scatter_(0, order.narrow(0, 0, zeros), 0)
     return tensor
 
 
@@ -173,3 +248,25 @@ def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
         raise ValueError("Fan in and fan out can not be computed for tensor with fewer than 2 dimensions")
     receptive_field = math.prod(tensor.shape[2:])
     return tensor.shape[1] * receptive_field, tensor.shape[0] * receptive_field
+
+
+# ---------------------------------------------------------------- deprecated names
+def _deprecated(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    new_name = function.__name__
+    old_name = new_name[:-1]
+
+    def init(*args: Any, **kwargs: Any) -> Tensor:
+        warnings.warn(
+            f"`nn.init.{old_name}` is now deprecated in favor of `nn.init.{new_name}`.", FutureWarning, stacklevel=2
+        )
+        return function(*args, **kwargs)
+
+    init.__name__ = old_name
+    init.__doc__ = f"Do the same as `{new_name}`, under its deprecated name."
+    return init
+
+
+uniform, normal, constant, eye = map(_deprecated, (uniform_, normal_, constant_, eye_))
+dirac, orthogonal, sparse = map(_deprecated, (dirac_, orthogonal_, sparse_))
+xavier_uniform, xavier_normal = map(_deprecated, (xavier_uniform_, xavier_normal_))
+kaiming_uniform, kaiming_normal = map(_deprecated, (kaiming_uniform_, kaiming_normal_))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from gradwire import random
+from gradwire.autocasting import as_it_was, snapshot
 from gradwire.autograd import backward
 from gradwire.autograd.function import Function
 from gradwire.autograd.grad_mode import enable_grad
@@ -93,13 +94,14 @@ def _without_reentrance(
         return function(*args, **kwargs)
     first_context, again_context = context_fn()
     results: list[Any] = []
+    autocast = snapshot()
 
     def compute() -> Sequence[Any]:
         if not results:
             with first_context:
                 results.append(function(*args, **kwargs))
             return _tensors(results[0])
-        with _generator_at(state), again_context:
+        with _generator_at(state), as_it_was(autocast), again_context:
             return _tensors(function(*args, **kwargs))
 
     recomputed(compute)
@@ -118,6 +120,7 @@ class _Reentrant(Function):
             warnings.warn("None of the inputs have requires_grad=True. Gradients will be None", stacklevel=3)
         ctx.function = function
         ctx.rng_state = random.get_rng_state() if preserve_rng_state else None
+        ctx.autocast = snapshot()
         ctx.args = [None if isinstance(arg, Tensor) else arg for arg in args]
         ctx.places = [index for index, arg in enumerate(args) if isinstance(arg, Tensor)]
         ctx.save_for_backward(*(args[index] for index in ctx.places))
@@ -129,7 +132,7 @@ class _Reentrant(Function):
         inputs = list(ctx.args)
         for index, tensor in zip(ctx.places, ctx.saved_tensors, strict=True):
             inputs[index] = tensor.detach().requires_grad_(tensor.requires_grad)
-        with enable_grad(), _generator_at(ctx.rng_state):
+        with enable_grad(), _generator_at(ctx.rng_state), as_it_was(ctx.autocast):
             outputs = ctx.function(*inputs)
         listed = outputs if isinstance(outputs, tuple | list) else (outputs,)
         pairs = [(o, g) for o, g in zip(listed, grads, strict=True) if isinstance(o, Tensor) and o.requires_grad]

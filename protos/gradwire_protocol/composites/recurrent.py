@@ -1,4 +1,4 @@
-"""Recurrent cells: one step of a layer, by the same ops."""
+"""Recurrent cells: one step of a layer, by the same ops; and the gradient of dropout."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ class RecurrentComposites(Callable_):
     """Methods of the recurrent cells; self is (batch, features), the states are (batch, hidden)."""
 
     __slots__ = ()
+
+    def native_dropout_backward(self, mask: Any, scale: float) -> Any:
+        """Return the gradient of `native_dropout` from that of its result."""
+        me: Any = self
+        return me * (mask * float(scale))
 
     def lstm_cell(self, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = None, b_hh: Any = None) -> Any:
         """Return h and c after one step from `hx`, a pair of them."""

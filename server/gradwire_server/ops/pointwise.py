@@ -182,7 +182,17 @@ gradient("sinh", self=lambda g, call: g * call.self.cosh())
 gradient("cosh", self=lambda g, call: g * call.self.sinh())
 gradient("tanh", self=lambda g, call: g.tanh_backward(call.result))
 gradient("asinh", self=lambda g, call: g * (call.self.square() + 1).rsqrt())
-gradient("acosh", self=lambda g, call: g * (call.self.square() - 1).rsqrt())
+
+
+def _acosh_gradient(g: Array, call: Any) -> Array:
+    """Return g / sqrt(x^2 - 1); of complex numbers by two roots, whose product has the branch of acosh."""
+    x = call.self
+    if x.dtype.is_complex:
+        return g * (x - 1).rsqrt() * (x + 1).rsqrt()
+    return g * (x.square() - 1).rsqrt()
+
+
+gradient("acosh", self=_acosh_gradient)
 gradient("atanh", self=lambda g, call: g / (1 - call.self.square()))
 gradient("sqrt", self=lambda g, call: g / (call.result * 2))
 gradient("rsqrt", self=lambda g, call: g * call.result.pow(3) * -0.5)
