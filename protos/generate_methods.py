@@ -245,7 +245,7 @@ ATTRIBUTES = frozenset(("real", "imag"))
 
 # Methods that `torch` has no function of.
 METHODS_ONLY = frozenset((
-    "float", "double", "half", "bool", "byte", "char", "short", "int", "long", "cfloat", "cdouble", "type_as", "view",
+    "float", "double", "half", "bfloat16", "bool", "byte", "char", "short", "int", "long", "cfloat", "cdouble", "type_as", "view",
     "view_as", "expand", "expand_as", "repeat", "reshape_as", "new_zeros", "new_ones", "new_empty", "new_full", "contiguous",
     "sum_to_size", "zeros_like", "ones_like", "empty_like", "full_like", "where",
 ))  # fmt: skip

@@ -211,10 +211,6 @@ def batch_norm(input: Tensor, weight: Any, bias: Any, running_mean: Any, running
     return expect_tensor("batch_norm", input).batch_norm(weight, bias, running_mean, running_var, training, momentum, eps)
 
 
-def bfloat16(input: Tensor) -> Any:
-    return expect_tensor("bfloat16", input).bfloat16()
-
-
 def bilinear(input: Tensor, input2: Any, weight: Any, bias: Any = None) -> Any:
     return expect_tensor("bilinear", input).bilinear(input2, weight, bias)
 
@@ -423,6 +419,18 @@ def detach(input: Tensor) -> Any:
     return expect_tensor("detach", input).detach()
 
 
+def diag(input: Tensor, diagonal: Any = 0) -> Any:
+    return expect_tensor("diag", input).diag(diagonal)
+
+
+def diag_embed(input: Tensor, offset: Any = 0, dim1: Any = -2, dim2: Any = -1) -> Any:
+    return expect_tensor("diag_embed", input).diag_embed(offset, dim1, dim2)
+
+
+def diagflat(input: Tensor, offset: Any = 0) -> Any:
+    return expect_tensor("diagflat", input).diagflat(offset)
+
+
 def diagonal(input: Tensor, offset: Any = 0, dim1: Any = 0, dim2: Any = 1) -> Any:
     return expect_tensor("diagonal", input).diagonal(offset, dim1, dim2)
 
@@ -457,6 +465,10 @@ def divide(input: Tensor, other: Any, *, rounding_mode: Any = None) -> Any:
 
 def dot(input: Tensor, tensor: Any) -> Any:
     return expect_tensor("dot", input).dot(tensor)
+
+
+def dsplit(input: Tensor, indices_or_sections: Any) -> Any:
+    return expect_tensor("dsplit", input).dsplit(indices_or_sections)
 
 
 def elu(input: Tensor, alpha: Any = 1, scale: Any = 1, input_scale: Any = 1) -> Any:
@@ -519,6 +531,14 @@ def flip(input: Tensor, *axes: Any, dims: Any = None) -> Any:
     return expect_tensor("flip", input).flip(*axes, dims=dims)
 
 
+def fliplr(input: Tensor) -> Any:
+    return expect_tensor("fliplr", input).fliplr()
+
+
+def flipud(input: Tensor) -> Any:
+    return expect_tensor("flipud", input).flipud()
+
+
 def float_power(input: Tensor, exponent: Any) -> Any:
     return expect_tensor("float_power", input).float_power(exponent)
 
@@ -567,8 +587,8 @@ def frexp(input: Tensor) -> Any:
     return expect_tensor("frexp", input).frexp()
 
 
-def gather(input: Tensor, dim: Any, index: Any) -> Any:
-    return expect_tensor("gather", input).gather(dim, index)
+def gather(input: Tensor, dim: Any, index: Any, *, sparse_grad: Any = False) -> Any:
+    return expect_tensor("gather", input).gather(dim, index, sparse_grad=sparse_grad)
 
 
 def gcd(input: Tensor, other: Any) -> Any:
@@ -677,6 +697,10 @@ def histc(input: Tensor, bins: Any = 100, min: Any = 0, max: Any = 0) -> Any:
 
 def histogram(input: Tensor, bins: Any, *, range: Any = None, weight: Any = None, density: Any = False) -> Any:
     return expect_tensor("histogram", input).histogram(bins, range=range, weight=weight, density=density)
+
+
+def hsplit(input: Tensor, indices_or_sections: Any) -> Any:
+    return expect_tensor("hsplit", input).hsplit(indices_or_sections)
 
 
 def huber_loss(input: Tensor, target: Any, reduction: Any = 1, delta: Any = 1.0) -> Any:
@@ -1311,6 +1335,10 @@ def roll(input: Tensor, shifts: Any, dims: Any = None) -> Any:
     return expect_tensor("roll", input).roll(shifts, dims)
 
 
+def rot90(input: Tensor, k: Any = 1, dims: Any = (0, 1)) -> Any:
+    return expect_tensor("rot90", input).rot90(k, dims)
+
+
 def round(input: Tensor, *, decimals: Any = 0) -> Any:
     return expect_tensor("round", input).round(decimals=decimals)
 
@@ -1647,12 +1675,20 @@ def tanh_backward(input: Tensor, output: Any) -> Any:
     return expect_tensor("tanh_backward", input).tanh_backward(output)
 
 
+def tensor_split(input: Tensor, indices_or_sections: Any, dim: Any = 0) -> Any:
+    return expect_tensor("tensor_split", input).tensor_split(indices_or_sections, dim)
+
+
 def threshold(input: Tensor, threshold: Any, value: Any) -> Any:
     return expect_tensor("threshold", input).threshold(threshold, value)
 
 
 def threshold_backward(input: Tensor, other_input: Any, threshold: Any) -> Any:
     return expect_tensor("threshold_backward", input).threshold_backward(other_input, threshold)
+
+
+def tile(input: Tensor, *counts: Any, dims: Any = None) -> Any:
+    return expect_tensor("tile", input).tile(*counts, dims=dims)
 
 
 def topk(input: Tensor, k: Any, dim: Any = -1, largest: Any = True, sorted: Any = True) -> Any:
@@ -1689,6 +1725,26 @@ def unbind(input: Tensor, dim: Any = 0) -> Any:
 
 def unflatten(input: Tensor, dim: Any, sizes: Any) -> Any:
     return expect_tensor("unflatten", input).unflatten(dim, sizes)
+
+
+def unfold(input: Tensor, dimension: Any, size: Any, step: Any) -> Any:
+    return expect_tensor("unfold", input).unfold(dimension, size, step)
+
+
+def unfold_backward(input: Tensor, input_sizes: Any, dim: Any, size: Any, step: Any) -> Any:
+    return expect_tensor("unfold_backward", input).unfold_backward(input_sizes, dim, size, step)
+
+
+def unsafe_chunk(input: Tensor, chunks: Any, dim: Any = 0) -> Any:
+    return expect_tensor("unsafe_chunk", input).unsafe_chunk(chunks, dim)
+
+
+def unsafe_split(input: Tensor, split_size: Any, dim: Any = 0) -> Any:
+    return expect_tensor("unsafe_split", input).unsafe_split(split_size, dim)
+
+
+def unsafe_split_with_sizes(input: Tensor, split_sizes: Any, dim: Any = 0) -> Any:
+    return expect_tensor("unsafe_split_with_sizes", input).unsafe_split_with_sizes(split_sizes, dim)
 
 
 def unsqueeze(input: Tensor, dim: Any) -> Any:
@@ -1769,6 +1825,10 @@ def view_as_complex(input: Tensor) -> Any:
 
 def view_as_real(input: Tensor) -> Any:
     return expect_tensor("view_as_real", input).view_as_real()
+
+
+def vsplit(input: Tensor, indices_or_sections: Any) -> Any:
+    return expect_tensor("vsplit", input).vsplit(indices_or_sections)
 
 
 def xlogy(input: Tensor, other: Any) -> Any:

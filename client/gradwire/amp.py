@@ -204,5 +204,5 @@ def _nested(value: Any, device_type: str, dtype: DType) -> Any:
         return {_nested(key, device_type, dtype): _nested(item, device_type, dtype) for key, item in value.items()}
     if isinstance(value, Iterable):
         items = (_nested(item, device_type, dtype) for item in value)
-        return type(value)(items) if isinstance(value, list | tuple) else items  # type: ignore[call-arg]
+        return type(value)(items) if isinstance(value, list | tuple) else items
     return value

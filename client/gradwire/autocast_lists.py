@@ -1,7 +1,7 @@
 """Which ops `autocast` casts the inputs of, by the device that they run on. Names only; `autocasting` does the casting.
 
 LOWER goes to the lower precision, WIDE to float32, PROMOTE to the widest dtype among the inputs; UNTOUCHED is run as it
-is, and so are the ops inside of it. What is not listed runs in the dtypes that it gets. The lists are PyTorch's
+is, and so are the ops inside of it; REFUSED raises. What is not listed runs in the dtypes that it gets. The lists are PyTorch's
 (aten/src/ATen/autocast_mode.h and .cpp), by the names that Tensor's methods and the op table have for them.
 """
 
@@ -19,6 +19,7 @@ class Policy(Enum):
     WIDE = "float inputs go to float32"
     PROMOTE = "float inputs go to the widest dtype among them"
     UNTOUCHED = "inputs stay, and so do those of the ops inside"
+    REFUSED = "float16 cannot hold what it computes"
 
 
 # What the vision and attention functions call in our op table instead of PyTorch's names.
@@ -54,7 +55,7 @@ _CUDA = {
         {_PRODUCTS} addmv addr mv einsum chain_matmul linalg_multi_dot lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell
         gw::lstm_layer gw::gru_layer gw::rnn_layer
     """,
-    Policy.UNTOUCHED: "",
+    Policy.REFUSED: "binary_cross_entropy",
     Policy.PROMOTE: "addcdiv addcmul atan2 bilinear cross linalg_cross dot vdot grid_sampler index_put tensordot scatter_add",
     Policy.WIDE: f"""
         {_LOSSES} acos asin cosh erfinv exp expm1 log log10 log2 log1p reciprocal rsqrt sinh tan pow softplus layer_norm

@@ -17,7 +17,7 @@ from gradwire.autograd.grad_mode import state as grad_state
 from gradwire_protocol.dtypes import DType, bfloat16, float16, float32, float64, promote_types
 from gradwire_protocol.registry import OPS, Op
 
-__all__ = ["as_it_was", "cast_inputs", "settings", "snapshot", "state", "suspended", "switch"]
+__all__ = ["as_it_was", "cast_inputs", "cast_named", "settings", "snapshot", "state", "suspended", "switch"]
 
 _Source = tuple[Any, int, Any]
 Snapshot = tuple[frozenset[str], dict[str, DType], bool]
@@ -45,6 +45,13 @@ class _State:
         self.active = 0
 
 
+# PyTorch's words for the one op that is refused.
+_UNSAFE = (
+    "torch.nn.functional.binary_cross_entropy and torch.nn.BCELoss are unsafe to autocast.\nMany models use a sigmoid layer "
+    "right before the binary cross entropy layer.\nIn this case, combine the two layers using "
+    "torch.nn.functional.binary_cross_entropy_with_logits\nor torch.nn.BCEWithLogitsLoss.  "
+    "binary_cross_entropy_with_logits and BCEWithLogits are\nsafe to autocast."
+)
 settings = _Settings()
 state = _State()
 _lock = threading.Lock()
@@ -111,6 +118,15 @@ def cast_inputs(op: Op, tensors: tuple[Any, ...]) -> tuple[Any, ...]:
     return tensors if dtype is None else tuple([_cast(tensor, dtype, device_type) for tensor in tensors])
 
 
+def cast_named(name: str, tensor: Any) -> Any:
+    """Return an input as autocast gives it to a listed op: for a function that refuses dtypes before it runs any."""
+    if not state.active:
+        return tensor
+    found = _policy((tensor,), name)
+    dtype = None if found is None else _target(*found, (tensor,))
+    return tensor if found is None or dtype is None else _cast(tensor, dtype, found[1])
+
+
 def _policy(tensors: Any, name: str) -> tuple[Policy, str] | None:
     if not settings.enabled or settings.is_suspended:
         return None
@@ -130,6 +146,8 @@ def _target(policy: Policy, device_type: str, tensors: Any) -> DType | None:
         return float32
     if policy is Policy.UNTOUCHED:
         return None
+    if policy is Policy.REFUSED:
+        raise RuntimeError(_UNSAFE)
     dtype = settings.dtypes[device_type]
     for tensor in tensors:
         if _is_eligible(tensor):
@@ -164,8 +182,8 @@ def _wrap_methods() -> None:
 
     ops = {op.schema.name for op in OPS.values()}
     names = {name: name for lists in LISTS.values() for name in lists if name not in ops and hasattr(Tensor, name)}
-    operators = {"__matmul__": "matmul", "__rmatmul__": "matmul"}
-    for attribute, name in (names | {place: name for place, name in operators.items() if hasattr(Tensor, place)}).items():
+    operators = {name: "matmul" for name in ("__matmul__", "__rmatmul__") if hasattr(Tensor, name)}
+    for attribute, name in (names | operators).items():
         setattr(Tensor, attribute, _casting(name, getattr(Tensor, attribute)))
         _wrapped.append(attribute)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from gradwire.autocasting import cast_named
 from gradwire.creation import arange
 from gradwire.tensor import Tensor, expect_tensor, get_default_dtype
 from gradwire_protocol.infer import normalize_dim
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.ops.complex import complex_of
+from gradwire_protocol.registry import torch_type_name
 
 __all__ = [
     "fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "hfft2", "hfftn", "ifft", "ifft2", "ifftn", "ifftshift", "ihfft",
@@ -33,9 +35,10 @@ def _normalization(norm: str | None, forward: bool) -> int:
 
 def _floating(name: str, input: Tensor, is_complex: bool) -> Tensor:
     """Return the input in a floating dtype, a complex one if asked."""
-    dtype = expect_tensor(name, input).meta.dtype
-    if dtype.name == "float16":
-        raise RuntimeError("Unsupported dtype Half")
+    input = cast_named("_fft_c2c", expect_tensor(name, input))
+    dtype = input.meta.dtype
+    if dtype.name in ("float16", "bfloat16"):
+        raise RuntimeError(f"Unsupported dtype {torch_type_name(dtype)}")
     if not dtype.is_floating_point and not dtype.is_complex:
         input = input.to(get_default_dtype())
     return input.to(complex_of(input.meta.dtype)) if is_complex else input

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gradwire.autograd.anomaly_mode import mode as anomaly_mode
-from gradwire.autograd.anomaly_mode import remember
 from gradwire.autocasting import cast_inputs
 from gradwire.autocasting import state as autocast_state
+from gradwire.autograd.anomaly_mode import mode as anomaly_mode
+from gradwire.autograd.anomaly_mode import remember
 from gradwire.autograd.grad_mode import inference_mode
 from gradwire.autograd.grad_mode import state as grad_state
 from gradwire.autograd.methods import AutogradMethods

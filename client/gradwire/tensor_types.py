@@ -11,8 +11,8 @@ from gradwire_protocol.dtypes import DTYPES, DType
 from gradwire_protocol.registry import torch_type_name
 
 __all__ = [
-    "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor", "IntTensor", "LongTensor",
-    "ShortTensor", "typename",
+    "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "HalfTensor", "IntTensor",
+    "LongTensor", "ShortTensor", "typename",
 ]  # fmt: skip
 
 

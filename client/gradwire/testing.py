@@ -197,8 +197,9 @@ def _compare_tensors(actual: Any, expected: Any, options: _Options) -> None:
     pairs = {name: (getattr(actual, name), getattr(expected, name)) for name in names}
     _compare_attributes(options, {**pairs, "stride": (actual.stride(), expected.stride())})
     # bfloat16, which numpy lacks, in float32: that holds it exactly.
-    values = [fetch(tensor.float() if tensor.dtype is bfloat16 else tensor) for tensor in (actual, expected)]
-    _compare_elements(*values, options, actual.dtype, expected.dtype)
+    pair = [tensor.detach() for tensor in (actual, expected)]
+    first, second = (fetch(tensor.float() if tensor.dtype is bfloat16 else tensor) for tensor in pair)
+    _compare_elements(first, second, options, actual.dtype, expected.dtype)
 
 
 def _compare_numbers(actual: Any, expected: Any, options: _Options) -> None:

@@ -313,7 +313,6 @@ _op_min = OPS["min"]
 _op_linalg_vector_norm = OPS["linalg_vector_norm"]
 _op_renorm = OPS["renorm"]
 _op_renorm_ = OPS["renorm_"]
-_op_gather = OPS["gather"]
 _op_scatter_add = OPS["scatter_add"]
 _op_scatter_add_ = OPS["scatter_add_"]
 _op_index_select = OPS["index_select"]
@@ -346,15 +345,19 @@ _op_unsqueeze = OPS["unsqueeze"]
 _op_select__int = OPS["select.int"]
 _op_slice__Tensor = OPS["slice.Tensor"]
 _op_diagonal = OPS["diagonal"]
+_op_unfold = OPS["unfold"]
 _op_unbind__int = OPS["unbind.int"]
 _op_split_with_sizes = OPS["split_with_sizes"]
 _op__unsafe_view = OPS["_unsafe_view"]
 _op_tril = OPS["tril"]
+_op_tril_ = OPS["tril_"]
 _op_triu = OPS["triu"]
+_op_triu_ = OPS["triu_"]
 _op_as_strided_scatter = OPS["as_strided_scatter"]
 _op_select_backward = OPS["select_backward"]
 _op_slice_backward = OPS["slice_backward"]
 _op_diagonal_backward = OPS["diagonal_backward"]
+_op_unfold_backward = OPS["unfold_backward"]
 _op_as_strided_backward = OPS["as_strided_backward"]
 _op_mm = OPS["mm"]
 _op_bmm = OPS["bmm"]
@@ -1039,9 +1042,6 @@ class OpMethods(Composites):
 
     def full_like(self, fill_value: Number, *, dtype: DType | None = None) -> Self:
         return self._call(_op_full_like, (self,), (dtype,), (fill_value,))  # type: ignore[no-any-return]
-
-    def gather(self, dim: int, index: Self) -> Self:
-        return self._call(_op_gather, (self, index), (dim,))  # type: ignore[no-any-return]
 
     def gcd(self, other: Self) -> Self:
         return self._call(_op_gcd, (self, other))  # type: ignore[no-any-return]
@@ -1827,8 +1827,14 @@ class OpMethods(Composites):
     def tril(self, diagonal: int = 0) -> Self:
         return self._call(_op_tril, (self,), (diagonal,))  # type: ignore[no-any-return]
 
+    def tril_(self, diagonal: int = 0) -> Self:
+        return self._call(_op_tril_, (self,), (diagonal,))  # type: ignore[no-any-return]
+
     def triu(self, diagonal: int = 0) -> Self:
         return self._call(_op_triu, (self,), (diagonal,))  # type: ignore[no-any-return]
+
+    def triu_(self, diagonal: int = 0) -> Self:
+        return self._call(_op_triu_, (self,), (diagonal,))  # type: ignore[no-any-return]
 
     def trunc(self) -> Self:
         return self._call(_op_trunc, (self,))  # type: ignore[no-any-return]
@@ -1838,6 +1844,12 @@ class OpMethods(Composites):
 
     def unbind(self, dim: int = 0) -> tuple[Self, ...]:
         return self._call(_op_unbind__int, (self,), (dim,))  # type: ignore[no-any-return]
+
+    def unfold(self, dimension: int, size: int, step: int) -> Self:
+        return self._call(_op_unfold, (self,), (dimension, size, step))  # type: ignore[no-any-return]
+
+    def unfold_backward(self, input_sizes: Sequence[int] | int, dim: int, size: int, step: int) -> Self:
+        return self._call(_op_unfold_backward, (self,), (ints(input_sizes), dim, size, step))  # type: ignore[no-any-return]
 
     def unsqueeze(self, dim: int) -> Self:
         return self._call(_op_unsqueeze, (self,), (dim,))  # type: ignore[no-any-return]

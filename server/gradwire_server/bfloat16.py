@@ -53,7 +53,9 @@ def _widened_meta(meta: Meta | None) -> Meta | None:
 def rounded(signature: Signature, runner: Runner) -> Runner:
     """Return a runner that widens for `runner`, which was made of the widened signature, and rounds after it."""
     wide, narrow = float32.numpy, bfloat16.numpy
-    inputs = frozenset(index for index, meta in enumerate(signature.metas) if meta is not None and meta.dtype is bfloat16)
+    inputs = frozenset(
+        index for index, meta in enumerate(signature.metas) if meta is not None and meta.dtype is bfloat16
+    )
     outputs = tuple([meta.dtype is bfloat16 for meta in signature.outputs])
     written = tuple([index for index in signature.written if index in inputs])
 

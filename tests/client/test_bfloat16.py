@@ -52,10 +52,12 @@ UNARY: list[Callable[[Any, Any], Any]] = [
     lambda t, x: x.half(), lambda t, x: x + x.half(), lambda t, x: x + x.double().sum(), lambda t, x: x[:, 1:3].t(),
     lambda t, x: t.cat((x, x.float())), lambda t, x: t.stack((x, x)), lambda t, x: x.clamp(0.6, 0.9),
     lambda t, x: t.where(x > 1, x, 0.0), lambda t, x: x.index_select(1, t.tensor([2, 0])), lambda t, x: t.nn.functional.gelu(x),
-    lambda t, x: t.nn.functional.layer_norm(x, (6,)), lambda t, x: x @ x.t(), lambda t, x: x.norm(), lambda t, x: x.to(t.complex64),
-    lambda t, x: t.nn.functional.cross_entropy(x, t.tensor([0, 1, 2, 3])), lambda t, x: t.ones_like(x), lambda t, x: x.new_full((2,), 3),
-    lambda t, x: t.arange(4, dtype=t.bfloat16), lambda t, x: t.full((2,), 0.1, dtype=t.bfloat16), lambda t, x: x.masked_fill(x > 1, -1),
-    lambda t, x: x.split(3, 1), lambda t, x: x.expand(2, 4, 6).reshape(8, 6), lambda t, x: t.nn.functional.one_hot(x.argmax(1), 6),
+    lambda t, x: t.nn.functional.layer_norm(x, (6,)), lambda t, x: x @ x.t(), lambda t, x: x.norm(),
+    lambda t, x: x.to(t.complex64), lambda t, x: t.nn.functional.cross_entropy(x, t.tensor([0, 1, 2, 3])),
+    lambda t, x: t.ones_like(x), lambda t, x: x.new_full((2,), 3),
+    lambda t, x: t.arange(4, dtype=t.bfloat16), lambda t, x: t.full((2,), 0.1, dtype=t.bfloat16),
+    lambda t, x: x.masked_fill(x > 1, -1), lambda t, x: x.split(3, 1), lambda t, x: x.expand(2, 4, 6).reshape(8, 6),
+    lambda t, x: t.nn.functional.one_hot(x.argmax(1), 6),
 ]  # fmt: skip
 
 

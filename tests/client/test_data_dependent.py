@@ -18,6 +18,7 @@ def test_nonzero(t: Any) -> None:
     assert t.argwhere(t.tensor(3)).shape == (1, 0)
     assert t.tensor(3).nonzero(as_tuple=True)[0].tolist() == [0]
     assert t.zeros(0, 2).nonzero().shape == (0, 2)
+    assert [places.tolist() for places in t.where(x > 1)] == [[0, 1], [1, 0]]
 
 
 def test_masks_pick_and_store(t: Any) -> None:

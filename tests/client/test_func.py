@@ -232,7 +232,7 @@ def test_refusals(t: Any, f: Any, run: Any, error: Any, words: str) -> None:
         run(t, f)
 
 
-Point = namedtuple("Point", "x y")  # noqa: PYI024
+Point = namedtuple("Point", "x y")
 
 
 def test_trees(t: Any) -> None:

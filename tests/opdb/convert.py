@@ -18,7 +18,20 @@ class TorchNames(types.ModuleType):
     """Stands for the module `torch` in the bodies of PyTorch's sample wrappers."""
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(gw, name)
+        return _AtenNames() if name == "ops" else getattr(gw, name)
+
+
+class _AtenNames:
+    """Stands for `torch.ops`: `ops.aten.name` and `ops.aten.name.default` are methods of the first argument here."""
+
+    def __init__(self, name: str = "") -> None:
+        self._name = name
+
+    def __getattr__(self, name: str) -> Any:
+        return self if name == "default" else _AtenNames(name)
+
+    def __call__(self, input: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(input, self._name)(*args, **kwargs)
 
 
 _SHIM = TorchNames("torch")
@@ -82,7 +95,8 @@ def tensor(value: torch.Tensor) -> Any:
     if value.layout is torch.strided and not value._is_zerotensor() and _is_partial(value):
         count = value.untyped_storage().nbytes() // value.element_size()
         whole = gw.tensor(theirs_host(value.detach().as_strided((count,), (1,), 0)), dtype=dtype)
-        made = whole.as_strided(tuple(value.shape), value.stride(), value.storage_offset()).detach()
+        made = whole.as_strided(tuple(value.shape), value.stride(), value.storage_offset())
+        made = made.detach() if value.requires_grad else made
     else:
         made = gw.tensor(theirs_host(value), dtype=dtype)
     return made.requires_grad_() if value.requires_grad else made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradwire.autograd import anomaly_mode, function, functional
+from gradwire.autograd import anomaly_mode, forward_ad, function, functional, graph
 from gradwire.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from gradwire.autograd.engine import backward, grad
 from gradwire.autograd.function import Function
@@ -15,15 +15,15 @@ from gradwire.autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
-from gradwire.autograd.gradcheck import GradcheckError, gradcheck, gradgradcheck
+from gradwire.autograd.gradcheck import gradcheck, gradgradcheck
 from gradwire_protocol.tape import Variable as _Tensor
 
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor
 
 __all__ = [
-    "Function", "Variable", "anomaly_mode", "backward", "detect_anomaly", "enable_grad", "function", "functional", "grad", "gradcheck",
-    "gradgradcheck", "inference_mode", "is_grad_enabled", "no_grad", "set_detect_anomaly",
+    "Function", "Variable", "anomaly_mode", "backward", "detect_anomaly", "enable_grad", "forward_ad", "function", "functional",
+    "grad", "gradcheck", "gradgradcheck", "graph", "inference_mode", "is_grad_enabled", "no_grad", "set_detect_anomaly",
     "set_grad_enabled",
 ]  # fmt: skip
 

@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from gradwire.autograd import anomaly_mode
 from gradwire.autograd.grad_mode import no_grad
+from gradwire.autograd.graph_hooks import GradientEdge, running
 from gradwire.autograd.node_hooks import hooks_of_leaf
 from gradwire.autograd.outline import Graph, read_outline
 from gradwire.autograd.walk import Walk, key_of, stops
@@ -35,7 +36,8 @@ _BACKWARD = OPS["gw::backward"]
 def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
-    return [value] if isinstance(value, Variable) else list(value)
+    listed = [value] if isinstance(value, Variable | GradientEdge) else list(value)
+    return [item.ownership_token if isinstance(item, GradientEdge) else item for item in listed]
 
 
 def _seeds(tensors: Sequence[Tensor], given: Sequence[Tensor | None] | None) -> list[Tensor | None]:
@@ -100,20 +102,21 @@ def _run(
 ) -> list[Any]:  # fmt: skip
     """Return the new gradients in the order of the inputs without a target; None where a custom function gave none."""
     hooks = [hooks_of_leaf(tensor) if tensor.node is None else None for tensor in inputs]
-    if stops(nodes):
-        found = _walk(tensors, seeds, inputs, retain_graph, create_graph, nodes, roots)
-    elif any(hooks):
-        found = _call(tensors, seeds, inputs, [None] * len(inputs), retain_graph, create_graph, nodes, roots)
-    else:
+    if not any(hooks) and not stops(nodes):
         return _call(tensors, seeds, inputs, into, retain_graph, create_graph, nodes, roots)
-    made = []
-    for gradient, hook, target in zip(found, hooks, into, strict=True):
-        changed = gradient if hook is None or gradient is None else hook.on_gradient(gradient)
-        if target is None:
-            made.append(changed)
-        elif changed is not None:
-            with no_grad():
-                target.add_(changed)
+    with running(nodes, inputs):
+        if stops(nodes):
+            found = _walk(tensors, seeds, inputs, retain_graph, create_graph, nodes, roots)
+        else:
+            found = _call(tensors, seeds, inputs, [None] * len(inputs), retain_graph, create_graph, nodes, roots)
+        made = []
+        for gradient, hook, target in zip(found, hooks, into, strict=True):
+            changed = gradient if hook is None or gradient is None else hook.on_gradient(gradient)
+            if target is None:
+                made.append(changed)
+            elif changed is not None:
+                with no_grad():
+                    target.add_(changed)
     return made
 
 

@@ -11,16 +11,29 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from gradwire.autograd.function import FunctionNode
+from gradwire.autograd.graph_hooks import (
+    GradientEdge,
+    disable_saved_tensors_hooks,
+    get_gradient_edge,
+    increment_version,
+    register_multi_grad_hook,
+    save_on_cpu,
+    saved_tensors_hooks,
+)
 from gradwire.autograd.node_hooks import hooks_of_node, made_for_leaf
 from gradwire.nn.hooks import RemovableHandle
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.signature import differentiable_mask
-from gradwire_protocol.tape import CopySlices, Edge, Kept, Node, gradient_edge
+from gradwire_protocol.tape import CopySlices, Edge, Kept, gradient_edge
+from gradwire_protocol.tape import Node as TapeNode
 
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor
 
-__all__ = ["AccumulateGrad", "GradFn", "grad_fn_of", "is_differentiable"]
+__all__ = [
+    "AccumulateGrad", "GradFn", "GradientEdge", "Node", "disable_saved_tensors_hooks", "get_gradient_edge", "grad_fn_of",
+    "increment_version", "is_differentiable", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks",
+]  # fmt: skip
 
 # PyTorch has no `Scalar` form of these: it makes a tensor of the number, which counts as an input without a gradient.
 _NUMBER_AS_TENSOR = frozenset(f"{name}{form}.Scalar" for name in ("add", "sub", "mul", "div") for form in ("", "_"))
@@ -32,7 +45,7 @@ _classes: dict[str, type] = {}
 class GradFn:
     """A graph node as the user sees it."""
 
-    def __init__(self, node: Node, pin: Tensor) -> None:
+    def __init__(self, node: TapeNode, pin: Tensor) -> None:
         """Show `node`, kept alive on the worker by the handle of `pin`."""
         self._node = node
         self._pin = pin
@@ -74,6 +87,10 @@ class GradFn:
         raise AttributeError(f"'{self._node.name}' object has no attribute '{attribute}'")
 
 
+# PyTorch's name of the class, for `isinstance`.
+Node = GradFn
+
+
 class AccumulateGrad(GradFn):
     """The end of the graph at a leaf: where its gradient is added up."""
 
@@ -102,18 +119,18 @@ class AccumulateGrad(GradFn):
         return f"<AccumulateGrad object at {id(self):#x}>"
 
 
-def _call_of(node: Node) -> Any:
+def _call_of(node: TapeNode) -> Any:
     """Return the signature of the recorded call, None for a node that the worker made."""
     return node.function.signature if isinstance(node, CopySlices) else node.signature
 
 
-def is_differentiable(node: Node, index: int) -> bool:
+def is_differentiable(node: TapeNode, index: int) -> bool:
     """Return whether a call's input is one that its op has a gradient for, such as not the index of `gather`."""
     signature = _call_of(node)
     return signature is None or bool(differentiable_mask(signature.op, signature.lengths) >> index & 1)
 
 
-def _class_of(node: Node) -> type:
+def _class_of(node: TapeNode) -> type:
     name = node.name
     found = _classes.get(name)
     if found is None:
@@ -121,11 +138,11 @@ def _class_of(node: Node) -> type:
     return found
 
 
-def _wrapper(target: Node | Tensor, pin: Any) -> Any:
+def _wrapper(target: TapeNode | Tensor, pin: Any) -> Any:
     """Return the one object that stands for a node while anybody holds it."""
     found = _wrappers.get(id(target))
     if found is None:
-        found = _class_of(target)(target, pin()) if isinstance(target, Node) else AccumulateGrad(target)
+        found = _class_of(target)(target, pin()) if isinstance(target, TapeNode) else AccumulateGrad(target)
         _wrappers[id(target)] = found
     return found
 
@@ -135,7 +152,7 @@ def grad_fn_of(tensor: Tensor) -> Any:
     from gradwire.tensor import call
 
     edge = gradient_edge(tensor)
-    if edge is None or not isinstance(edge.target, Node):
+    if edge is None or not isinstance(edge.target, TapeNode):
         return None
     return _wrapper(edge.target, lambda: call(OPS["gw::grad_fn"], tensor, session=tensor.session))
 
@@ -161,7 +178,7 @@ def _saved(wrapper: GradFn, name: str) -> Any:
     return _saved_number(node, name)
 
 
-def _saved_tensor(wrapper: GradFn, node: Node, name: str, kept: Kept, index: int) -> Any:
+def _saved_tensor(wrapper: GradFn, node: TapeNode, name: str, kept: Kept, index: int) -> Any:
     """Return the very tensor for an input; for an output a new one on the same memory, as PyTorch does."""
     from gradwire.tensor import call
 
@@ -177,7 +194,7 @@ def _saved_tensor(wrapper: GradFn, node: Node, name: str, kept: Kept, index: int
     return saved
 
 
-def _saved_number(node: Node, name: str) -> Any:
+def _saved_number(node: TapeNode, name: str) -> Any:
     signature = node.signature
     if signature is None or name not in signature.op.positions:
         raise _no_attribute(node, name)
@@ -188,5 +205,5 @@ def _saved_number(node: Node, name: str) -> Any:
     return values[signature.op.positions[name]]
 
 
-def _no_attribute(node: Node, name: str) -> AttributeError:
+def _no_attribute(node: TapeNode, name: str) -> AttributeError:
     return AttributeError(f"'{node.name}' object has no attribute '_saved_{name}'")

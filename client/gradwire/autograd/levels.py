@@ -56,7 +56,12 @@ class Level:
 
 
 def gradients(
-    outputs: Sequence[Any], inputs: Sequence[Any], seeds: Sequence[Any] | None = None, *, create_graph: bool, retain: bool
+    outputs: Sequence[Any],
+    inputs: Sequence[Any],
+    seeds: Sequence[Any] | None = None,
+    *,
+    create_graph: bool,
+    retain: bool,
 ) -> tuple[Any, ...]:
     """Return `grad` of those outputs that have one; None for an input that none leads to."""
     pairs = [

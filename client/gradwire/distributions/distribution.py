@@ -6,7 +6,7 @@ Validation looks at values, so it waits for the worker, as PyTorch's waits for a
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import gradwire as gw
 from gradwire.distributions import constraints
@@ -235,7 +235,3 @@ class Distribution:
             value = self.__dict__[name]
             parts.append(f"{name}: {value if value.numel() == 1 else value.size()}")
         return f"{type(self).__name__}({', '.join(parts)})"
-
-    @classmethod
-    def _new(cls, *args: Any, **kwargs: Any) -> Self:
-        return cls(*args, **kwargs)

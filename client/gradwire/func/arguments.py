@@ -68,10 +68,14 @@ def split_aux(output: Any, has_aux: bool, call: str) -> tuple[Any, Any]:
 def check_outputs(outputs: Sequence[Any], call: str) -> None:
     """Raise RuntimeError unless a function returned tensors."""
     if not outputs or (len(outputs) == 1 and outputs[0] is None):
-        raise RuntimeError(f"{call}: Expected f to be a function that has non-empty output (got output = {list(outputs)})")
+        raise RuntimeError(
+            f"{call}: Expected f to be a function that has non-empty output (got output = {list(outputs)})"
+        )
     for output in outputs:
         if not isinstance(output, Variable):
-            raise RuntimeError(f"{call}: expected f(*primals) to return only tensors, got unsupported type {type(output)}")
+            raise RuntimeError(
+                f"{call}: expected f(*primals) to return only tensors, got unsupported type {type(output)}"
+            )
 
 
 def check_real(name: str, tree: Any, what: str) -> None:

@@ -63,7 +63,7 @@ def _check_dim(call: str, leaf: Any, dim: Any) -> None:
 
 
 def _batch_size(leaves: Sequence[Any], dims: Sequence[Any]) -> int:
-    sizes = [leaf.meta.shape[dim] for leaf, dim in zip(leaves, dims, strict=True) if dim is not None]
+    sizes: list[int] = [leaf.meta.shape[dim] for leaf, dim in zip(leaves, dims, strict=True) if dim is not None]
     if not sizes:
         raise ValueError("vmap: Expected at least one Tensor to vmap over")
     if any(size != sizes[0] for size in sizes):

@@ -35,7 +35,10 @@ def _one_dict(dicts: Any) -> dict[str, Any]:
 
 def _all_named(module: Module) -> dict[str, Any]:
     """Return every tensor by every name it has."""
-    return {**dict(module.named_parameters(remove_duplicate=False)), **dict(module.named_buffers(remove_duplicate=False))}
+    return {
+        **dict(module.named_parameters(remove_duplicate=False)),
+        **dict(module.named_buffers(remove_duplicate=False)),
+    }
 
 
 def _with_ties(module: Module, given: dict[str, Any]) -> dict[str, Any]:
@@ -129,6 +132,10 @@ def _stacked(tensors: Sequence[Any], name: str) -> Any:
     return result.requires_grad_(flags.pop())
 
 
+def _stacked_states(states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: _stacked([state[name] for state in states], name) for name in states[0]}
+
+
 def stack_module_state(models: Sequence[Module]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the parameters and the buffers of modules of one class by name, each stacked: for `vmap` of an ensemble."""
     if not len(models):
@@ -137,11 +144,8 @@ def stack_module_state(models: Sequence[Module]) -> tuple[dict[str, Any], dict[s
         raise RuntimeError("stack_module_state: Expected all models to have the same training/eval mode.")
     if any(type(model) is not type(models[0]) for model in models):
         raise RuntimeError("stack_module_state: Expected all models to be of the same class.")
-    both = []
-    for read in (lambda model: model.named_parameters(), lambda model: model.named_buffers()):
-        states = [dict(read(model)) for model in models]
-        both.append({name: _stacked([state[name] for state in states], name) for name in states[0]})
-    return both[0], both[1]
+    parameters = _stacked_states([dict(model.named_parameters()) for model in models])
+    return parameters, _stacked_states([dict(model.named_buffers()) for model in models])
 
 
 def replace_all_batch_norm_modules_(root: Module) -> Module:

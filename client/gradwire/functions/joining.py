@@ -25,8 +25,15 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
     return OPS["stack"]([expect_tensor("stack", tensor) for tensor in tensors], dim)
 
 
-def where(condition: Tensor, input: Any, other: Any) -> Any:
-    """Choose by `condition` from `input` and `other`, of which either or both may be a number."""
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+    """Choose by `condition` from `input` and `other`, of which either or both may be a number.
+
+    With the condition alone, return where it is true: an index vector per axis, after a wait for their length.
+    """
+    if input is None and other is None:
+        return expect_tensor("where", condition).nonzero(as_tuple=True)
+    if input is None or other is None:
+        raise TypeError("where() takes both input and other, or neither; got one of them")
     if isinstance(input, Tensor):
         return input.where(condition, other)
     overload = "where.ScalarSelf" if isinstance(other, Tensor) else "where.Scalar"

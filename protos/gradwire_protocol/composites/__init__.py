@@ -12,6 +12,7 @@ from gradwire_protocol.composites.batch_norm import BatchNormComposites
 from gradwire_protocol.composites.convolution import ConvolutionComposites
 from gradwire_protocol.composites.creation import CreationComposites
 from gradwire_protocol.composites.ctc import CTCComposites
+from gradwire_protocol.composites.diagonal import DiagonalComposites
 from gradwire_protocol.composites.distance import DistanceComposites
 from gradwire_protocol.composites.embedding import EmbeddingComposites
 from gradwire_protocol.composites.indexing import IndexingComposites
@@ -27,6 +28,7 @@ from gradwire_protocol.composites.resampling import ResamplingComposites
 from gradwire_protocol.composites.scan import ScanComposites
 from gradwire_protocol.composites.shape import ShapeComposites
 from gradwire_protocol.composites.sorting import SortingComposites
+from gradwire_protocol.composites.splitting import SplittingComposites
 from gradwire_protocol.composites.statistics import StatisticsComposites
 from gradwire_protocol.composites.special import SpecialComposites
 
@@ -46,6 +48,7 @@ class Composites(
     ResamplingComposites,
     ShapeComposites,
     SortingComposites,
+    SplittingComposites,
     ScanComposites,
     StatisticsComposites,
     SpecialComposites,
@@ -54,6 +57,7 @@ class Composites(
     LossComposites,
     CreationComposites,
     CTCComposites,
+    DiagonalComposites,
     DistanceComposites,
     EmbeddingComposites,
     MarginComposites,

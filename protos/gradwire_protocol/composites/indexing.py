@@ -19,7 +19,7 @@ from gradwire_protocol.registry import OPS, torch_type_name
 __all__ = ["IndexingComposites"]
 
 _ALIAS, _SELECT, _SLICE, _UNSQUEEZE = OPS["alias"], OPS["select.int"], OPS["slice.Tensor"], OPS["unsqueeze"]
-_INDEX, _INDEX_PUT = OPS["index.Tensor"], OPS["index_put_"]
+_INDEX, _INDEX_PUT, _GATHER = OPS["index.Tensor"], OPS["index_put_"], OPS["gather"]
 
 Found = dict[int, Any]  # index tensors by the axis of the view that they index
 
@@ -249,6 +249,12 @@ class IndexingComposites(Callable_):
         return self._call(_INDEX_PUT, (self, *plain, values), (accumulate,), (), (len(plain),))  # type: ignore[no-any-return]
 
     # -- along an axis
+    def gather(self, dim: int, index: Self, *, sparse_grad: bool = False) -> Self:
+        """Return self[index[i, j], j] for dim 0. There are no sparse gradients, so `sparse_grad` must be False."""
+        if sparse_grad:
+            raise NotImplementedError("gather() needs sparse_grad=False, since gradients here are dense; got True")
+        return self._call(_GATHER, (self, index), (dim,))  # type: ignore[no-any-return]
+
     def scatter(
         self, dim: int, index: Self, src: Any = None, *, value: Number | None = None, reduce: str | None = None
     ) -> Self:
@@ -304,9 +310,9 @@ class IndexingComposites(Callable_):
             )
         axis = normalize_dim(dim, len(mine))
         places: Any = indices
-        indices = places.remainder(mine[axis] if mine else 1)  # as PyTorch wraps them, however far out they are
+        indices = places.remainder((mine[axis] if mine else 1) or 1)  # as PyTorch wraps them, however far out they are
         if not mine:
-            return self.gather(0, indices)  # type: ignore[attr-defined,no-any-return]
+            return self.gather(0, indices)
         both = broadcast_shapes(_with(mine, axis, 1), _with(theirs, axis, 1))
         source = _expanded(self, _with(both, axis, mine[axis]))
         return source.gather(axis, _expanded(indices, _with(both, axis, theirs[axis])))  # type: ignore[no-any-return]

@@ -120,7 +120,10 @@ class ReductionComposites(Callable_):
         if shape == wanted:
             return self
         axes, keepdim = _sum_plan(shape, wanted)
-        summed: Any = _run(self, _SUM_DIM, (axes, keepdim, None)) if axes else self
+        summed: Any = self
+        # PyTorch sums over leading axes of size 1 too, which shows in the dtype alone.
+        if axes or (len(shape) > len(wanted) and not self.meta.dtype.is_differentiable):
+            summed = _run(self, _SUM_DIM, (axes or tuple(range(len(shape) - len(wanted))), keepdim, None))
         return summed if summed.meta.shape == wanted else summed.view(wanted)  # type: ignore[no-any-return]
 
     def mean(

@@ -205,3 +205,40 @@ class ShapeComposites(Callable_):
     def repeat(self, *counts: Any, repeats: Sequence[int] | None = None) -> Self:
         """Return copies of self side by side, `repeats` of them along each axis."""
         return self._call(_REPEAT, (self,), (_either(counts, repeats),))  # type: ignore[no-any-return]
+
+    def tile(self, *counts: Any, dims: Sequence[int] | None = None) -> Self:
+        """Return copies of self side by side, as `repeat`, but with fewer counts than axes allowed."""
+        repeats = _either(counts, dims)
+        return self.repeat((1,) * (self.meta.ndim - len(repeats)) + repeats)
+
+    def fliplr(self) -> Self:
+        """Return a copy with axis 1 in reversed order."""
+        if self.meta.ndim < 2:
+            raise RuntimeError("Input must be >= 2-d.")
+        return self.flip(1)
+
+    def flipud(self) -> Self:
+        """Return a copy with axis 0 in reversed order."""
+        if self.meta.ndim < 1:
+            raise RuntimeError("Input must be >= 1-d.")
+        return self.flip(0)
+
+    def rot90(self, k: int = 1, dims: Sequence[int] = (0, 1)) -> Self:
+        """Return a copy turned by k quarter turns from the first towards the second of two axes."""
+        ndim, count = self.meta.ndim, len(dims)
+        if count != 2:
+            raise RuntimeError(f"expected total rotation dims == 2, but got dims = {count}")
+        if ndim < 2:
+            raise RuntimeError(f"expected total dims >= 2, but got total dims = {ndim}")
+        first, second = dims
+        if first == second or abs(first - second) == ndim:
+            raise RuntimeError(
+                f"expected rotation dims to be different, but got dim0 = {first} and dim1 = {second}"
+            )
+        for index, dim in enumerate(dims):
+            if not -ndim <= dim < ndim:
+                raise RuntimeError(f"Rotation dim{index} out of range, dim{index} = {dim}")
+        if k % 2 == 0:
+            return self.flip(first, second) if k % 4 else self._clone()
+        turned: Any = self.flip(second if k % 4 == 1 else first)
+        return turned.transpose(first, second)  # type: ignore[no-any-return]

@@ -9,29 +9,12 @@ from __future__ import annotations
 
 from gradwire_protocol.dtypes import DType, float32
 from gradwire_protocol.meta import Meta
-from gradwire_protocol.ops.normalization import check_normalized, expect_real
-from gradwire_protocol.registry import check_no_overlap, op, torch_type_name
+from gradwire_protocol.ops.normalization import check_normalized, expect_real, parameter_dtype
+from gradwire_protocol.registry import check_no_overlap, op
 
-__all__ = ["channels_of", "parameter_dtype"]
+__all__ = ["channels_of"]
 
 Shape = tuple[int, ...]
-
-
-def parameter_dtype(input: Meta, *parameters: Meta | None) -> DType:
-    """Return the dtype of parameters and statistics: the input's, or float32 beside an input of two bytes."""
-    given = [parameter for parameter in parameters if parameter is not None]
-    if not given or all(parameter.dtype is input.dtype for parameter in given):
-        return input.dtype
-    if given[0].dtype is input.dtype:
-        odd = next(parameter for parameter in given if parameter.dtype is not input.dtype)
-        raise RuntimeError(
-            f"expected scalar type {torch_type_name(input.dtype)} but found {torch_type_name(odd.dtype)}"
-        )
-    if any(parameter.dtype is not float32 for parameter in given):
-        raise RuntimeError("mixed dtype (CPU): expect parameter to have scalar type of Float")
-    if not (input.dtype.is_floating_point and input.dtype.itemsize == 2):
-        raise RuntimeError("mixed dtype (CPU): all inputs must share same datatype.")
-    return float32
 
 
 def channels_of(input: Meta) -> int:

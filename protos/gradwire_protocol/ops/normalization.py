@@ -10,7 +10,7 @@ from gradwire_protocol.infer import normalize_dim
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import op, torch_type_name
 
-__all__ = ["check_normalized", "expect_real"]
+__all__ = ["check_normalized", "expect_real", "parameter_dtype"]
 
 Shape = tuple[int, ...]
 
@@ -65,6 +65,23 @@ def check_normalized(input: Meta, normalized_shape: Shape) -> None:
         )
 
 
+def parameter_dtype(input: Meta, *parameters: Meta | None) -> DType:
+    """Return the dtype of parameters and statistics: the input's, or float32 beside an input of two bytes."""
+    given = [parameter for parameter in parameters if parameter is not None]
+    if not given or all(parameter.dtype is input.dtype for parameter in given):
+        return input.dtype
+    if given[0].dtype is input.dtype:
+        odd = next(parameter for parameter in given if parameter.dtype is not input.dtype)
+        raise RuntimeError(
+            f"expected scalar type {torch_type_name(input.dtype)} but found {torch_type_name(odd.dtype)}"
+        )
+    if any(parameter.dtype is not float32 for parameter in given):
+        raise RuntimeError("mixed dtype (CPU): expect parameter to have scalar type of Float")
+    if not (input.dtype.is_floating_point and input.dtype.itemsize == 2):
+        raise RuntimeError("mixed dtype (CPU): all inputs must share same datatype.")
+    return float32
+
+
 def _check_parameter(name: str, parameter: Meta | None, input: Meta, normalized_shape: Shape) -> None:
     if parameter is None:
         return
@@ -73,8 +90,6 @@ def _check_parameter(name: str, parameter: Meta | None, input: Meta, normalized_
             f"Expected {name} to be of same shape as normalized_shape, but got {name} of shape {list(parameter.shape)} "
             f"and normalized_shape = {list(normalized_shape)}"
         )
-    if parameter.dtype is not input.dtype:
-        raise RuntimeError(f"mixed dtype (CPU): expect parameter to have scalar type of {torch_type_name(input.dtype)}")
 
 
 def _layer_norm(
@@ -85,7 +100,7 @@ def _layer_norm(
     _check_parameter("bias", bias, input, normalized_shape)
     expect_real("LayerNormKernelImpl", input)
     kept = input.ndim - len(normalized_shape)
-    moment = Meta.of((*input.shape[:kept], *(1,) * len(normalized_shape)), input.dtype)
+    moment = Meta.of((*input.shape[:kept], *(1,) * len(normalized_shape)), parameter_dtype(input, weight, bias))
     return Meta.of(input.shape, input.dtype), moment, moment
 
 
@@ -97,10 +112,11 @@ def _layer_norm_backward(
     _check_parameter("weight", weight, input, normalized_shape)
     if len(output_mask) != 3:
         raise RuntimeError(f"output_mask must have 3 elements; got {len(output_mask)}")
-    shapes = (input.shape, normalized_shape, normalized_shape)
+    # The moments have the parameters' dtype, also where there are no parameters.
+    like = (input, Meta.of(normalized_shape, mean.dtype), Meta.of(normalized_shape, mean.dtype))
     # PyTorch leaves a result that is not in the mask undefined; here it is an empty vector.
     return tuple(
-        Meta.of(shape if wanted else (0,), input.dtype) for shape, wanted in zip(shapes, output_mask, strict=True)
+        Meta.of(meta.shape if wanted else (0,), meta.dtype) for meta, wanted in zip(like, output_mask, strict=True)
     )
 
 

@@ -326,6 +326,28 @@ def _diagonal(self: Meta, offset: int, dim1: int, dim2: int) -> View:
     return View(Meta.strided(shape, self.dtype, strides), start if length else 0)
 
 
+def _unfold(self: Meta, dimension: int, size: int, step: int) -> View:
+    """View the windows of `size` places of an axis, every `step` places, as a new last axis."""
+    axis = normalize_dim(dimension, self.ndim)
+    length, stride = (self.shape[axis], self.strides[axis]) if self.ndim else (1, 1)
+    if size < 0:
+        raise RuntimeError(f"size is {size} but must be >= 0")
+    if size > length:
+        raise RuntimeError(f"maximum size for tensor at dimension {axis} is {length} but size is {size}")
+    if step <= 0:
+        raise RuntimeError(f"step is {step} but must be > 0")
+    if not self.ndim:
+        return View(Meta.strided((size,), self.dtype, (1,)))
+    shape = _replaced(self.shape, axis, (length - size) // step + 1)
+    strides = _replaced(self.strides, axis, step * stride)
+    return View(Meta.strided((*shape, size), self.dtype, (*strides, stride)))
+
+
+def _unfold_backward(grad_in: Meta, input_sizes: Shape, dim: int, size: int, step: int) -> Meta:
+    view = _unfold(Meta.of(input_sizes, grad_in.dtype), dim, size, step)
+    return _into(view, grad_in, input_sizes, "unfold_backward")
+
+
 def _joined(tensors: Sequence[Meta], dim: int) -> list[Meta]:
     """Return the tensors that `cat` joins: an empty vector is allowed among others for the sake of old code."""
     for position, meta in enumerate(tensors):
@@ -387,6 +409,8 @@ def _roll(self: Meta, shifts: Shape, dims: Shape) -> Meta:
     # Without dims, the elements are rolled as one long vector.
     if len(shifts) != len(dims) and (dims or len(shifts) > 1):
         raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}")
+    if dims and not self.ndim:
+        raise IndexError(f"Dimension specified as {dims[0]} but tensor has no dimensions")
     for dim in dims:
         normalize_dim(dim, self.ndim)
     return like(self)
@@ -449,6 +473,7 @@ op("expand(Tensor(a) self, int[] size) -> Tensor(a)", expand, _SELF)
 op("select.int(Tensor(a) self, int dim, int index) -> Tensor(a)", _select, _SELF)
 op("slice.Tensor(Tensor(a) self, int dim=0, int? start=None, int? end=None, int step=1) -> Tensor(a)", _slice, _SELF)
 op("diagonal(Tensor(a) self, int offset=0, int dim1=0, int dim2=1) -> Tensor(a)", _diagonal, _SELF)
+op("unfold(Tensor(a) self, int dimension, int size, int step) -> Tensor(a)", _unfold, _SELF)
 op("unbind.int(Tensor(a) self, int dim=0) -> Tensor(a)[]", _unbind, _SELF)
 op("split.Tensor(Tensor(a) self, int split_size, int dim=0) -> Tensor(a)[]", _split, _SELF)
 op("split_with_sizes(Tensor(a) self, int[] split_sizes, int dim=0) -> Tensor(a)[]", _split_with_sizes, _SELF)
@@ -462,8 +487,8 @@ op("stack(Tensor[] tensors, int dim=0) -> Tensor", _stack, {"tensors": ""})
 op("flip(Tensor self, int[] dims) -> Tensor", _flip, _SELF)
 op("roll(Tensor self, int[1] shifts, int[1] dims=[]) -> Tensor", _roll, _SELF)
 op("repeat(Tensor self, int[] repeats) -> Tensor", _repeat, _SELF)
-op("tril(Tensor self, int diagonal=0) -> Tensor", lambda self, diagonal: _triangle("tril", self), _SELF)
-op("triu(Tensor self, int diagonal=0) -> Tensor", lambda self, diagonal: _triangle("triu", self), _SELF)
+op("tril(Tensor self, int diagonal=0) -> Tensor", lambda self, diagonal: _triangle("tril", self), _SELF, inplace=True)
+op("triu(Tensor self, int diagonal=0) -> Tensor", lambda self, diagonal: _triangle("triu", self), _SELF, inplace=True)
 op("as_strided_scatter(Tensor self, Tensor src, int[] size, int[] stride, int storage_offset=0) -> Tensor",
    _as_strided_scatter, {"self": "", "src": ""})  # fmt: skip
 
@@ -473,6 +498,8 @@ op("slice_backward(Tensor grad_output, int[] input_sizes, int dim, int start, in
    _slice_backward, _GRAD)  # fmt: skip
 op("diagonal_backward(Tensor grad_output, int[] input_sizes, int offset, int dim1, int dim2) -> Tensor",
    _diagonal_backward, _GRAD)  # fmt: skip
+op("unfold_backward(Tensor grad_in, int[] input_sizes, int dim, int size, int step) -> Tensor", _unfold_backward,
+   {"grad_in": ""})  # fmt: skip
 # Not ATen's, where it is C++ inside of autograd: sums the elements of a view where they overlap in the memory of its
 # base, then reads that memory by the base's strides. Its own gradient is itself with base and view changing places.
 op("as_strided_backward(Tensor grad_output, int[] input_size, int[] input_stride, int input_offset, int[] size, "

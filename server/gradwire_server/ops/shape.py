@@ -113,6 +113,18 @@ def diagonal(xp: Any, self: Array, offset: int, dim1: int, dim2: int) -> Array:
     return _strided(xp, corner, size, strides)
 
 
+@kernel("unfold")
+def unfold(xp: Any, self: Array, dimension: int, size: int, step: int, *, result: Meta) -> Array:
+    """View windows of an axis as a new last axis."""
+    if not self.ndim:
+        return _strided(xp, self, result.shape, (self.itemsize,))
+    axis = dimension % self.ndim
+    strides = list(self.strides)
+    inner = strides[axis]
+    strides[axis] *= step
+    return _strided(xp, self, result.shape, (*strides, inner))
+
+
 @kernel("unbind.int")
 def unbind(xp: Any, self: Array, dim: int) -> tuple[Array, ...]:
     """View each place of an axis."""
@@ -211,6 +223,19 @@ def diagonal_backward(xp: Any, grad_output: Array, input_sizes: Shape, offset: i
     """Write the gradient into a diagonal of zeros."""
     out = xp.zeros(input_sizes, grad_output.dtype)
     diagonal(xp, out, offset, dim1, dim2)[...] = grad_output
+    return out
+
+
+@kernel("unfold_backward")
+def unfold_backward(xp: Any, grad_in: Array, input_sizes: Shape, dim: int, size: int, step: int) -> Array:
+    """Add each place of a window, for all windows at once, to where it came from."""
+    out = xp.zeros(input_sizes, grad_in.dtype)
+    if not input_sizes:
+        return grad_in.reshape(()).copy() if size else out
+    axis, count = dim % out.ndim, grad_in.shape[dim % out.ndim]
+    for place in range(size):
+        reached = slice(place, place + (count - 1) * step + 1, step)
+        out[along(axis, out.ndim, reached)] += grad_in[..., place]
     return out
 
 
@@ -354,6 +379,11 @@ gradient(
     self=lambda g, call: g.diagonal_backward(call.meta("self").shape, call.offset, call.dim1, call.dim2),
 )
 gradient("diagonal_backward", grad_output=lambda g, call: g.diagonal(call.offset, call.dim1, call.dim2))
+gradient(
+    "unfold",
+    self=lambda g, call: g.unfold_backward(call.meta("self").shape, call.dimension, call.size, call.step),
+)
+gradient("unfold_backward", grad_in=lambda g, call: g.unfold(call.dim, call.size, call.step))
 gradient("unbind.int", self=lambda g, call: OPS["stack"](_pieces(call), call.dim))
 gradient("split.Tensor", self=lambda g, call: OPS["cat"](_pieces(call), call.dim))
 gradient("split_with_sizes", self=lambda g, call: OPS["cat"](_pieces(call), call.dim))

