@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import gradwire as gw
+from benchmarks import model_rows
 from benchmarks.floor import Floor
 from benchmarks.inprocess import in_process_session
 from benchmarks.measure import Timing, interleave
@@ -209,4 +210,6 @@ def mlp(address: str) -> list[Line]:
     ]  # fmt: skip
 
 
-ROWS: dict[str, Callable[[str], list[Line]]] = {"eager": eager, "item": item, "bulk": bulk, "mlp": mlp}
+ROWS: dict[str, Callable[[str], list[Line]]] = {
+    "eager": eager, "item": item, "bulk": bulk, "mlp": mlp, **model_rows.rows()
+}  # fmt: skip

@@ -36,7 +36,8 @@ from gradwire.creation import (
 )
 from gradwire.creation import from_numpy_array as from_numpy
 from gradwire.device import Device as device
-from gradwire.functions import *
+from gradwire.functions import *  # type: ignore[assignment]
+from gradwire.functions.joining import _chunk_cat
 from gradwire.functions.statistics import _segment_reduce
 from gradwire.interop import asarray, from_dlpack, frombuffer
 from gradwire.limits_info import finfo, iinfo
@@ -123,13 +124,20 @@ from gradwire.amp import (
     autocast_decrement_nesting,
     autocast_increment_nesting,
     clear_autocast_cache,
+    get_autocast_cpu_dtype,
     get_autocast_dtype,
+    get_autocast_gpu_dtype,
     is_autocast_cache_enabled,
+    is_autocast_cpu_enabled,
     is_autocast_enabled,
     set_autocast_cache_enabled,
+    set_autocast_cpu_dtype,
+    set_autocast_cpu_enabled,
     set_autocast_dtype,
     set_autocast_enabled,
+    set_autocast_gpu_dtype,
 )
 from gradwire.cuda import OutOfMemoryError
 from gradwire.func import vmap
-from gradwire import accelerator, amp, backends, cpu, cuda, func, mps, testing, xpu
+from gradwire import signal
+from gradwire import accelerator, amp, backends, cpu, cuda, distributed, distributions, func, jit, mps, onnx, testing, xpu

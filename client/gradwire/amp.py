@@ -17,8 +17,10 @@ from gradwire_protocol.dtypes import DType, bfloat16, float16, float64
 
 __all__ = [
     "GradScaler", "autocast", "autocast_decrement_nesting", "autocast_increment_nesting", "clear_autocast_cache", "custom_bwd",
-    "custom_fwd", "get_autocast_dtype", "is_autocast_available", "is_autocast_cache_enabled", "is_autocast_enabled",
-    "set_autocast_cache_enabled", "set_autocast_dtype", "set_autocast_enabled",
+    "custom_fwd", "get_autocast_cpu_dtype", "get_autocast_dtype", "get_autocast_gpu_dtype", "is_autocast_available",
+    "is_autocast_cache_enabled", "is_autocast_cpu_enabled", "is_autocast_enabled", "set_autocast_cache_enabled",
+    "set_autocast_cpu_dtype", "set_autocast_cpu_enabled", "set_autocast_dtype", "set_autocast_enabled",
+    "set_autocast_gpu_dtype",
 ]  # fmt: skip
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -57,6 +59,15 @@ def get_autocast_dtype(device_type: str) -> DType:
 def set_autocast_dtype(device_type: str, dtype: DType) -> None:
     """Set the lower precision of a type of device, in this thread."""
     settings.dtypes[_checked(device_type)] = dtype
+
+
+# The older names of these, one for each type of device.
+is_autocast_cpu_enabled = functools.partial(is_autocast_enabled, "cpu")
+set_autocast_cpu_enabled = functools.partial(set_autocast_enabled, "cpu")
+get_autocast_cpu_dtype = functools.partial(get_autocast_dtype, "cpu")
+set_autocast_cpu_dtype = functools.partial(set_autocast_dtype, "cpu")
+get_autocast_gpu_dtype = functools.partial(get_autocast_dtype, "cuda")
+set_autocast_gpu_dtype = functools.partial(set_autocast_dtype, "cuda")
 
 
 def is_autocast_cache_enabled() -> bool:

@@ -212,6 +212,9 @@ def _tensors(values: Any) -> list[Any]:
 
 
 def _cast_any(value: Any, dtype: DType, device_type: str) -> Any:
+    """Cast a tensor, or those of a list, such as the two states of an LSTM's cell."""
     from gradwire.tensor import Tensor
 
+    if type(value) in (list, tuple):
+        return type(value)([_cast_any(item, dtype, device_type) for item in value])
     return _cast(value, dtype, device_type) if isinstance(value, Tensor) else value

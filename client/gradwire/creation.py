@@ -12,13 +12,14 @@ from gradwire.device import check_device
 from gradwire.memory import check_memory_format
 from gradwire_protocol.dtypes import DType, from_numpy, int64, scalar_dtype
 from gradwire_protocol.ops import OPS
+from gradwire_protocol.ops.complex import complex_of
 
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor
 
 __all__ = [
-    "arange", "as_tensor", "empty", "empty_like", "eye", "finish", "from_numpy_array", "full", "full_like", "linspace", "ones",
-    "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like",
+    "arange", "as_tensor", "empty", "empty_like", "endpoints", "eye", "finish", "from_numpy_array", "full", "full_like", "linspace",
+    "ones", "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip
 
 
@@ -213,9 +214,11 @@ def empty_like(
     return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format)
 
 
-def scalar_tensor(value: Any, *, dtype: DType | None = None, device: Any = None) -> Tensor:
+def scalar_tensor(
+    value: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """Return a 0-dim tensor of a number, in the default float dtype."""
-    return full((), value, dtype=dtype or _default(), device=device)
+    return full((), value, dtype=dtype or _default(), device=device, requires_grad=requires_grad)
 
 
 def arange(
@@ -232,28 +235,55 @@ def arange(
 
     if end is None:
         start, end = 0, start
-    numbers = (start, end, step)
-    if step == 0:
-        raise RuntimeError("step must be nonzero")
-    if (end - start) * step < 0:
-        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    start, end, step = (number.item() if hasattr(number, "item") else number for number in (start, end, step))
+    length = _length(start, end, step, dtype)
     if dtype is None:
-        dtype = _default() if any(isinstance(number, float) for number in numbers) else int64
-    length = (
-        math.ceil((end - start) / step) if not all(isinstance(n, int) for n in numbers) else -((start - end) // step)
-    )
+        dtype = _default() if any(isinstance(number, float) for number in (start, end, step)) else int64
+    elif not dtype.is_floating_point and not dtype.is_complex:
+        start, step = int(start), int(step)
     return finish(call(OPS["gw::arange"], length, start, step, dtype), requires_grad, device)
 
 
-def linspace(
-    start: float, end: float, steps: int, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
-    """Return `steps` numbers from start to end, both included."""
-    from gradwire.tensor import call
+def _length(start: Any, end: Any, step: Any, dtype: DType | None) -> int:
+    """Return how many numbers `arange` makes; ends for int64 are integers before they are compared."""
+    if dtype is int64 and math.isfinite(start) and math.isfinite(end):
+        start, end, step = int(start), int(end), int(step)
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if not math.isfinite(start) or not math.isfinite(end):
+        raise RuntimeError(f"unsupported range: {start} -> {end}")
+    if (end - start) * step < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    if all(isinstance(number, int) for number in (start, end, step)):
+        return int(-((start - end) // step))
+    return math.ceil((end - start) / step)
 
+
+def endpoints(name: str, start: Any, end: Any, steps: Any) -> tuple[Any, Any]:
+    """Return the ends of `linspace` or `logspace` as numbers, and refuse what PyTorch refuses. Waits for tensors."""
+    if not isinstance(steps, int) or isinstance(steps, bool):
+        raise TypeError(f"{name}(): argument 'steps' must be int, not {type(steps).__name__}")
     if steps < 0:
         raise RuntimeError("number of steps must be non-negative")
-    return finish(call(OPS["gw::linspace"], steps, start, end, dtype or _default()), requires_grad, device)
+    for word, value in (("start", start), ("end", end)):
+        if getattr(value, "ndim", 0):
+            raise RuntimeError(
+                f"{name} only supports 0-dimensional start and end tensors, but got {word} with {value.ndim} dimension(s)."
+            )
+    first, last = (value.item() if hasattr(value, "item") else value for value in (start, end))
+    return first, last
+
+
+def linspace(
+    start: Any, end: Any, steps: int, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Return `steps` numbers from start to end, both included. Waits for tensor ends."""
+    from gradwire.tensor import call
+
+    first, last = endpoints("linspace", start, end, steps)
+    if dtype is None:
+        dtype = complex_of(_default()) if isinstance(first, complex) or isinstance(last, complex) else _default()
+    return finish(call(OPS["gw::linspace"], steps, first, last, dtype), requires_grad, device)
 
 
 def eye(

@@ -27,6 +27,7 @@ from gradwire.new_methods import NewMethods
 from gradwire.properties import PropertyMethods
 from gradwire.random import RandomMethods
 from gradwire.reshaping import ReshapingMethods
+from gradwire.shape_methods import ShapeMethods
 from gradwire_protocol.dtypes import DType, float32
 from gradwire_protocol.inplace import INFERENCE, MULTIPLE, NO_GRAD, check_inplace, check_overlap, requires_grad
 from gradwire_protocol.meta import Meta
@@ -87,6 +88,7 @@ class Tensor(
     DataDependentMethods,
     RandomMethods,
     ReshapingMethods,
+    ShapeMethods,
     OpMethods,
 ):
     """A tensor on a worker, with PyTorch's Tensor API."""

@@ -212,6 +212,7 @@ def test_it_is_of_one_thread(t: Any) -> None:
     assert dtypes == [t.float32]
 
 
+@pytest.mark.filterwarnings("ignore:torch.*is deprecated")
 def test_the_switches(t: Any) -> None:
     t.set_autocast_enabled("cpu", True)
     t.set_autocast_dtype("cpu", t.float16)
@@ -219,6 +220,10 @@ def test_the_switches(t: Any) -> None:
     t.set_autocast_dtype("cpu", t.bfloat16)
     t.set_autocast_enabled("cpu", False)
     assert (t.get_autocast_dtype("cpu"), t.get_autocast_dtype("cuda")) == (t.bfloat16, t.float16)
+    t.set_autocast_cpu_enabled(True)
+    assert (t.is_autocast_cpu_enabled(), t.get_autocast_cpu_dtype()) == (True, t.bfloat16)
+    t.set_autocast_cpu_enabled(False)
+    assert t.get_autocast_gpu_dtype() == t.float16
     assert t.is_autocast_cache_enabled()
     assert t.amp.is_autocast_available("cpu")
 
@@ -328,3 +333,48 @@ def test_what_pytorch_lists_is_listed(device_type: str, key: str) -> None:
     lists = LISTS[device_type]
     assert listed - other - set(lists) == set()
     assert set(lists.values()) <= set(Policy)
+
+
+# ---------------------------------------------------------------- a GPU, as far as dtypes go without one
+CUDA_DTYPES: dict[str, tuple[Case, str]] = {
+    "matmul": (lambda t, x: x @ x, "float16"),
+    "addmv": (lambda t, x: t.addmv(x[0], x, x[0]), "float16"),
+    "mv": (lambda t, x: x.mv(x[0]), "float16"),
+    "linear": (lambda t, x: t.nn.functional.linear(x, x), "float16"),
+    "LSTM": (lambda t, x: t.nn.LSTM(2, 2)(x)[0], "float16"),
+    "GRU": (lambda t, x: t.nn.GRU(2, 2)(x)[0], "float16"),
+    "LSTMCell": (lambda t, x: t.nn.LSTMCell(2, 2)(x)[0], "float16"),
+    "softmax": (lambda t, x: x.half().softmax(1), "float32"),
+    "sum": (lambda t, x: x.half().sum(), "float32"),
+    "norm": (lambda t, x: x.half().norm(), "float32"),
+    "exp": (lambda t, x: x.half().exp(), "float32"),
+    "pow": (lambda t, x: x.half() ** 2, "float32"),
+    "layer_norm": (lambda t, x: t.nn.functional.layer_norm(x.half(), (2,)), "float32"),
+    "cross_entropy": (lambda t, x: t.nn.functional.cross_entropy(x.half(), t.tensor([0, 1])), "float32"),
+    "mean": (lambda t, x: x.half().mean(), "float16"),
+    "relu": (lambda t, x: x.half().relu(), "float16"),
+    "addcmul": (lambda t, x: t.addcmul(x.half(), x, x.half()), "float32"),
+    "dot": (lambda t, x: x[0].half().dot(x[0].half()), "float16"),
+}
+
+
+@pytest.mark.parametrize("name", CUDA_DTYPES)
+def test_the_lists_of_a_gpu(session: Session, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(type(session), "device", property(lambda self: "cuda:0"))
+    case, wanted = CUDA_DTYPES[name]
+    x = gw.ones(2, 2)
+    with gw.autocast("cuda"):
+        assert gw.is_autocast_enabled()
+        assert case(gw, x).dtype.name == wanted
+    with gw.autocast("cpu"):
+        assert (x @ x).dtype is gw.float32
+
+
+def test_what_float16_cannot_hold_is_refused_on_a_gpu(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(session), "device", property(lambda self: "cuda:0"))
+    x = gw.full((2,), 0.5)
+    with gw.cuda.amp.autocast():
+        assert "torch.nn.BCELoss are unsafe to autocast." in refusal(
+            lambda: gw.nn.functional.binary_cross_entropy(x, x)
+        )
+    assert gw.nn.functional.binary_cross_entropy(x, x).dtype is gw.float32

@@ -95,16 +95,19 @@ def test_undefined_gradients(t: Any) -> None:
 
     def forward(ctx: Any, value: Any) -> Any:
         ctx.set_materialize_grads(False)
-        return value * 3, value * 2
+        return value * 3
 
-    def backward(ctx: Any, first: Any, second: Any) -> Any:
-        given = [
-            g for g in (None if first is None else first * 3, None if second is None else second * 2) if g is not None
-        ]
-        return sum(given) if given else None
+    def backward(ctx: Any, gradient: Any) -> Any:
+        return y.detach() if gradient is None else gradient * 3
 
     names = {"forward": staticmethod(forward), "backward": staticmethod(backward)}
-    assert t.autograd.gradcheck(type("Careful", (t.autograd.Function,), names).apply, (y,))  # type: ignore[attr-defined]
+    careless = type("Careless", (t.autograd.Function,), names).apply  # type: ignore[attr-defined]
+    with (
+        pytest.raises(RuntimeError, match="Expected all input grads to be undefined or zero"),
+        pytest.warns(UserWarning, match="New undefined gradient support"),
+    ):
+        t.autograd.gradcheck(careless, (y,))
+    assert t.autograd.gradcheck(careless, (y,), check_undefined_grad=False)
 
 
 def test_checks_that_need_more_are_refused(session: Any) -> None:

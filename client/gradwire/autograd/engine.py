@@ -277,17 +277,28 @@ def grad(
     if not wanted:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     seeds = _seeds(tensors, None if grad_outputs is None else _as_list(grad_outputs))
+    keep = create_graph if retain_graph is None else retain_graph
+    found = _gradients(tensors, wanted, seeds, keep, create_graph, bool(allow_unused or materialize_grads))
+    if materialize_grads:
+        return tuple(tensor.detach().zeros_like() if g is None else g for tensor, g in zip(wanted, found, strict=True))
+    return tuple(found)
+
+
+def _gradients(
+    tensors: Sequence[Tensor], wanted: Sequence[Tensor], seeds: Sequence[Tensor | None], keep: bool, create_graph: bool,
+    allow_unused: bool,
+) -> list[Tensor | None]:  # fmt: skip
+    """Return a gradient for each of `wanted`, None for one that is not used."""
     roots = _roots(tensors)
     edges = _edges(wanted)
     nodes = plan(roots, [edge for edge in edges if edge is not None])
     _check(nodes)
     reached = _reached(roots, nodes)
     used = [edge is not None and key_of(edge) in reached for edge in edges]
-    _check_used(used, allow_unused or materialize_grads)
+    _check_used(used, allow_unused)
     present = [tensor for tensor, is_used in zip(wanted, used, strict=True) if is_used]
     extra = _retained(nodes, [edge for edge in edges if edge is not None and key_of(edge) in reached])
     into = [None if create_graph else tensor._grad for tensor in extra]
-    keep = create_graph if retain_graph is None else retain_graph
     made: list[Any] = []
     if present:
         given = [*[None] * len(present), *into]
@@ -295,10 +306,8 @@ def grad(
         _fill(extra, into, made[len(present) :])
     gradients = iter(made)
     found = [next(gradients) if is_used else None for is_used in used]
-    _check_used([gradient is not None for gradient in found], allow_unused or materialize_grads)
-    if materialize_grads:
-        return tuple(tensor.detach().zeros_like() if g is None else g for tensor, g in zip(wanted, found, strict=True))
-    return tuple(found)
+    _check_used([gradient is not None for gradient in found], allow_unused)
+    return found
 
 
 def _grad_of_batch(

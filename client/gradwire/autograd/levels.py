@@ -42,17 +42,23 @@ class Level:
         self.own.append(leaf)
         return leaf
 
-    def is_open(self, tensors: Sequence[Any]) -> bool:
-        """Return whether any of `tensors` depends on a tensor outside of this level that requires grad."""
+    def _reached(self, tensors: Sequence[Any]) -> tuple[bool, bool]:
+        """Return whether any of `tensors` depends on a leaf of this level, and on one outside of it."""
         edges = [edge for tensor in tensors if tensor is not None and (edge := gradient_edge(tensor)) is not None]
         own = {id(leaf) for leaf in self.own}
-        return any(leaf.leaf_requires_grad and id(leaf) not in own for leaf in leaves(reach(edges)[1]))
+        found = [id(leaf) in own for leaf in leaves(reach(edges)[1]) if leaf.leaf_requires_grad]
+        return True in found, False in found
+
+    def is_open(self, tensors: Sequence[Any]) -> bool:
+        """Return whether any of `tensors` depends on a tensor outside of this level that requires grad."""
+        return self._reached(tensors)[1]
 
     def let_out(self, value: Any) -> Any:
         """Return what the user gets: a tensor without a graph if only this level would use it."""
-        if not isinstance(value, Variable) or gradient_edge(value) is None:
+        if not isinstance(value, Variable):
             return value
-        return value if self.is_recorded and self.is_open([value]) else value.detach()  # type: ignore[attr-defined]
+        is_own, is_open = self._reached([value])
+        return value.detach() if is_own and not (is_open and self.is_recorded) else value  # type: ignore[attr-defined]
 
 
 def gradients(

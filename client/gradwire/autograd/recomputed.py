@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gradwire.autograd.anomaly_mode import mode as anomaly_mode
+from gradwire.autograd.anomaly_mode import remember
 from gradwire.autograd.grad_mode import enable_grad
 from gradwire_protocol.opaque import OpaqueNode
 from gradwire_protocol.ops import OPS
@@ -93,4 +95,6 @@ def recomputed(compute: Callable[[], Sequence[Any]]) -> list[Any]:
     call(_CHECKPOINT, chosen, node.name, nodes, edges, session=chosen[0].session)
     for number, output in enumerate(chosen):
         output.node, output.output_nr, output.base = node, number, None
+    if anomaly_mode.enabled:
+        remember(chosen)
     return outputs

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gradwire.autograd import anomaly_mode
+from gradwire.autograd.function import FunctionNode
 from gradwire.autograd.grad_mode import set_grad_enabled
 from gradwire.autograd.outline import read_outline
 from gradwire_protocol.meta import Meta
@@ -96,7 +97,8 @@ class Walk:
         """Run the client's part of a node; return whether the worker still has to run the node itself."""
         keys = [(id(node), number) for number in range(len(node.output_metas))]
         grads: list[Any] = [self.pending.pop(key)[1] if key in self.pending else None for key in keys]
-        if all(gradient is None for gradient in grads):
+        # As in PyTorch, a custom function runs all the same: with zeros, or with None if it asked for that.
+        if all(gradient is None for gradient in grads) and not isinstance(node, FunctionNode):
             return False
         if node.hooks is not None:
             grads = node.hooks.on_outputs(grads)

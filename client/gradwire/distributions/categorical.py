@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import gradwire as gw
 from gradwire.distributions import constraints
@@ -19,7 +19,7 @@ _WEIGHTS = {"probs": constraints.simplex, "logits": constraints.real_vector}
 class _Classes(ProbsOrLogits, Distribution):
     """Probabilities along the last axis of what is given, scaled to sum 1."""
 
-    arg_constraints: Any = _WEIGHTS
+    arg_constraints: ClassVar[Any] = _WEIGHTS
     has_enumerate_support = True
     _is_binary = False
     _parameters = ("probs", "logits")
@@ -55,7 +55,7 @@ class Categorical(_Classes):
         super().__init__(self._set(probs, logits), validate_args=validate_args)
 
     @constraints.dependent_property(is_discrete=True, event_dim=0)
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         """Return the class numbers."""
         return constraints.integer_interval(0, self._num_events - 1)
 
@@ -140,7 +140,7 @@ class Multinomial(_Classes):
         super().__init__(batch_shape, self._param.shape[-1:], validate_args=validate_args)
 
     @constraints.dependent_property(is_discrete=True, event_dim=1)
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         """Return counts of at most total_count."""
         return constraints.multinomial(self.total_count)
 
@@ -168,7 +168,9 @@ class Multinomial(_Classes):
         each = Binomial(self.total_count, probs=clamp_probs(self.probs), validate_args=False)
         weights = each.log_prob(each.enumerate_support(False))[1:].exp()
         counts = each.enumerate_support(False)[1:]
-        return self.total_count * self._class_entropy() - (n + 1).lgamma() + (weights * (counts + 1).lgamma()).sum((0, -1))
+        return (
+            self.total_count * self._class_entropy() - (n + 1).lgamma() + (weights * (counts + 1).lgamma()).sum((0, -1))
+        )
 
     def __repr__(self) -> str:
         return "Multinomial()"

@@ -52,7 +52,7 @@ class Independent(Distribution):
         return bool(self.base_dist.has_enumerate_support) and self.reinterpreted_batch_ndims == 0
 
     @constraints.dependent_property
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         """Return the support below, with the moved axes in the event."""
         below, moved = self.base_dist.support, self.reinterpreted_batch_ndims
         return constraints.independent(below, moved) if moved else below
@@ -110,7 +110,7 @@ class TransformedDistribution(Distribution):
             batch = expanded[: len(expanded) - len(base_distribution.event_shape)]
             base_distribution = base_distribution.expand(batch)
         moved = needed - len(base_distribution.event_shape)
-        self.base_dist = Independent(base_distribution, moved) if moved > 0 else base_distribution
+        self.base_dist: Any = Independent(base_distribution, moved) if moved > 0 else base_distribution
         added = whole.codomain.event_dim - whole.domain.event_dim if self.transforms else 0
         event_dim = max(whole.codomain.event_dim if self.transforms else 0, len(self.base_dist.event_shape) + added)
         cut = len(shape) - event_dim
@@ -135,7 +135,7 @@ class TransformedDistribution(Distribution):
         return bool(self.base_dist.has_rsample)
 
     @constraints.dependent_property(is_discrete=False)
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         """Return where the last map leads."""
         if not self.transforms:
             return self.base_dist.support
@@ -200,13 +200,9 @@ class MixtureSameFamily(Distribution):
         self, mixture_distribution: Any, component_distribution: Any, validate_args: bool | None = None
     ) -> None:
         if not isinstance(mixture_distribution, Categorical):
-            raise ValueError(
-                " The Mixture distribution needs to be an  instance of torch.distributions.Categorical"
-            )
+            raise ValueError(" The Mixture distribution needs to be an  instance of torch.distributions.Categorical")
         if not isinstance(component_distribution, Distribution):
-            raise ValueError(
-                "The Component distribution need to be an instance of torch.distributions.Distribution"
-            )
+            raise ValueError("The Component distribution need to be an instance of torch.distributions.Distribution")
         count, batch = mixture_distribution._num_events, component_distribution.batch_shape
         for size_1, size_2 in zip(reversed(mixture_distribution.batch_shape), reversed(batch[:-1]), strict=False):
             if size_1 != 1 and size_2 != 1 and size_1 != size_2:
@@ -233,7 +229,7 @@ class MixtureSameFamily(Distribution):
         return self._component_distribution
 
     @constraints.dependent_property
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         """Return the components' support."""
         return self._component_distribution.support
 

@@ -69,16 +69,21 @@ class _Dependent(Constraint):
         raise ValueError("Cannot determine validity of dependent constraint")
 
 
-class dependent_property(property, _Dependent):  # type: ignore[misc]  # noqa: N801 (PyTorch's name)
+class dependent_property(property, _Dependent):
     """A property of a distribution's class whose value is a constraint: `@dependent_property(event_dim=1)`."""
 
     def __init__(
-        self, fn: Callable[[Any], Any] | None = None, *, is_discrete: Any = NotImplemented, event_dim: Any = NotImplemented
+        self,
+        fn: Callable[[Any], Any] | None = None,
+        *,
+        is_discrete: Any = NotImplemented,
+        event_dim: Any = NotImplemented,
     ) -> None:
         property.__init__(self, fn)
         _Dependent.__init__(self, is_discrete=is_discrete, event_dim=event_dim)
 
     def __call__(self, fn: Any) -> dependent_property:  # type: ignore[override]
+        """Return the property of a function: the form with arguments of the decorator."""
         return dependent_property(fn, is_discrete=self._is_discrete, event_dim=self._event_dim)
 
 
@@ -87,7 +92,7 @@ def is_dependent(constraint: Any) -> bool:
     return isinstance(constraint, _Dependent)
 
 
-class independent(Constraint):  # noqa: N801 (PyTorch's name)
+class independent(Constraint):
     """A constraint whose rightmost batch axes belong to the event."""
 
     def __init__(self, base_constraint: Constraint, reinterpreted_batch_ndims: int) -> None:
@@ -148,7 +153,7 @@ class _IntegerGreaterThan(_Bounded):
 
 class _Real(Constraint):
     def check(self, value: Any) -> Any:
-        return value == value  # noqa: PLR0124 (False for NaN)
+        return value == value
 
 
 class _GreaterThan(_Bounded):
@@ -227,7 +232,7 @@ class _PositiveDefinite(_Symmetric):
     strict = True
 
     def check(self, value: Any) -> Any:
-        from gradwire import linalg
+        from gradwire import linalg  # type: ignore[attr-defined, unused-ignore]
 
         lowest = linalg.eigvalsh(value)
         return super().check(value) & ((lowest > 0) if self.strict else (lowest >= 0)).all(-1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gradwire as gw
 from gradwire.distributions import constraints
@@ -21,7 +21,7 @@ def _cross_entropy(logits: Any, value: Any) -> Any:
 class Bernoulli(ProbsOrLogits, Distribution):
     """One with probability `probs`, else zero."""
 
-    arg_constraints = _ODDS
+    arg_constraints: ClassVar[Any] = _ODDS
     support = constraints.boolean
     has_enumerate_support = True
     _parameters = ("probs", "logits")
@@ -58,7 +58,7 @@ class Bernoulli(ProbsOrLogits, Distribution):
 class Geometric(ProbsOrLogits, Distribution):
     """The failures before the first success."""
 
-    arg_constraints = _ODDS
+    arg_constraints: ClassVar[Any] = _ODDS
     support = constraints.nonnegative_integer
     _parameters = ("probs", "logits")
 
@@ -97,7 +97,7 @@ class Geometric(ProbsOrLogits, Distribution):
 class Poisson(Distribution):
     """Counts of mean `rate`."""
 
-    arg_constraints = {"rate": constraints.nonnegative}
+    arg_constraints: ClassVar[Any] = {"rate": constraints.nonnegative}
     support = constraints.nonnegative_integer
     _parameters = ("rate",)
 
@@ -124,7 +124,7 @@ class Poisson(Distribution):
 class Binomial(ProbsOrLogits, Distribution):
     """Successes among `total_count` trials."""
 
-    arg_constraints = {"total_count": constraints.nonnegative_integer, **_ODDS}
+    arg_constraints: ClassVar[Any] = {"total_count": constraints.nonnegative_integer, **_ODDS}
     has_enumerate_support = True
     _parameters = ("total_count", "probs", "logits")
 
@@ -138,7 +138,7 @@ class Binomial(ProbsOrLogits, Distribution):
         super().__init__(value.size(), validate_args=validate_args)
 
     @constraints.dependent_property(is_discrete=True, event_dim=0)
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         """Return the integers up to total_count."""
         return constraints.integer_interval(0, self.total_count)
 
@@ -157,9 +157,7 @@ class Binomial(ProbsOrLogits, Distribution):
 
     def _log_prob(self, value: Any) -> Any:
         ways = (self.total_count + 1).lgamma() - (value + 1).lgamma() - (self.total_count - value + 1).lgamma()
-        # log(1 + e^x) as x_+ + log(1 + e^-|x|), which neither end overflows.
-        softplus = self.logits.clamp(min=0) + (-self.logits.abs()).exp().log1p()
-        return ways + value * self.logits - self.total_count * softplus
+        return ways + value * self.logits + self.total_count * gw.nn.functional.logsigmoid(-self.logits)
 
     def _entropy(self) -> Any:
         total = int(self.total_count.max().item())
@@ -178,7 +176,7 @@ class Binomial(ProbsOrLogits, Distribution):
 class NegativeBinomial(ProbsOrLogits, Distribution):
     """Successes, each of probability `probs`, before `total_count` failures."""
 
-    arg_constraints = {
+    arg_constraints: ClassVar[Any] = {
         "total_count": constraints.greater_than_eq(0),
         "probs": constraints.half_open_interval(0.0, 1.0),
         "logits": constraints.real,

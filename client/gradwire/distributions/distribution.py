@@ -27,7 +27,7 @@ class Distribution:
     has_enumerate_support = False
     _validate_args = __debug__
     _parameters: ClassVar[tuple[str, ...]] = ()
-    arg_constraints: Any = {}
+    arg_constraints: ClassVar[Any] = {}
     support: Any = None
 
     @staticmethod

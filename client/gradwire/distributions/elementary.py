@@ -8,7 +8,7 @@ from typing import Any
 import gradwire as gw
 from gradwire.distributions import constraints
 from gradwire.distributions.parameters import sum_rightmost
-from gradwire.distributions.transforms import Transform
+from gradwire.distributions.transform import Transform
 
 __all__ = [
     "AbsTransform", "AffineTransform", "ExpTransform", "LowerCholeskyTransform", "PowerTransform", "SigmoidTransform",

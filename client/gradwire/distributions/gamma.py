@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import gradwire as gw
 from gradwire.distributions import constraints
@@ -16,7 +16,7 @@ __all__ = ["Beta", "Chi2", "Dirichlet", "Exponential", "FisherSnedecor", "Gamma"
 class Exponential(Distribution):
     """The density rate exp(-rate x) of x >= 0."""
 
-    arg_constraints = {"rate": constraints.positive}
+    arg_constraints: ClassVar[Any] = {"rate": constraints.positive}
     support = constraints.nonnegative
     has_rsample = True
     _parameters = ("rate",)
@@ -58,7 +58,7 @@ class Exponential(Distribution):
 class Gamma(Distribution):
     """The density rate^a x^(a - 1) exp(-rate x) / gamma(a), a the concentration, of x > 0."""
 
-    arg_constraints: Any = {"concentration": constraints.positive, "rate": constraints.positive}
+    arg_constraints: ClassVar[Any] = {"concentration": constraints.positive, "rate": constraints.positive}
     support = constraints.nonnegative
     has_rsample = True
     _parameters = ("concentration", "rate")
@@ -95,7 +95,7 @@ class Gamma(Distribution):
 class Chi2(Gamma):
     """The sum of `df` squares of standard normal numbers: Gamma(df / 2, 1 / 2)."""
 
-    arg_constraints = {"df": constraints.positive}
+    arg_constraints: ClassVar[Any] = {"df": constraints.positive}
 
     def __init__(self, df: Any, validate_args: bool | None = None) -> None:
         (given,) = broadcast_all(df)
@@ -117,7 +117,7 @@ class Chi2(Gamma):
 class Dirichlet(Distribution):
     """Points of the simplex: density proportional to the product of x_i^(a_i - 1), a the concentration."""
 
-    arg_constraints = {"concentration": constraints.independent(constraints.positive, 1)}
+    arg_constraints: ClassVar[Any] = {"concentration": constraints.independent(constraints.positive, 1)}
     support = constraints.simplex
     has_rsample = True
     _parameters = ("concentration",)
@@ -159,7 +159,7 @@ class Dirichlet(Distribution):
 class Beta(Distribution):
     """The density proportional to x^(a - 1) (1 - x)^(b - 1) of x in (0, 1)."""
 
-    arg_constraints = {"concentration1": constraints.positive, "concentration0": constraints.positive}
+    arg_constraints: ClassVar[Any] = {"concentration1": constraints.positive, "concentration0": constraints.positive}
     support = constraints.unit_interval
     has_rsample = True
     _parameters = ("concentration1", "concentration0")
@@ -195,7 +195,7 @@ class Beta(Distribution):
 class FisherSnedecor(Distribution):
     """The ratio of two chi-squared numbers over their degrees of freedom, `df1` and `df2`."""
 
-    arg_constraints = {"df1": constraints.positive, "df2": constraints.positive}
+    arg_constraints: ClassVar[Any] = {"df1": constraints.positive, "df2": constraints.positive}
     support = constraints.positive
     has_rsample = True
     _parameters = ("df1", "df2")

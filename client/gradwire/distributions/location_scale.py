@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import gradwire as gw
 from gradwire.distributions import constraints
@@ -24,7 +24,7 @@ def _open_uniform(shape: Any, like: Any) -> Any:
 class _LocScale(Distribution):
     """Two parameters, `loc` and `scale`."""
 
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
+    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.real
     has_rsample = True
     _parameters = ("loc", "scale")
@@ -98,7 +98,7 @@ class Cauchy(_LocScale):
 class HalfCauchy(Distribution):
     """The distribution of |x|, x Cauchy about 0."""
 
-    arg_constraints = {"scale": constraints.positive}
+    arg_constraints: ClassVar[Any] = {"scale": constraints.positive}
     support = constraints.nonnegative
     has_rsample = True
     _parameters = ("scale",)
@@ -166,7 +166,11 @@ class Gumbel(_LocScale):
 class StudentT(Distribution):
     """Student's t distribution of `df` degrees of freedom, moved and widened."""
 
-    arg_constraints = {"df": constraints.positive, "loc": constraints.real, "scale": constraints.positive}
+    arg_constraints: ClassVar[Any] = {
+        "df": constraints.positive,
+        "loc": constraints.real,
+        "scale": constraints.positive,
+    }
     support = constraints.real
     has_rsample = True
     _parameters = ("df", "loc", "scale")
@@ -215,12 +219,12 @@ class Uniform(Distribution):
         super().__init__(self.low.size(), validate_args=validate_args)
 
     @property
-    def arg_constraints(self) -> Any:  # type: ignore[override]
+    def arg_constraints(self) -> Any:
         """Return that low must be below high."""
         return {"low": constraints.less_than(self.high), "high": constraints.greater_than(self.low)}
 
     @constraints.dependent_property(is_discrete=False, event_dim=0)
-    def support(self) -> Any:  # type: ignore[override]
+    def support(self) -> Any:
         """Return [low, high]."""
         return constraints.interval(self.low, self.high)
 

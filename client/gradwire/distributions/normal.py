@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import gradwire as gw
 from gradwire.distributions import constraints
@@ -19,7 +19,7 @@ _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 class Normal(Distribution):
     """The normal distribution of mean `loc` and standard deviation `scale`."""
 
-    arg_constraints = {"loc": constraints.real, "scale": constraints.positive}
+    arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.real
     has_rsample = True
     _parameters = ("loc", "scale")
@@ -64,7 +64,7 @@ class Normal(Distribution):
 class HalfNormal(Distribution):
     """The distribution of |x|, x normal of mean 0 and deviation `scale`."""
 
-    arg_constraints = {"scale": constraints.positive}
+    arg_constraints: ClassVar[Any] = {"scale": constraints.positive}
     support = constraints.nonnegative
     has_rsample = True
     _parameters = ("scale",)
@@ -102,7 +102,7 @@ class HalfNormal(Distribution):
 class MultivariateNormal(Distribution):
     """The normal distribution of vectors, given by one of covariance, its inverse, or its lower Cholesky factor."""
 
-    arg_constraints = {
+    arg_constraints: ClassVar[Any] = {
         "loc": constraints.real_vector,
         "covariance_matrix": constraints.positive_definite,
         "precision_matrix": constraints.positive_definite,
@@ -172,14 +172,14 @@ class MultivariateNormal(Distribution):
 
 
 def _solve_lower(factor: Any, right: Any) -> Any:
-    from gradwire import linalg
+    from gradwire import linalg  # type: ignore[attr-defined, unused-ignore]
 
     return linalg.solve_triangular(factor, right, upper=False)
 
 
 def _factor(name: str, matrix: Any) -> Any:
     """Return the lower Cholesky factor of the covariance, of any of the three forms."""
-    from gradwire import linalg
+    from gradwire import linalg  # type: ignore[attr-defined, unused-ignore]
 
     if name == "scale_tril":
         return matrix

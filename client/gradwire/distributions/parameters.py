@@ -50,7 +50,7 @@ def standard_normal(shape: Any, like: Any) -> Any:
 
 def sum_rightmost(value: Any, dim: int) -> Any:
     """Sum the last `dim` axes."""
-    return value if dim == 0 else value.reshape(value.shape[:-dim] + (-1,)).sum(-1)
+    return value if dim == 0 else value.reshape((*value.shape[:-dim], -1)).sum(-1)
 
 
 class ProbsOrLogits:

@@ -67,7 +67,7 @@ def jvp(
     """Return `func(*primals)` and the product of its Jacobian with `tangents`, built as the tuple `primals`.
 
     With `has_aux`, `func` returns (output, aux), and this (output, product, aux). With `strict`, an output that depends on
-    no input raises RuntimeError. Waits once.
+    no input raises RuntimeError. Waits once. Unlike in PyTorch, `no_grad` inside of `func` stops tangents too.
     """
     if not isinstance(primals, tuple):
         raise RuntimeError(f"{_JVP}: Expected primals to be a tuple. E.g. it should be valid to call f(*primals).")

@@ -103,7 +103,7 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
         if not item.meta.dtype.is_differentiable:
             raise RuntimeError(
                 "vjp(f, ...): All outputs of f must be floating-point or complex Tensors, got Tensor with dtype "
-                f"{item.dtype}"
+                f"torch.{item.meta.dtype.name}"
             )
     pull = _Pullback(level, outputs, inputs)
 

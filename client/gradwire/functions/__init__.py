@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from gradwire.functions.combinations import *
 from gradwire.functions.complex_numbers import *
+from gradwire.functions.copies import *
 from gradwire.functions.dropouts import *
+from gradwire.functions.einsum import *
+from gradwire.functions.grids import *
 from gradwire.functions.inplace import *
 from gradwire.functions.joining import *
 from gradwire.functions.numbers import *
@@ -13,4 +16,6 @@ from gradwire.functions.properties import *
 from gradwire.functions.queries import *
 from gradwire.functions.recurrent import *
 from gradwire.functions.searching import *
+from gradwire.functions.sequences import *
 from gradwire.functions.statistics import *
+from gradwire.functions.windows import *

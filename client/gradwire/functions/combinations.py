@@ -37,7 +37,7 @@ def cartesian_prod(*tensors: Tensor) -> Any:
             raise RuntimeError("meshgrid expects all tensors to have the same dtype")
     if len(tensors) == 1:
         return tensors[0]
-    return OPS["stack"](_crossed(list(tensors)), -1).reshape(-1, len(tensors))
+    return OPS["stack"]([tensor.reshape(-1) for tensor in _crossed(list(tensors))], 1)
 
 
 def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> Any:
@@ -57,4 +57,4 @@ def combinations(input: Tensor, r: int = 2, with_replacement: bool = False) -> A
     for before, after in itertools.pairwise(grid):
         chosen = chosen.logical_and(before.le(after) if with_replacement else before.lt(after))
     places = OPS["nonzero_static"](chosen, size=count)
-    return elements.index_select(0, places.reshape(-1)).view(count, r)
+    return OPS["stack"]([elements.index_select(0, column) for column in places.unbind(1)], 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradwire.nn import functional, init
+from gradwire.nn import functional, init, parallel
 from gradwire.nn.activation import *
 from gradwire.nn.adaptive import *
 from gradwire.nn.attention import *
@@ -29,3 +29,4 @@ from gradwire.nn.sparse import *
 from gradwire.nn.transformer import *
 from gradwire.nn.upsampling import *
 from gradwire.nn import utils
+from gradwire.nn.parallel import DataParallel

@@ -34,6 +34,9 @@ op("gw::arange(int length, Scalar start, Scalar step, *, ScalarType dtype) -> Te
 op("gw::linspace(int steps, Scalar start, Scalar end, *, ScalarType dtype) -> Tensor",
    lambda steps, start, end, dtype: made((steps,), dtype))  # fmt: skip
 
+op("gw::logspace(int steps, Scalar start, Scalar end, float base, *, ScalarType dtype) -> Tensor",
+   lambda steps, start, end, base, dtype: made((steps,), dtype))  # fmt: skip
+
 op("new_full(Tensor self, int[] size, Scalar fill_value, *, ScalarType? dtype=None) -> Tensor",
    lambda self, size, fill_value, dtype: made(size, dtype or self.dtype))  # fmt: skip
 op("full_like(Tensor self, Scalar fill_value, *, ScalarType? dtype=None) -> Tensor",

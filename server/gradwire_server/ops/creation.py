@@ -6,6 +6,7 @@ from typing import Any
 
 from gradwire_protocol.dtypes import DType
 from gradwire_protocol.meta import Meta
+from gradwire_server.ops.indexing import element
 from gradwire_server.rules import kernel
 
 Array = Any
@@ -16,7 +17,7 @@ def full(xp: Any, size: tuple[int, ...], fill_value: Any, dtype: DType) -> Array
     """Fill a new array; `zeros` and `empty` come here too, so that no memory shows what it held before."""
     if fill_value == 0:
         return xp.zeros(size, dtype.numpy)
-    return xp.full(size, fill_value, dtype.numpy)
+    return xp.full(size, element(dtype.numpy, fill_value), dtype.numpy)
 
 
 @kernel("eye.m")
@@ -33,15 +34,25 @@ def arange(xp: Any, length: int, start: Any, step: Any, dtype: DType) -> Array:
     return (index * step + start).astype(dtype.numpy)
 
 
-@kernel("gw::linspace")
-def linspace(xp: Any, steps: int, start: Any, end: Any, dtype: DType) -> Array:
-    """Count from both ends to the middle, as PyTorch does, so that the last element is exactly `end`."""
+def _spaced(xp: Any, steps: int, start: Any, end: Any, dtype: DType) -> Array:
+    """Count from both ends to the middle, as PyTorch does, so that the last number is exactly `end`."""
+    if not dtype.is_floating_point and not dtype.is_complex:
+        start, end = int(start), int(end)
     index = xp.arange(steps, dtype=xp.float64)
     step = (end - start) / max(steps - 1, 1)
-    values = xp.where(
-        index < steps // 2 + steps % 2 * (steps == 1), start + step * index, end - step * (steps - 1 - index)
-    )
-    return values.astype(dtype.numpy)
+    return xp.where(index < max(steps // 2, steps == 1), start + step * index, end - step * (steps - 1 - index))
+
+
+@kernel("gw::linspace")
+def linspace(xp: Any, steps: int, start: Any, end: Any, dtype: DType) -> Array:
+    """Compute evenly spaced numbers in double, then cast."""
+    return _spaced(xp, steps, start, end, dtype).astype(dtype.numpy)
+
+
+@kernel("gw::logspace")
+def logspace(xp: Any, steps: int, start: Any, end: Any, base: Any, dtype: DType) -> Array:
+    """Compute base to the power of evenly spaced numbers."""
+    return xp.power(base, _spaced(xp, steps, start, end, dtype)).astype(dtype.numpy)
 
 
 @kernel("new_full")

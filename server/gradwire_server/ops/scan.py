@@ -52,7 +52,7 @@ def logcumsumexp(xp: Any, self: Array, dim: int, result: Meta) -> Array:
         """
         behind = a.real >= b.real
         large, small = xp.where(behind, a, b), xp.where(behind, b, a)
-        return xp.where(xp.isinf(large.real), large, xp.log1p(xp.exp(small - large)) + large)
+        return xp.where(xp.isinf(large.real), large, xp.log(1 + xp.exp(small - large)) + large)
 
     add = complex_sum if self.dtype.kind == "c" else xp.logaddexp
     return in_dtype(xp.moveaxis(running(xp, rows, add), -1, dim), result)
