@@ -10,7 +10,7 @@ from typing import IO, Any, cast
 from gradwire.conversion import fetch, from_array
 from gradwire.device import Device, check_device
 from gradwire.pt_file import PtWriter, read_pt
-from gradwire.serialization import read_safetensors, replacing, write_safetensors
+from gradwire.safetensors import read_safetensors, replacing, write_safetensors
 from gradwire_protocol.dtypes import from_numpy
 from gradwire_protocol.errors import CheckpointError
 
@@ -83,7 +83,8 @@ def load(
     """Return what `save`, `torch.save` or a safetensors library wrote; the content says which.
 
     All tensors come to the session's worker. `map_location` may name its device; a function or a dict, which would choose
-    among several, has nothing to choose. Loading never runs code, whatever `weights_only` allows. Raises CheckpointError
+    among several, has nothing to choose. Loading never runs code; with `weights_only=False` it takes whole modules too, of
+    classes that this process has imported. Raises CheckpointError
     for a file that is not whole, or that holds objects of other classes than tensors and plain containers.
     """
     if mmap:
@@ -93,14 +94,14 @@ def load(
         with open(f, "rb") as file:
             start = file.read(len(_LEGACY))
             if start.startswith(_ZIP):
-                return read_pt(file, os.fspath(f))
+                return read_pt(file, os.fspath(f), weights_only=weights_only)
         _refuse_legacy(start, os.fspath(f))
         arrays, _ = read_safetensors(os.fspath(f))
         return {name: from_array(values, from_numpy(values.dtype)) for name, values in arrays.items()}
-    return _load_file(f)
+    return _load_file(f, weights_only)
 
 
-def _load_file(f: IO[bytes]) -> Any:
+def _load_file(f: IO[bytes], weights_only: bool) -> Any:
     content = io.BytesIO(f.read())
     start = content.getvalue()[: len(_LEGACY)]
     _refuse_legacy(start, "this file")
@@ -108,7 +109,7 @@ def _load_file(f: IO[bytes]) -> Any:
         raise CheckpointError(
             "loading an open file needs PyTorch's .pt format in it; load a safetensors file by its path"
         )
-    return read_pt(content, "this file")
+    return read_pt(content, "this file", weights_only=weights_only)
 
 
 def _refuse_legacy(start: bytes, name: str) -> None:

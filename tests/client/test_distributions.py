@@ -59,6 +59,10 @@ TABLE: dict[str, tuple[Make, Any]] = {
     "Mixture": (lambda d, a, b, r: d.MixtureSameFamily(d.Categorical(a), d.Normal(a, b)), 0.7),
     "RelaxedBernoulli": (lambda d, a, b, r: d.RelaxedBernoulli(a[0].detach(), a / 4), UNIT),
     "RelaxedOneHotCategorical": (lambda d, a, b, r: d.RelaxedOneHotCategorical(a[0].detach(), r), SIMPLEX),
+    "ContinuousBernoulli": (lambda d, a, b, r: d.ContinuousBernoulli(a / 4), UNIT),
+    "ContinuousBernoulliHalf": (lambda d, a, b, r: d.ContinuousBernoulli(a * 0 + 0.5002), UNIT),
+    "InverseGamma": (lambda d, a, b, r: d.InverseGamma(a + 2, b), POSITIVE),
+    "LogisticNormal": (lambda d, a, b, r: d.LogisticNormal(r, r), [[0.2, 0.3, 0.1, 0.4], [0.1, 0.6, 0.2, 0.1]]),
     "MultivariateNormal": (
         lambda d, a, b, r: d.MultivariateNormal(r, scale_tril=(b.reshape(3, 1) * b).tril()),
         [[0.1, 0.2, 0.3], [1.0, -1.0, 0.5]],

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradwire.serialization import CheckpointError, read_safetensors, write_safetensors
+from gradwire.safetensors import CheckpointError, read_safetensors, write_safetensors
 from tests.client.safetensors_bytes import RECORDED, entry, file_of
 
 ONE = b"\0\0\x80?"

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gradwire.serialization import CheckpointError, read_safetensors, write_safetensors
+from gradwire.safetensors import CheckpointError, read_safetensors, write_safetensors
 from tests.client.safetensors_bytes import RECORDED, RECORDED_ARRAYS
 
 DTYPES = ["?", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "c8"]
@@ -213,7 +213,7 @@ def run_save(path: Path, preamble: str) -> subprocess.CompletedProcess[str]:
     code = f"""
 import os, resource, signal, sys
 import numpy as np
-from gradwire import serialization
+from gradwire import safetensors as serialization
 {preamble}
 try:
     serialization.write_safetensors({str(path)!r}, {{"x": np.zeros(1_000_000)}})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gradwire.distributions import constraints, distribution, transforms
+from gradwire.distributions.bounded import *
 from gradwire.distributions.categorical import *
 from gradwire.distributions.composed import *
 from gradwire.distributions.constraint_registry import biject_to, transform_to

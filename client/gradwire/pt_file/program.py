@@ -8,16 +8,17 @@ from __future__ import annotations
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from types import FunctionType
 from typing import Any
 
 from gradwire.device import Device
 from gradwire.properties import Size
+from gradwire.pt_file.modules import write_function, write_module
 from gradwire_protocol.dtypes import DType
 
 __all__ = ["Program"]
 
 _ADVICE = {
-    "Module": "save its state_dict()",
     "Namespace": "save vars(...) of it",
     "ndarray": "save gradwire.from_numpy(...) of it",
     "function": "leave it out, and name it by a string",
@@ -46,6 +47,7 @@ class Program:
 
     def write(self, value: Any) -> None:
         """Append what pushes a value; raise TypeError for one that plain data and tensors cannot hold."""
+        from gradwire.nn.module import Module
         from gradwire.tensor import Tensor
 
         writer = _WRITERS.get(type(value))
@@ -55,6 +57,10 @@ class Program:
             if not self.recall(id(value)):
                 self._write_tensor(self, value)
                 self.remember(id(value), value)
+        elif isinstance(value, Module):
+            write_module(self, value)
+        elif isinstance(value, FunctionType) and write_function(self, value):
+            pass
         else:
             raise TypeError(
                 "save needs tensors, numbers, text, bytes, and dicts, lists, tuples and sets of these; got "

@@ -15,6 +15,7 @@ import numpy as np
 from gradwire.conversion import from_array
 from gradwire.device import Device
 from gradwire.properties import Size
+from gradwire.pt_file import modules
 from gradwire.pt_file.interpreter import Builder, Interpreter, Refused
 from gradwire_protocol.dtypes import DTYPES, DType
 from gradwire_protocol.errors import CheckpointError
@@ -43,15 +44,15 @@ class _Storage:
     numel: int
 
 
-def read_pt(file: IO[bytes], name: str) -> Any:
+def read_pt(file: IO[bytes], name: str, *, weights_only: bool = True) -> Any:
     """Return what a `.pt` file holds: plain containers, numbers and text, with its tensors on the worker.
 
     Storages that tensors share are shared, and strides kept. Raises CheckpointError for a file that is not whole, and for
-    one that names any class or function beyond those.
+    one that names any class or function beyond those. Without `weights_only`, modules of imported classes are let in.
     """
     try:
         with _opened(file) as archive:
-            return _Archive(archive).value()
+            return _Archive(archive, weights_only).value()
     except Refused as error:
         raise CheckpointError(
             f"loading {name} needs a whole .pt file of tensors and plain containers; {error}; save it again as a state_dict, "
@@ -82,8 +83,9 @@ def _opened(file: IO[bytes]) -> zipfile.ZipFile:
 class _Archive:
     """The records of a zip file under its one folder."""
 
-    def __init__(self, archive: zipfile.ZipFile) -> None:
+    def __init__(self, archive: zipfile.ZipFile, weights_only: bool) -> None:
         self._archive = archive
+        self._weights_only = weights_only
         names = archive.namelist()
         described = [name for name in names if name.endswith("/data.pkl") and name.count("/") == 1]
         if len(described) != 1 or any(name.endswith("/constants.pkl") for name in names):
@@ -95,7 +97,7 @@ class _Archive:
 
     def value(self) -> Any:
         """Run the program that describes the value."""
-        return Interpreter(_find, self._storage).run(self._record("data.pkl"))
+        return Interpreter(_find if self._weights_only else _find_module, self._storage).run(self._record("data.pkl"))
 
     def _record(self, name: str) -> bytes:
         full = self._folder + name
@@ -255,6 +257,15 @@ def _find(name: str) -> Any:
         return _StorageType(_STORAGES[name])
     if name in _DTYPES:
         return _DTYPES[name]
+    if name in modules.BUILDERS:
+        if modules.allowed:
+            return Builder(name, modules.ALLOWED_BUILDERS[name])
+        raise Refused("it holds a whole module, which load takes with weights_only=False")
     if name in _BUILDERS:
         return Builder(name, _BUILDERS[name])
     raise Refused(f"its pickle names {name:.200}, which is none of PyTorch's tensor types and no plain container")
+
+
+def _find_module(name: str) -> Any:
+    """Return what stands for a global, modules included."""
+    return Builder(name, modules.BUILDERS[name]) if name in modules.BUILDERS else _find(name)

@@ -71,15 +71,18 @@ def _window(tensor: Any) -> _Window:
 
 
 def _tensors(value: Any, seen: set[int]) -> Iterator[Any]:
-    """Yield the tensors in a nesting of containers, each container once."""
+    """Yield the tensors in a nesting of containers and modules, each of them once."""
+    from gradwire.nn.module import Module
     from gradwire.tensor import Tensor
 
     if isinstance(value, Tensor):
         yield value
         return
-    if not isinstance(value, Mapping | list | tuple | set) or id(value) in seen:
+    if not isinstance(value, Mapping | list | tuple | set | Module) or id(value) in seen:
         return
     seen.add(id(value))
+    if isinstance(value, Module):
+        value = value.__dict__
     for item in value.values() if isinstance(value, Mapping) else value:
         yield from _tensors(item, seen)
 
