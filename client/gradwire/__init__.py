@@ -140,4 +140,4 @@ from gradwire.amp import (
 from gradwire.cuda import OutOfMemoryError
 from gradwire.func import vmap
 from gradwire import signal
-from gradwire import accelerator, amp, backends, cpu, cuda, distributed, distributions, func, jit, mps, onnx, serialization, testing, xpu
+from gradwire import accelerator, amp, backends, cpu, cuda, distributed, distributions, func, jit, masked, mps, onnx, serialization, testing, xpu

@@ -74,7 +74,7 @@ QUESTIONS = ("log_prob", "cdf", "icdf", "entropy", "mean", "variance", "stddev",
 
 
 # PyTorch has no gradient of gammainc in the concentration.
-WITHOUT_GRADIENT = {("Gamma", "cdf"), ("Chi2", "cdf")}
+WITHOUT_GRADIENT = {("Gamma", "cdf"), ("Chi2", "cdf"), ("InverseGamma", "cdf")}
 
 
 def parameters(t: Any) -> tuple[Any, ...]:
