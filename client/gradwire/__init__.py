@@ -139,5 +139,5 @@ from gradwire.amp import (
 )
 from gradwire.cuda import OutOfMemoryError
 from gradwire.func import vmap
-from gradwire import signal
-from gradwire import accelerator, amp, backends, cpu, cuda, distributed, distributions, func, jit, masked, mps, onnx, serialization, testing, xpu
+from gradwire import accelerator, amp, backends, cpu, cuda, distributed, distributions, func, jit, masked, mps, onnx
+from gradwire import serialization, signal, testing, xpu

@@ -214,9 +214,7 @@ def empty_like(
     return full_like(input, 0, dtype=dtype, device=device, requires_grad=requires_grad, memory_format=memory_format)
 
 
-def scalar_tensor(
-    value: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False
-) -> Tensor:
+def scalar_tensor(value: Any, *, dtype: DType | None = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """Return a 0-dim tensor of a number, in the default float dtype."""
     return full((), value, dtype=dtype or _default(), device=device, requires_grad=requires_grad)
 
@@ -256,7 +254,8 @@ def _length(start: Any, end: Any, step: Any, dtype: DType | None) -> int:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
     if all(isinstance(number, int) for number in (start, end, step)):
         return int(-((start - end) // step))
-    return math.ceil((end - start) / step)
+    count: int = math.ceil((end - start) / step)
+    return count
 
 
 def endpoints(name: str, start: Any, end: Any, steps: Any) -> tuple[Any, Any]:

@@ -17,7 +17,7 @@ from gradwire_protocol.dtypes import int64
 __all__ = ["known_ints", "make_ints"]
 
 
-def make_ints(values: Sequence[int] | np.ndarray, session: Session) -> Tensor:  # type: ignore[type-arg]
+def make_ints(values: Sequence[int] | np.ndarray, session: Session) -> Tensor:
     """Return an int64 tensor of one axis that remembers its values."""
     made = from_array(np.asarray(values, np.int64), int64, session)
     made.__dict__["_known_ints"] = (made.storage.version, tuple(int(value) for value in values))

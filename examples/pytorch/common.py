@@ -62,8 +62,10 @@ def fill(module, seed=0):
         for parameter in module.parameters():
             fan = parameter[0].numel() if parameter.dim() > 1 else parameter.numel()
             if parameter.dim() == 1:
-                values = rng.uniform(0.9, 1.1, parameter.shape) if (parameter != 0).any() and (parameter == 1).all() else (
-                    rng.uniform(-0.1, 0.1, parameter.shape)
+                values = (
+                    rng.uniform(0.9, 1.1, parameter.shape)
+                    if (parameter != 0).any() and (parameter == 1).all()
+                    else (rng.uniform(-0.1, 0.1, parameter.shape))
                 )
             else:
                 values = rng.uniform(-1, 1, parameter.shape) / fan**0.5

@@ -174,7 +174,9 @@ def test_refusals(t: Any, what: str) -> None:
 
 def test_refusals_of_names(t: Any) -> None:
     parametrize = t.nn.utils.parametrize
-    with pytest.raises(ValueError, match="does not have a parameter, a buffer, or a parametrized element with name 'x'"):
+    with pytest.raises(
+        ValueError, match="does not have a parameter, a buffer, or a parametrized element with name 'x'"
+    ):
         parametrize.register_parametrization(linear(t), "x", symmetric(t))
     with pytest.raises(ValueError, match="does not have a parametrization on weight"):
         parametrize.remove_parametrizations(linear(t), "weight")

@@ -246,4 +246,4 @@ FloatTensor, DoubleTensor, HalfTensor, BoolTensor, ByteTensor, CharTensor, Short
     for word in ("Float", "Double", "Half", "Bool", "Byte", "Char", "Short", "Int", "Long")
 )
 
-from gradwire.cuda import amp  # noqa: E402  (it asks this module whether there is a GPU)
+from gradwire.cuda import amp

@@ -45,7 +45,7 @@ def _drop(input: Tensor, p: float, train: bool, inplace: bool, *, feature: bool,
     dropped: Tensor = input.mul_(factor) if inplace else input.mul(factor)
     if shift is None:
         return dropped
-    return dropped.add_(shift)  # type: ignore[no-any-return]
+    return dropped.add_(shift)
 
 
 def dropout_(input: Tensor, p: float, train: bool) -> Tensor:

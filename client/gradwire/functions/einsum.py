@@ -179,9 +179,7 @@ def _pair(left: Any, right: Any, contracted: Sequence[int]) -> Any:
 
     product = matrices(left, batch, rows, inner).bmm(matrices(right, batch, inner, columns))
     order = [*batch, *rows, *columns, *contracted]
-    shape = [
-        1 if axis in contracted else left.shape[axis] if axis in rows else right.shape[axis] for axis in order
-    ]
+    shape = [1 if axis in contracted else left.shape[axis] if axis in rows else right.shape[axis] for axis in order]
     return product.reshape(shape).permute([order.index(axis) for axis in range(left.ndim)])
 
 

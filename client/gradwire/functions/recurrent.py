@@ -94,9 +94,7 @@ def _run_plain(op: Any, options: tuple[bool, ...], input: Tensor, arguments: tup
     return _run(layer, input, (hx,), stack_, batch_first)  # type: ignore[return-value]
 
 
-def _run(
-    layer: Any, data: Tensor, states: tuple[Tensor, ...], stack_: _Stack, batch_first: bool
-) -> tuple[Tensor, ...]:
+def _run(layer: Any, data: Tensor, states: tuple[Tensor, ...], stack_: _Stack, batch_first: bool) -> tuple[Tensor, ...]:
     """Run the layers one after another; `states` are (num_layers * directions, batch, hidden)."""
     data = data.transpose(0, 1) if batch_first else data
     last: list[list[Tensor]] = [[] for _ in states]

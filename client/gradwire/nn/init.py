@@ -266,7 +266,9 @@ def _deprecated(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return init
 
 
-uniform, normal, constant, eye = map(_deprecated, (uniform_, normal_, constant_, eye_))
-dirac, orthogonal, sparse = map(_deprecated, (dirac_, orthogonal_, sparse_))
+_plain: tuple[Any, ...] = (uniform_, normal_, constant_, eye_)
+uniform, normal, constant, eye = map(_deprecated, _plain)
+_structured: tuple[Any, ...] = (dirac_, orthogonal_, sparse_)
+dirac, orthogonal, sparse = map(_deprecated, _structured)
 xavier_uniform, xavier_normal = map(_deprecated, (xavier_uniform_, xavier_normal_))
 kaiming_uniform, kaiming_normal = map(_deprecated, (kaiming_uniform_, kaiming_normal_))

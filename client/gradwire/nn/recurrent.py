@@ -177,10 +177,7 @@ class RNNBase(Module):
 
     def _forward_packed(self, packed: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         data, batch_sizes, sorted_indices, unsorted_indices = packed
-        if hx is None:
-            hx = self._zeros(data, batch_sizes)
-        else:
-            hx = self.permute_hidden(hx, sorted_indices)
+        hx = self._zeros(data, batch_sizes) if hx is None else self.permute_hidden(hx, sorted_indices)
         self.check_forward_args(data, hx, batch_sizes)
         output, hidden = self._results(self._run(data, hx, batch_sizes))
         return (
@@ -225,8 +222,9 @@ class RNNBase(Module):
         return text
 
 
-def _check_dropout(dropout: object, num_layers: int) -> None:
-    if not isinstance(dropout, numbers.Real) or isinstance(dropout, bool) or not 0 <= dropout <= 1:
+def _check_dropout(dropout: Any, num_layers: int) -> None:
+    is_number = isinstance(dropout, numbers.Real) and str(dropout) not in ("True", "False")
+    if not is_number or not 0 <= float(dropout) <= 1:
         raise ValueError(
             "dropout should be a number in range [0, 1] representing the probability of an element being zeroed"
         )

@@ -56,9 +56,7 @@ class RNNCellBase(Module):
 
     def _check_axes(self, what: str, tensor: Tensor) -> None:
         if tensor.dim() not in (1, 2):
-            raise ValueError(
-                f"{type(self).__name__}: Expected {what} to be 1D or 2D, got {tensor.dim()}D instead"
-            )
+            raise ValueError(f"{type(self).__name__}: Expected {what} to be 1D or 2D, got {tensor.dim()}D instead")
 
     def _zeros(self, input: Tensor) -> Tensor:
         return input.new_zeros((input.shape[0], self.hidden_size))  # type: ignore[no-any-return]

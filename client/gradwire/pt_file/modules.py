@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from gradwire.pt_file.interpreter import Refused
@@ -69,7 +69,7 @@ def _function(name: Any) -> Any:
     return found
 
 
-BUILDERS = {"gradwire.module": _module, "gradwire.function": _function}
+BUILDERS: dict[str, Callable[..., Any]] = {"gradwire.module": _module, "gradwire.function": _function}
 
 # Classes whose modules a load with weights_only takes, besides gradwire's own.
 allowed: list[Any] = []
@@ -82,7 +82,7 @@ def _allowed_module(package: Any, name: Any, state: Any) -> Any:
     return made
 
 
-ALLOWED_BUILDERS = {"gradwire.module": _allowed_module, "gradwire.function": _function}
+ALLOWED_BUILDERS: dict[str, Callable[..., Any]] = {"gradwire.module": _allowed_module, "gradwire.function": _function}
 
 
 def add_safe_globals(safe_globals: list[Any]) -> None:

@@ -28,9 +28,9 @@ from gradwire_protocol.composites.resampling import ResamplingComposites
 from gradwire_protocol.composites.scan import ScanComposites
 from gradwire_protocol.composites.shape import ShapeComposites
 from gradwire_protocol.composites.sorting import SortingComposites
+from gradwire_protocol.composites.special import SpecialComposites
 from gradwire_protocol.composites.splitting import SplittingComposites
 from gradwire_protocol.composites.statistics import StatisticsComposites
-from gradwire_protocol.composites.special import SpecialComposites
 
 __all__ = ["Composites", "Number", "ints", "is_operand"]
 

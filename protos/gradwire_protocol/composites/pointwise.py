@@ -9,10 +9,10 @@ from gradwire_protocol.composites.base import Callable_
 from gradwire_protocol.dtypes import (
     Category,
     DType,
+    bfloat16,
     bool_,
     complex64,
     complex128,
-    bfloat16,
     float16,
     float32,
     float64,

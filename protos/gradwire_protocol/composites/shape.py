@@ -232,9 +232,7 @@ class ShapeComposites(Callable_):
             raise RuntimeError(f"expected total dims >= 2, but got total dims = {ndim}")
         first, second = dims
         if first == second or abs(first - second) == ndim:
-            raise RuntimeError(
-                f"expected rotation dims to be different, but got dim0 = {first} and dim1 = {second}"
-            )
+            raise RuntimeError(f"expected rotation dims to be different, but got dim0 = {first} and dim1 = {second}")
         for index, dim in enumerate(dims):
             if not -ndim <= dim < ndim:
                 raise RuntimeError(f"Rotation dim{index} out of range, dim{index} = {dim}")

@@ -72,7 +72,9 @@ def _attention(
     check_attention(query, key, value, attn_mask, is_causal)
     _check_shapes(query, key, value, attn_mask)
     shape = (*query.shape[:-1], value.shape[-1])
-    return Meta.of(shape, query.dtype), Meta.of(shape[:-1], float32 if query.dtype in (float16, bfloat16) else query.dtype)
+    return Meta.of(shape, query.dtype), Meta.of(
+        shape[:-1], float32 if query.dtype in (float16, bfloat16) else query.dtype
+    )
 
 
 def _attention_backward(

@@ -74,7 +74,11 @@ op("real(Tensor self) -> Tensor", _part, {"self": ""}, node="SelectBackward0")
 op("imag(Tensor self) -> Tensor", _imag, {"self": ""}, node="SelectBackward0")
 op("view_as_real(Tensor self) -> Tensor", _as_real, {"self": ""})
 op("view_as_complex(Tensor self) -> Tensor", _as_complex, {"self": ""})
-op("complex(Tensor real, Tensor imag) -> Tensor", lambda real, imag: _pair("complex", real, imag), {"real": "", "imag": ""})
+op(
+    "complex(Tensor real, Tensor imag) -> Tensor",
+    lambda real, imag: _pair("complex", real, imag),
+    {"real": "", "imag": ""},
+)
 op("polar(Tensor abs, Tensor angle) -> Tensor", lambda abs, angle: _pair("polar", abs, angle),
    {"abs": "abs angle", "angle": "abs angle"})  # fmt: skip
 op("angle(Tensor self) -> Tensor", _angle, {"self": "self"})

@@ -63,7 +63,13 @@ def _check_dtypes(input: Meta, weight: Meta, bias: Meta | None) -> None:
             "dense tensor"
         )
     if bias is not None and bias.dtype is not input.dtype:
-        words = {"float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16", "int64": "long int"}
+        words = {
+            "float32": "float",
+            "float64": "double",
+            "float16": "c10::Half",
+            "bfloat16": "c10::BFloat16",
+            "int64": "long int",
+        }
         names = [words.get(meta.dtype.name, meta.dtype.name) for meta in (input, bias)]
         raise RuntimeError(f"Input type ({names[0]}) and bias type ({names[1]}) should be the same")
     if input.dtype is bool_:

@@ -65,6 +65,8 @@ gradient("imag", self=lambda g, call: _times_i(g))
 gradient("view_as_real", self=lambda g, call: OPS["view_as_complex"](g))
 gradient("view_as_complex", self=lambda g, call: OPS["view_as_real"](g))
 gradient("complex", real=lambda g, call: OPS["real"](g), imag=lambda g, call: OPS["imag"](g))
+
+
 def _unit(call: Any) -> Array:
     return OPS["polar"](call.angle.ones_like(), call.angle)
 
@@ -74,6 +76,7 @@ gradient(
     abs=lambda g, call: OPS["real"](g.conj() * _unit(call)),
     angle=lambda g, call: OPS["real"](g.conj() * _times_i(OPS["polar"](call.abs, call.angle))),
 )
+
 
 def _angle_gradient(g: Array, call: Any) -> Array:
     """Return g * i z / |z|^2, 0 at 0 and for real numbers."""

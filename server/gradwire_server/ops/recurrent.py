@@ -168,7 +168,9 @@ def lstm_backward(
         xp.multiply(wide, by_o[start:end], out=made[:, 3])
         xp.multiply(cell, gates[start:end, hidden : 2 * hidden], out=cell)
         xp.matmul(made.reshape(size, 4 * hidden), recurrent, out=dh[:size])
-    found = _weight_gradients(layer, grads.reshape(-1, 4 * hidden), hx, output, weight_ih, output_mask[0], *output_mask[3:6])
+    found = _weight_gradients(
+        layer, grads.reshape(-1, 4 * hidden), hx, output, weight_ih, output_mask[0], *output_mask[3:6]
+    )
     by_hr = None
     if narrow is not None and output_mask[6]:
         by_hr = xp.matmul(incoming.T, gates[:, 3 * hidden :] * xp.tanh(cells))
@@ -387,11 +389,13 @@ def _recorded_gradients(name: str, call: Any, states: int) -> dict[str, Array | 
 
     names = list(OPS[name].differentiable)
     held = {argument: getattr(call, argument) for argument in names}
-    arguments = {argument: None if value is None else value.clone() for argument, value in held.items()}
+    arguments: dict[str, Any] = {argument: None if value is None else value.clone() for argument, value in held.items()}
     outputs = _AGAIN[name](call, arguments)
-    roots = [(gradient_edge(output), g) for output, g in zip(outputs, call.grads[: states + 1], strict=True) if g is not None]
+    roots: list[Any] = [
+        (gradient_edge(output), g) for output, g in zip(outputs, call.grads[: states + 1], strict=True) if g is not None
+    ]
     wanted = [argument for argument in names if call.needs(argument)]
-    targets = [gradient_edge(arguments[argument]) for argument in wanted]
+    targets: list[Any] = [gradient_edge(arguments[argument]) for argument in wanted]
     found = gradients([edge for edge, _ in roots], [g for _, g in roots], targets, retain_graph=True)
     return dict(zip(wanted, found, strict=True))
 

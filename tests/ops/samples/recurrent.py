@@ -52,9 +52,7 @@ def _lstm(
     return _walk(input, [hx, cx], sizes, reverse, step)
 
 
-def _gru(
-    input: Array, hx: Array, w_ih: Array, w_hh: Array, b_ih: Any, b_hh: Any, sizes: Any, reverse: bool
-) -> Any:
+def _gru(input: Array, hx: Array, w_ih: Array, w_hh: Array, b_ih: Any, b_hh: Any, sizes: Any, reverse: bool) -> Any:
     def step(x: Array, states: list[Array]) -> Any:
         given = np.split(_linear(x, w_ih, b_ih), 3)
         held = np.split(_linear(states[0], w_hh, b_hh), 3)
@@ -205,7 +203,15 @@ def _refusals(gates: int, states: int, *tail: Any) -> tuple[Refusal, ...]:
             (_ROWS, tall, w_ih, w_hh, (3, 3), RuntimeError, "batch_sizes must be positive, never rise"),
             (_X, given, w_hh, w_hh, None, RuntimeError, "weight_ih must have shape"),
             (_X, given, w_ih, w_ih, None, RuntimeError, "weight_hh must have shape"),
-            (_X, given, w_ih.astype(np.float32), w_hh, None, RuntimeError, "must have the same dtype, but got Double and"),
+            (
+                _X,
+                given,
+                w_ih.astype(np.float32),
+                w_hh,
+                None,
+                RuntimeError,
+                "must have the same dtype, but got Double and",
+            ),
             (_X.astype(int), given, w_ih, w_hh, None, RuntimeError, "not implemented for 'Long'"),
         )
     )

@@ -85,7 +85,7 @@ def _channels(input: Tensor, p: float, training: bool, inplace: bool, batched: b
         # The view is written; the input itself is what a caller holds on to.
         drop(input.unsqueeze(0), p, training)
         return input
-    return drop(input.unsqueeze(0), p, training).squeeze(0)  # type: ignore[no-any-return]
+    return drop(input.unsqueeze(0), p, training).squeeze(0)
 
 
 def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:

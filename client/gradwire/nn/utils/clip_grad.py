@@ -72,7 +72,7 @@ def get_total_norm(
 
     held, norm_type = _listed(tensors), float(norm_type)
     if not held:
-        return tensor(0.0)  # type: ignore[no-any-return]
+        return tensor(0.0)
     with no_grad():
         first = held[0]
         norms = [norm.to(first.device) for group in _alike(held) for norm in _norms(group, norm_type, foreach)]

@@ -22,8 +22,9 @@ def _copied(layer: Any, bn: Any) -> Any:
 
 def fuse_conv_bn_eval(conv: Module, bn: Module, transpose: bool = False) -> Any:
     """Return a convolution that does what `conv` and then `bn` do; `transpose` for transposed ones."""
-    fused, norm = _copied(conv, bn), _statistics(bn)
-    fused.weight, fused.bias = fuse_conv_bn_weights(fused.weight, fused.bias, *norm, transpose)
+    fused: Any = _copied(conv, bn)
+    fuse: Any = fuse_conv_bn_weights
+    fused.weight, fused.bias = fuse(fused.weight, fused.bias, *_statistics(bn), transpose)
     return fused
 
 

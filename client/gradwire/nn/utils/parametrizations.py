@@ -5,7 +5,7 @@ T. Salimans and D. Kingma, 2016; T. Miyato et al., 2018.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from gradwire.autograd.grad_mode import no_grad
 from gradwire.nn import functional as F
@@ -20,10 +20,10 @@ __all__ = ["norm_except_dim", "spectral_norm", "weight_norm"]
 def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
     """Return the norms of the slices along `dim`, with the other axes kept as 1; of all elements for -1."""
     if dim == -1:
-        return v.linalg_vector_norm(pow)  # type: ignore[no-any-return]
+        return v.linalg_vector_norm(pow)
     axes = tuple(axis for axis in range(v.dim()) if axis != dim % v.dim())
     # No axes would mean all of them.
-    return v.linalg_vector_norm(pow, axes, True) if axes else v.abs()  # type: ignore[no-any-return]
+    return v.linalg_vector_norm(pow, axes, True) if axes else v.abs()
 
 
 class _WeightNorm(Module):
@@ -37,7 +37,8 @@ class _WeightNorm(Module):
 
     def forward(self, weight_g: Tensor, weight_v: Tensor) -> Tensor:
         """Return the weight."""
-        return weight_v * (weight_g / norm_except_dim(weight_v, 2, self.dim))
+        made: Tensor = weight_v * (weight_g / norm_except_dim(weight_v, 2, self.dim))
+        return made
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Return g and v of a weight."""
@@ -76,7 +77,7 @@ class _SpectralNorm(Module):
             self._power_method(matrix, 15)
 
     def _matrix(self, weight: Tensor) -> Tensor:
-        return weight.movedim(self.dim, 0).flatten(1)  # type: ignore[no-any-return]
+        return weight.movedim(self.dim, 0).flatten(1)
 
     def _power_method(self, matrix: Tensor, n_power_iterations: int) -> tuple[Tensor, Tensor]:
         """Move the singular vectors on; return them in memory of their own, since a backward may need them as they are."""

@@ -20,9 +20,7 @@ __all__ = ["SpectralNorm", "remove_spectral_norm", "spectral_norm"]
 class SpectralNorm:
     """The hook: sets `module.<name>` to `<name>_orig` over its largest singular value."""
 
-    def __init__(
-        self, name: str = "weight", n_power_iterations: int = 1, dim: int = 0, eps: float = 1e-12
-    ) -> None:
+    def __init__(self, name: str = "weight", n_power_iterations: int = 1, dim: int = 0, eps: float = 1e-12) -> None:
         if n_power_iterations <= 0:
             raise ValueError(
                 f"Expected n_power_iterations to be positive, but got n_power_iterations={n_power_iterations}"
@@ -34,7 +32,7 @@ class SpectralNorm:
 
     def reshape_weight_to_matrix(self, weight: Tensor) -> Tensor:
         """Return the weight as a matrix of `dim` by all other axes."""
-        return weight.movedim(self.dim, 0).reshape(weight.shape[self.dim], -1)  # type: ignore[no-any-return]
+        return weight.movedim(self.dim, 0).reshape(weight.shape[self.dim], -1)
 
     def compute_weight(self, module: Module, do_power_iteration: bool) -> Tensor:
         """Return the weight, after moving the singular vectors on if `do_power_iteration`."""
@@ -82,6 +80,7 @@ class SpectralNorm:
         module.register_parameter(self.name, Parameter(weight.detach()))
 
     def __call__(self, module: Module, inputs: Any) -> None:
+        """Compute the weight before a forward."""
         setattr(module, self.name, self.compute_weight(module, do_power_iteration=module.training))
 
 

@@ -49,6 +49,7 @@ class WeightNorm:
         setattr(module, self.name, Parameter(weight.detach()))
 
     def __call__(self, module: Module, inputs: Any) -> None:
+        """Compute the weight before a forward."""
         setattr(module, self.name, self.compute_weight(module))
 
 
