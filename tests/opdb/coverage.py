@@ -37,6 +37,17 @@ decisions, which [coming-from-pytorch.md](coming-from-pytorch.md) explains.
 {core_have} of {core_total} overloads (without those about symbolic sizes) exist by their ATen name or as a composite of others.
 Missing: {core_missing}.
 
+## What waits, and why
+
+- `linalg.*` and what needs it (decompositions, solvers, determinants, `norm` with p="nuc", `matrix_exp`): not built yet; it is
+  the next family. `linalg_vector_norm` and products exist.
+- `stft`, `istft`: built on `fft`, not finished.
+- Sparse tensors (`sparse.*`, `to_sparse`), jiterator, `_scaled_mm`, flash and efficient attention by their internal names: kinds
+  of storage and of kernels that gradwire does not have, or that exist on CUDA alone. `scaled_dot_product_attention` is there.
+- `saved_tensors_hooks`, `save_on_cpu`: saved tensors stay on the worker. They raise NotImplementedError; `checkpoint` works.
+- `compile`, `jit`, `onnx`, `distributed`: named, and refuse; programs and pools come later.
+- uint64 and complex32 do not exist here, and so `hash_tensor` and `chalf`.
+
 ## Operator samples
 
 | entry | forward | grad | gradgrad | in-place | method | refusals | passes | what does not, and why |
