@@ -12,6 +12,8 @@ from gradwire.nn.distance import *
 from gradwire.nn.convolution import *
 from gradwire.nn.dropout import *
 from gradwire.nn.flatten import *
+from gradwire.nn.lazy import UninitializedBuffer, UninitializedParameter
+from gradwire.nn.lazy_layers import *
 from gradwire.nn.linear import *
 from gradwire.nn.loss import *
 from gradwire.nn.margin_loss import *
