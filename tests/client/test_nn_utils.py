@@ -117,7 +117,8 @@ def test_fusion(t: Any, kind: str, bias: bool) -> None:
 
 def test_a_stateless_call(t: Any) -> None:
     layer = t.nn.Linear(2, 1, bias=False)
-    out = t.nn.utils.stateless.functional_call(layer, {"weight": t.full((1, 2), 3.0)}, (t.ones(1, 2),))
+    with pytest.warns(FutureWarning, match="is deprecated as of PyTorch 2.0"):
+        out = t.nn.utils.stateless.functional_call(layer, {"weight": t.full((1, 2), 3.0)}, (t.ones(1, 2),))
     assert out.item() == 6
 
 
@@ -136,7 +137,7 @@ def test_channels_are_dropped_whole(t: Any, name: str, shape: tuple[int, ...]) -
     assert 100 < (rows[:, 0] == 0).sum() < 200
     out.sum().backward()
     close(x.grad, out.detach().numpy())
-    assert getattr(t.nn, name)(0.25).eval()(x) is x
+    close(getattr(t.nn, name)(0.25).eval()(x), np.ones(shape))
     y = t.ones(*shape)
     assert getattr(t.nn, name)(0.25, inplace=True)(y) is y
     assert (y == 0).any().item()
@@ -148,7 +149,8 @@ def test_alpha_dropout_keeps_mean_and_variance(t: Any, name: str) -> None:
     values = getattr(t.nn, name)(0.3)(t.tensor(draws(400, 300, 2))).numpy()
     assert values.mean() == pytest.approx(0, abs=0.02)
     assert values.std() == pytest.approx(1, abs=0.02)
-    low = np.isclose(values, values.min())
+    lowest, counts = np.unique(values, return_counts=True)
+    low = values == lowest[counts.argmax()]
     assert low.mean() == pytest.approx(0.3, abs=0.01)
     assert (low[..., 0] == low[..., 1]).all() == (name == "FeatureAlphaDropout")
 

@@ -37,9 +37,7 @@ def test_packing_and_padding(t: Any, batch_first: bool, lengths: list[int], as_t
     expected = np.full((3, 6, 2), -1.0)
     for b, n in enumerate(lengths):
         expected[b, :n] = values[b, :n]
-    np.testing.assert_array_equal(
-        padded.detach().numpy(), expected if batch_first else np.swapaxes(expected, 0, 1)
-    )
+    np.testing.assert_array_equal(padded.detach().numpy(), expected if batch_first else np.swapaxes(expected, 0, 1))
     assert found.tolist() == lengths
     padded.sum().backward()
     counted = (expected[:, :4] != -1).astype(float)
