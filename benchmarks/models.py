@@ -27,7 +27,7 @@ def _residual_block(torch: Any, channels_in: int, channels: int) -> Any:
     stride = 1 if channels_in == channels else 2
     added = (channels - channels_in) // 2
 
-    class ResidualBlock(nn.Module):  # type: ignore[misc]
+    class ResidualBlock(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.conv1 = nn.Conv2d(channels_in, channels, 3, stride, padding=1, bias=False)
@@ -58,7 +58,7 @@ def _attention(torch: Any, width: int, heads: int) -> Any:
     """Return causal self-attention on (N, T, width)."""
     nn, F = torch.nn, torch.nn.functional
 
-    class Attention(nn.Module):  # type: ignore[misc]
+    class Attention(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.qkv = nn.Linear(width, 3 * width)
@@ -80,7 +80,7 @@ def _transformer_block(torch: Any, width: int, heads: int) -> Any:
     """Return attention and a feed-forward part, each after a LayerNorm and added to its input."""
     nn = torch.nn
 
-    class TransformerBlock(nn.Module):  # type: ignore[misc]
+    class TransformerBlock(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
@@ -98,7 +98,7 @@ def char_gpt(torch: Any, vocabulary: int = 65, context: int = 64, width: int = 1
     """Return a decoder of characters with 4 heads, (N, context) -> (N * context, vocabulary)."""
     nn = torch.nn
 
-    class CharGPT(nn.Module):  # type: ignore[misc]
+    class CharGPT(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.characters = nn.Embedding(vocabulary, width)
@@ -118,7 +118,7 @@ def lstm_classifier(torch: Any, width: int = 128, classes: int = 10) -> Any:
     """Return an LSTM over (T, N, width) with a linear head on its last step, to (N, classes)."""
     nn = torch.nn
 
-    class LSTMClassifier(nn.Module):  # type: ignore[misc]
+    class LSTMClassifier(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             super().__init__()
             self.lstm = nn.LSTM(width, width)
