@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gradwire.version import __version__
 from gradwire import autograd, errors, nn, optim, utils, version
-from gradwire import fft, special
+from gradwire import fft, linalg, special
 from gradwire._functions import *
 from gradwire.autograd.anomaly_mode import is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled
 from gradwire.autograd.grad_mode import (

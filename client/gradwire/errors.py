@@ -10,6 +10,7 @@ from gradwire_protocol.errors import (
     HandleNotFound,
     KernelError,
     LimitExceeded,
+    LinAlgError,
     ProtocolError,
     UnknownOp,
     VersionMismatch,
@@ -20,5 +21,5 @@ from gradwire_protocol.errors import (
 
 __all__ = [
     "BatchConflict", "BatchMalformed", "CheckpointError", "GradwireError", "HandleNotFound", "KernelError", "LimitExceeded",
-    "ProtocolError", "UnknownOp", "VersionMismatch", "WorkerDraining", "WorkerLost", "WorkerUnreachable",
+    "LinAlgError", "ProtocolError", "UnknownOp", "VersionMismatch", "WorkerDraining", "WorkerLost", "WorkerUnreachable",
 ]  # fmt: skip

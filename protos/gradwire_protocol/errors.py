@@ -12,6 +12,7 @@
     +-- WorkerLost(ConnectionError)          the worker went away with its tensors
     +-- WorkerDraining               the worker takes no new session
     +-- KernelError                  a kernel broke its own contract: a bug of gradwire's, please report it
+    LinAlgError(RuntimeError)        a matrix that has no such factor or inverse, as torch.linalg.LinAlgError
     CheckpointError(OSError)         a file could not be written or is not a whole safetensors file
 
 Everything else that a call can raise is the class that PyTorch raises: RuntimeError, IndexError, TypeError, ValueError.
@@ -21,7 +22,8 @@ from __future__ import annotations
 
 __all__ = [
     "BatchConflict", "BatchMalformed", "CheckpointError", "GradwireError", "HandleNotFound", "KernelError", "LimitExceeded",
-    "ProtocolError", "UnknownOp", "VersionMismatch", "WorkerDraining", "WorkerLost", "WorkerUnreachable", "class_name",
+    "LinAlgError", "ProtocolError", "UnknownOp", "VersionMismatch", "WorkerDraining", "WorkerLost", "WorkerUnreachable",
+    "class_name",
     "from_class_name",
 ]  # fmt: skip
 
@@ -74,6 +76,10 @@ class KernelError(GradwireError):
     """A kernel returned what its shape rule did not promise: a bug of gradwire's, please report it."""
 
 
+class LinAlgError(RuntimeError):
+    """A matrix has no such factorisation or inverse: it is singular, not positive-definite, or did not converge."""
+
+
 class CheckpointError(OSError):
     """A checkpoint could not be written whole, or a file is not one. The previous file is untouched."""
 
@@ -84,7 +90,7 @@ _CLASSES: dict[str, type[Exception]] = {
     for cls in (
         RuntimeError, IndexError, TypeError, ValueError, NotImplementedError, MemoryError, OverflowError, ZeroDivisionError,
         GradwireError, ProtocolError, VersionMismatch, BatchMalformed, BatchConflict, UnknownOp, HandleNotFound,
-        LimitExceeded, WorkerLost, WorkerDraining, KernelError,
+        LimitExceeded, LinAlgError, WorkerLost, WorkerDraining, KernelError,
     )
 }  # fmt: skip
 

@@ -44,6 +44,7 @@ from typing import Any
 import numpy as np
 
 from gradwire_server.backend import Backend, HostArray, check_extent, checked_host, host_fingerprint
+from gradwire_server.lapack import HostLapack
 from gradwire_server.scientific import HostSpecial
 from gradwire_server.strict_array import (
     NAMESPACES,
@@ -160,6 +161,12 @@ class StrictNamespace:
         """Return SciPy's functions, for this device's arrays; kernels find them by `scientific.xp_special`."""
         index = self._index
         return HostSpecial(lambda name, function: _function(f"special.{name}", function, index, use=False))
+
+    @cached_property
+    def lapack(self) -> HostLapack:
+        """Return the host's functions, for this device's arrays; kernels find them by `lapack.xp_lapack`."""
+        index = self._index
+        return HostLapack(lambda name, function: _function(f"lapack.{name}", function, index, use=False))
 
 
 def _wrapped(full: str, index: int) -> Any:

@@ -30,9 +30,11 @@ MAY_IMPORT = {
 DOORS = {
     "grpc": {"client/gradwire/transport.py", "server/gradwire_server/service.py"},
     "grpc_health": {"server/gradwire_server/service.py"},
-    "cupy": {"server/gradwire_server/backend.py"},
-    "cupyx": {"server/gradwire_server/backend.py", "server/gradwire_server/scientific.py"},
-    "scipy": {"server/gradwire_server/scientific.py"},
+    "cupy": {"server/gradwire_server/backend.py", "server/gradwire_server/lapack/device.py"},
+    "cupyx": {
+        "server/gradwire_server/backend.py", "server/gradwire_server/scientific.py", "server/gradwire_server/lapack/device.py",
+    },  # fmt: skip
+    "scipy": {"server/gradwire_server/scientific.py", "server/gradwire_server/lapack/host.py"},
     "ml_dtypes": {"protos/gradwire_protocol/dtypes.py"},
     # Only to convert a user's PyTorch tensors, where it is installed; nothing needs it.
     "torch": {"client/gradwire/pytorch.py"},
