@@ -28,6 +28,7 @@ class Columns:
     ints: list[int] = field(default_factory=list)
     tensors: list[tensor_pb2.InlineTensor] = field(default_factory=list)
     sites: list[callsite.Site] = field(default_factory=list)
+    programs: list[bytes] = field(default_factory=list)
     tensor_bytes: int = 0
 
     def push(self, scalars: Sequence[Any]) -> None:
@@ -51,6 +52,7 @@ class Columns:
             batch.first_signature = self.first_signature
             batch.signatures.extend(self.signatures)
             batch.reset_signatures = self.reset_signatures
+            batch.programs.extend(self.programs)
         if self.floats:
             batch.floats.extend(self.floats)
         if self.ints:

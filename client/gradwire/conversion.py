@@ -50,11 +50,13 @@ def from_array(values: np.ndarray[Any, Any], dtype: DType, session: Session | No
 def fetch(tensor: Tensor) -> np.ndarray[Any, Any]:
     """Wait for a tensor's elements and return them in memory of their own."""
     session, meta = tensor.session, tensor.meta
+    if session.recorder is not None:
+        session.recorder.refuse_wait()
     with session.lock:
         signature = session.signatures.get((_FETCH, meta))
         if signature is None:
             signature = session.intern((_FETCH, meta), resolve(_FETCH, (meta,), (), (), (), 0, meta.dtype))
-        session.append(signature, (tensor.handle,), ())
+        session.append(signature, (tensor,), ())
         value = session.answer()
     shape, dtype = meta.shape, meta.dtype
     if value.large:

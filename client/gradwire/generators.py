@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from gradwire.device import Device
+from gradwire.programs.recording import Draw, active
 from gradwire_protocol.dtypes import uint8
 from gradwire_protocol.random import blocks_for
 
@@ -57,6 +58,9 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Self:
         """Restart the stream of `seed`, an integer of 64 bits, signed or not."""
+        recording = active()
+        if recording is not None:
+            recording.unfit = recording.unfit or "a generator is seeded inside of it"
         self._seed, self._offset = _word(seed), 0
         return self
 
@@ -73,7 +77,11 @@ class Generator:
         """Return (seed, offset) for a call that draws `numel` elements, and step over them."""
         offset = self._offset
         self._offset = offset + blocks_for(numel)
-        return _signed(self._seed), offset
+        drawn = _signed(self._seed), offset
+        recording = active()
+        if recording is not None:
+            recording.event(Draw(self, numel, drawn))
+        return drawn
 
     def get_state(self) -> Tensor:
         """Return the state as a uint8 tensor of 16 bytes."""

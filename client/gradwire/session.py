@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,10 @@ from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import table_digest
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.v1 import call_pb2, failure_pb2, tensor_pb2, worker_pb2
+
+if TYPE_CHECKING:
+    from gradwire.programs.recording import Recording
+    from gradwire.tensor import Tensor
 
 __all__ = ["Session", "Statistics", "connect", "current", "disconnect", "use"]
 
@@ -68,6 +72,7 @@ class Session:
         self.released: list[int] = []
         self.signatures: dict[Any, Signature] = {}
         self.is_closed = False
+        self.recorder: Recording | None = None
         self._embedded = worker
         self._counts = _Counts()
         self._next_handle = 1
@@ -120,6 +125,17 @@ class Session:
             self.signatures[key] = signature
         return signature
 
+    def intern_program(self, signature: Signature, encoded: bytes) -> Signature:
+        """Give the run of a program its number; the program travels with it."""
+        key = (signature.op, signature.statics, signature.needs)
+        with self.lock:
+            found = self.signatures.get(key)
+            if found is not None:
+                return found
+            self._columns.programs.append(encoded)
+            self._columns.tensor_bytes += len(encoded)
+            return self.intern(key, signature)
+
     def _number_signature(self, signature: Signature) -> None:
         """Number a signature; where the table is full, start a new one, so that a long script never runs out.
 
@@ -138,11 +154,12 @@ class Session:
     def append(
         self,
         signature: Signature,
-        handles: Sequence[int],
+        tensors: Sequence[Tensor | None],
         scalars: Sequence[Any],
         data: tensor_pb2.InlineTensor | None = None,
     ) -> int:
         """Append a call and return the handle of its first output. Never waits, except for credit."""
+        handles = [0 if tensor is None else tensor.handle for tensor in tensors]
         with self.lock:
             number = signature.number - self._first_signature
             if number < 0:
@@ -160,6 +177,8 @@ class Session:
                 columns.tensor_bytes += len(data.data)
             first = self._next_handle
             self._next_handle = first + len(signature.outputs)
+            if self.recorder is not None:
+                self.recorder.note(signature, tensors, scalars, data, first)
             if (
                 len(columns.calls) >= limits.MAX_BATCH_CALLS
                 or columns.tensor_bytes >= limits.MAX_BATCH_BYTES
@@ -178,6 +197,8 @@ class Session:
             if self.is_closed:
                 raise WorkerLost(f"the session with {self.address} is closed; its tensors are gone; connect again")
             del self.released[: len(released)]
+            if self.recorder is not None:
+                self.recorder.released.update(released)
             self._number += 1
             frame = worker_pb2.ClientFrame()
             batch = frame.batch

@@ -28,6 +28,7 @@ from gradwire.properties import PropertyMethods
 from gradwire.random import RandomMethods
 from gradwire.reshaping import ReshapingMethods
 from gradwire.shape_methods import ShapeMethods
+from gradwire.subclasses import SubclassMethods
 from gradwire_protocol.dtypes import DType, float32
 from gradwire_protocol.inplace import INFERENCE, MULTIPLE, NO_GRAD, check_inplace, check_overlap, requires_grad
 from gradwire_protocol.meta import Meta
@@ -89,6 +90,7 @@ class Tensor(
     RandomMethods,
     ReshapingMethods,
     ShapeMethods,
+    SubclassMethods,
     OpMethods,
 ):
     """A tensor on a worker, with PyTorch's Tensor API."""
@@ -166,12 +168,11 @@ class Tensor(
             signature = _intern(session, key, op, metas, statics, scalars, lengths, needs)
         if len(tensors) > 1:
             _check_session(session, tensors)
-        handles = [0 if tensor is None else tensor.handle for tensor in tensors]
         if op.writes:
-            return _write(session, signature, tensors, handles, scalars)
+            return _write(session, signature, tensors, scalars)
         if signature.kept:
             _check_kept(signature, tensors)
-        first = session.append(signature, handles, scalars)
+        first = session.append(signature, tensors, scalars)
         if op.is_view:
             return _views(session, signature, tensors, first, scalars)
         outputs = tuple([Tensor._make(session, first + i, meta) for i, meta in enumerate(signature.outputs)])
@@ -278,7 +279,7 @@ def _view_kind(multiple: bool) -> str:
 
 
 def _write(
-    session: Session, signature: Signature, tensors: tuple[Any, ...], handles: list[int], scalars: tuple[Any, ...]
+    session: Session, signature: Signature, tensors: tuple[Any, ...], scalars: tuple[Any, ...]
 ) -> Any:
     if signature.kept:
         _check_kept(signature, tensors)
@@ -289,7 +290,7 @@ def _write(
                 "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
                 "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
             )
-    session.append(signature, handles, scalars)
+    session.append(signature, tensors, scalars)
     if signature.needs:
         record_inplace(signature, tensors, None, scalars)
         if anomaly_mode.enabled:
@@ -327,8 +328,7 @@ def call(op: Op, *args: Any, session: Session | None = None, data: tensor_pb2.In
     signature = session.signatures.get(key)
     if signature is None:
         signature = _intern(session, key, op, metas, statics, scalars, lengths, 0)
-    handles = [0 if tensor is None else tensor.handle for tensor in tensors]
-    first = session.append(signature, handles, scalars, data)
+    first = session.append(signature, tensors, scalars, data)
     if op.writes and not op.is_control:
         raise_versions(signature, tensors)
     outputs = tuple([Tensor._make(session, first + i, meta) for i, meta in enumerate(signature.outputs)])

@@ -13,7 +13,8 @@ from gradwire_protocol.signature import Signature, resolve
 from gradwire_protocol.v1 import call_pb2, failure_pb2, tensor_pb2
 
 __all__ = [
-    "decode_failure", "decode_meta", "decode_signature", "encode_failure", "encode_meta", "encode_signature", "released_ranges",
+    "decode_failure", "decode_kinds", "decode_meta", "decode_signature", "encode_failure", "encode_kinds", "encode_meta",
+    "encode_signature", "released_ranges",
 ]  # fmt: skip
 
 _KINDS: dict[str, type] = {"n": type(None), "b": bool, "i": int, "f": float, "c": complex}
@@ -96,13 +97,26 @@ def _decode_static(message: call_pb2.Static) -> Any:
     return getattr(message, which)
 
 
+def encode_kinds(kinds: tuple[type, ...]) -> str:
+    """Return the letters of numbers' types."""
+    return "".join(_LETTERS[kind] for kind in kinds)
+
+
+def decode_kinds(letters: str) -> tuple[type, ...]:
+    """Return the types that letters stand for; raise BatchMalformed for another letter."""
+    try:
+        return tuple(_KINDS[letter] for letter in letters)
+    except KeyError as error:
+        raise BatchMalformed(f"a number's kind is one of {''.join(_KINDS)}; got {error}") from None
+
+
 def encode_signature(signature: Signature) -> call_pb2.Signature:
     """Return the message that interns a signature."""
     return call_pb2.Signature(
         op=signature.op.name,
         metas=[encode_meta(meta) for meta in signature.metas],
         statics=[_encode_static(value) for value in signature.statics],
-        kinds="".join(_LETTERS[kind] for kind in signature.kinds),
+        kinds=encode_kinds(signature.kinds),
         lengths=signature.lengths,
         needs=signature.needs.to_bytes((signature.needs.bit_length() + 7) // 8, "little"),
         default_dtype=signature.default.code,
@@ -116,10 +130,10 @@ def decode_signature(message: call_pb2.Signature) -> Signature:
         raise UnknownOp(f"an op must be declared in the contract; got {message.op[:80]!r}; update the older side")
     metas = tuple(decode_meta(meta) for meta in message.metas)
     statics = tuple(_decode_static(value) for value in message.statics)
+    kinds = decode_kinds(message.kinds)
     try:
-        kinds = tuple(_KINDS[letter] for letter in message.kinds)
         default = from_code(message.default_dtype)
-    except (KeyError, ValueError) as error:
+    except ValueError as error:
         raise BatchMalformed(f"a signature of {op.name} does not decode: {error}") from None
     lengths = tuple(message.lengths)
     _check_counts(op.name, op, len(metas), len(statics), len(kinds), lengths)

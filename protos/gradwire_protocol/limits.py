@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "CHUNK_BYTES", "INLINE_BYTES", "MAX_BATCH_BYTES", "MAX_BATCH_CALLS", "MAX_MESSAGE_BYTES", "MAX_NDIM", "MAX_NUMEL",
-    "MAX_SIGNATURES", "MAX_UNACKED_BATCHES", "PROTOCOL_VERSION",
+    "MAX_PROGRAMS", "MAX_SIGNATURES", "MAX_UNACKED_BATCHES", "PROTOCOL_VERSION",
 ]  # fmt: skip
 
 PROTOCOL_VERSION = 1
@@ -30,6 +30,9 @@ MAX_UNACKED_BATCHES = 32
 
 # Signatures that one session holds interned; each is about a KiB on both sides. A client that needs more starts over.
 MAX_SIGNATURES = 16_384
+
+# Programs that one session holds; each keeps its own memory for what it computes on the way.
+MAX_PROGRAMS = 256
 
 # numpy's own bound on axes.
 MAX_NDIM = 64

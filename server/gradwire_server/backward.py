@@ -21,9 +21,19 @@ from gradwire_protocol.tape import CopySlices, Edge, Kept, Node, plan, reach
 from gradwire_server.engine import Array
 from gradwire_server.rules import gradient_for
 
-__all__ = ["Call", "gradients", "part_gradients", "to_input"]
+__all__ = ["Call", "OwnBackwardNode", "gradients", "part_gradients", "to_input"]
 
 Key = tuple[int, int]  # (id of a node or leaf, output number)
+
+
+class OwnBackwardNode(Node):
+    """A node that runs its own backward instead of an op's rules."""
+
+    __slots__ = ()
+
+    def backward(self, grads: Sequence[Array | None]) -> list[Array | None]:
+        """Return one gradient per input, given those of the outputs."""
+        raise NotImplementedError
 
 
 class Call:
@@ -169,6 +179,8 @@ def run_node(node: Node, grads: Sequence[Array | None]) -> list[Array | None]:
         raise KernelError(f"the backward of {node.name} is the client's to run; please report it")
     if isinstance(node, CopySlices):
         return _run_slices(node, grads)
+    if isinstance(node, OwnBackwardNode):
+        return node.backward(grads)
     needed = list(grads)
     if needed[0] is None:
         # Rules may rely on the first output's gradient; PyTorch materialises it as zeros too.

@@ -147,7 +147,9 @@ def backward(
     with engine.recorded(create_graph):
         filled = [_seed(engine, seed, tensor) for seed, tensor in zip(seeds, tensors, strict=True)]
         found = gradients(roots, filled, targets, retain_graph=retain_graph)
-        whole = [g if g is not None else _full(engine, tensor, 0) for g, tensor in zip(found, inputs, strict=True)]
+        whole = [
+            g if g is not None else engine.filled(tensor.meta, 0) for g, tensor in zip(found, inputs, strict=True)
+        ]
         if marker is None:
             return _accumulate(whole, filled, into)
         made = _own_recorded(whole, filled)
@@ -185,7 +187,7 @@ def backward_part(
         except IndexError as error:
             raise BatchMalformed(f"a part must describe the graph behind its roots: {error}") from error
         whole = [
-            g if g is not None else _zeros(engine, item.meta) for g, item in zip(found, decoded.exits, strict=True)
+            g if g is not None else engine.filled(item.meta, 0) for g, item in zip(found, decoded.exits, strict=True)
         ]
         if marker is None:
             return _accumulate(whole, entries, [None] * len(whole))
@@ -259,16 +261,7 @@ def _edge(tensor: Array) -> Edge:
 
 
 def _seed(engine: Engine, given: Array | None, tensor: Array) -> Array:
-    return _full(engine, tensor, 1) if given is None else to_input(given, tensor.meta)
-
-
-def _zeros(engine: Engine, meta: Meta) -> Array:
-    return Array(engine, engine.backend.xp.zeros(meta.shape, meta.dtype.numpy), meta)
-
-
-def _full(engine: Engine, tensor: Array, value: int) -> Array:
-    meta = Meta.of(tensor.meta.shape, tensor.meta.dtype)
-    return Array(engine, engine.backend.xp.full(meta.shape, value, meta.dtype.numpy), meta)
+    return engine.filled(tensor.meta, 1) if given is None else to_input(given, tensor.meta)
 
 
 def _own_recorded(found: Sequence[Array], seeds: Sequence[Array]) -> list[Array]:
@@ -290,16 +283,15 @@ def _accumulate(found: Sequence[Array], seeds: Sequence[Array], into: Sequence[A
     written = {id(target.storage) for target in into if target is not None}
     shared = {id(seed.storage) for seed in seeds}
     # What an addition would change under another gradient is copied before the first one.
-    found = [_copy(array) if id(array.storage) in written else array for array in found]
+    found = [array.engine.copied(array) if id(array.storage) in written else array for array in found]
     made = []
     for gradient, target in zip(found, into, strict=True):
         if target is not None:
-            target.engine.backend.xp.add(target.data, gradient.data, out=target.data)
-            target.storage.version += 1
+            target.engine.accumulate(target, gradient)
             continue
-        made.append(
-            Array(gradient.engine, gradient.data, gradient.meta) if _is_free(gradient, shared) else _copy(gradient)
-        )
+        engine = gradient.engine
+        is_free = _is_free(gradient, shared)
+        made.append(Array(engine, gradient.data, gradient.meta) if is_free else engine.copied(gradient))
         shared.add(id(gradient.storage))
     return made
 
@@ -307,10 +299,6 @@ def _accumulate(found: Sequence[Array], seeds: Sequence[Array], into: Sequence[A
 def _is_free(array: Array, shared: set[int]) -> bool:
     """Return whether an array is a whole contiguous block of memory that is not shared."""
     return id(array.storage) not in shared and array.base is None and array.meta.is_contiguous
-
-
-def _copy(array: Array) -> Array:
-    return Array(array.engine, array.data.copy(), Meta.of(array.meta.shape, array.meta.dtype))
 
 
 class OutlineMarker:

@@ -23,7 +23,7 @@ from gradwire_server.backend import Backend
 from gradwire_server.bfloat16 import involves_bfloat16, rounded, widened_signature
 from gradwire_server.rules import KERNELS, Kernel, kernel_for
 
-__all__ = ["Array", "Engine"]
+__all__ = ["Array", "Engine", "Runner", "direct_numbers"]
 
 Runner = Callable[[Sequence[Any], Sequence[Any]], Any]
 
@@ -131,13 +131,10 @@ class Engine:
 
     def run(self, signature: Signature, inputs: Sequence[Array | None], scalars: tuple[Any, ...]) -> tuple[Array, ...]:
         """Run one call, record it if its signature says so, and return its new arrays."""
-        runner: Runner | None = signature.kernel
-        if runner is None:
-            runner = self.prepare(signature)
         if signature.op.writes:
-            self._write(signature, runner, inputs, scalars)
+            self._write(signature, inputs, scalars)
             return ()
-        results = runner([None if array is None else array.data for array in inputs], scalars)
+        results = self.execute(signature, inputs, scalars)
         if signature.op.is_view:
             return self._views(signature, inputs, results, scalars)
         outputs = tuple([self._wrap(data, meta) for data, meta in zip(results, signature.outputs, strict=True)])
@@ -145,6 +142,13 @@ class Engine:
             self._learn(signature, inputs)
             record(signature, inputs, outputs, scalars)
         return outputs
+
+    def execute(self, signature: Signature, inputs: Sequence[Array | None], scalars: tuple[Any, ...]) -> Any:
+        """Run the kernel of a call on its inputs' data."""
+        runner: Runner | None = signature.kernel
+        if runner is None:
+            runner = self.prepare(signature)
+        return runner([None if array is None else array.data for array in inputs], scalars)
 
     @contextmanager
     def recorded(self, recording: bool) -> Iterator[None]:
@@ -158,6 +162,20 @@ class Engine:
     def new(self, data: Any, meta: Meta) -> Array:
         """Wrap fresh data that no kernel made (an upload, a seed gradient)."""
         return Array(self, data, meta)
+
+    def filled(self, like: Meta, value: int) -> Array:
+        """Return a contiguous array of one number."""
+        meta = Meta.of(like.shape, like.dtype)
+        return Array(self, self.backend.xp.full(meta.shape, value, meta.dtype.numpy), meta)
+
+    def copied(self, array: Array) -> Array:
+        """Return a copy with memory of its own, and no graph."""
+        return Array(self, array.data.copy(), Meta.of(array.meta.shape, array.meta.dtype))
+
+    def accumulate(self, target: Array, gradient: Array) -> None:
+        """Add a gradient in place."""
+        self.backend.xp.add(target.data, gradient.data, out=target.data)
+        target.storage.version += 1
 
     def _wrap(self, data: Any, meta: Meta) -> Array:
         if type(data) is not self.backend.array_type:
@@ -205,15 +223,13 @@ class Engine:
             bind_view(view, viewed, MULTIPLE if signature.returns_list else "")
         return tuple(outputs)
 
-    def _write(
-        self, signature: Signature, runner: Runner, inputs: Sequence[Array | None], scalars: tuple[Any, ...]
-    ) -> None:
+    def _write(self, signature: Signature, inputs: Sequence[Array | None], scalars: tuple[Any, ...]) -> None:
         self_ = inputs[0]
         original = None
         if signature.needs and "self" in signature.kept:
             assert self_ is not None
-            original = Array(self, self_.data.copy(), Meta.of(self_.meta.shape, self_.meta.dtype))
-        runner([None if array is None else array.data for array in inputs], scalars)
+            original = self.copied(self_)
+        self.execute(signature, inputs, scalars)
         if signature.needs:
             self._learn(signature, inputs)
             record_inplace(signature, inputs, original, scalars)
@@ -272,16 +288,34 @@ def _compute_dtype(signature: Signature, found: Kernel) -> tuple[DType, DType]:
     return signature.outputs[0].dtype, signature.outputs[0].dtype
 
 
+def _casts(signature: Signature, compute: DType) -> tuple[int, ...]:
+    """Return the inputs of a pointwise call that are not in the compute dtype."""
+    takes_condition = signature.op.arguments[0].name == "condition"
+    return tuple(
+        index for index, meta in enumerate(signature.metas)
+        if meta is not None and meta.dtype is not compute and not (index == 0 and takes_condition)
+    )  # fmt: skip
+
+
+def direct_numbers(signature: Signature, numbers: Sequence[Any], xp: Any) -> list[Any] | None:
+    """Return a functional pointwise call's numbers as its kernel takes them; None if its inputs must be cast first."""
+    found = KERNELS.get(signature.op.name)
+    if found is None or not found.is_pointwise or signature.op.writes or involves_bfloat16(signature):
+        return None
+    with using_default(signature.default):
+        compute, _ = _compute_dtype(signature, found)
+    if _casts(signature, compute):
+        return None
+    return [_in_dtype(xp, compute.numpy, value) for value in numbers]
+
+
 def _pointwise_runner(signature: Signature, found: Kernel, xp: Any) -> Runner:
     """Cast inputs to the compute dtype, run, and for an in-place op write the result back."""
     with using_default(signature.default):
         compute, stored = _compute_dtype(signature, found)
     op, statics, function = signature.op, signature.statics, found.function
     dtype = compute.numpy
-    casts = tuple(
-        index for index, meta in enumerate(signature.metas)
-        if meta is not None and meta.dtype is not compute and not (index == 0 and op.arguments[0].name == "condition")
-    )  # fmt: skip
+    casts = _casts(signature, compute)
     arranged = bool(statics or signature.kinds)
     kinds = signature.kinds
 
@@ -297,7 +331,7 @@ def _pointwise_runner(signature: Signature, found: Kernel, xp: Any) -> Runner:
         return run
 
     # One ufunc copes with an output that is also its input; a kernel of several steps would read what it just wrote.
-    direct = found.is_ufunc and compute is stored and not found.compares
+    direct = bool(found.ufunc) and compute is stored and not found.compares
 
     def write(data: Sequence[Any], scalars: Sequence[Any]) -> None:
         target = data[0]

@@ -26,13 +26,17 @@ Rule = Callable[[Any, Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A registered kernel. `compares`: inputs are promoted among themselves, since the result is bool."""
+    """A registered kernel. `compares`: inputs are promoted among themselves, since the result is bool.
+
+    `ufunc` is the name in `xp` of a kernel that is one ufunc. `takes_out`: it writes its one result where `out=` says.
+    """
 
     function: Callable[..., Any]
     is_pointwise: bool
-    is_ufunc: bool
+    ufunc: str
     compares: bool
     wants_result: bool
+    takes_out: bool
 
 
 @dataclass(slots=True)
@@ -56,8 +60,9 @@ def _op(name: str) -> Op:
     return found
 
 
-def _make(function: Callable[..., Any], is_pointwise: bool, compares: bool, is_ufunc: bool = False) -> Kernel:
-    return Kernel(function, is_pointwise, is_ufunc, compares, "result" in inspect.signature(function).parameters)
+def _make(function: Callable[..., Any], is_pointwise: bool, compares: bool, ufunc: str = "") -> Kernel:
+    parameters = inspect.signature(function).parameters
+    return Kernel(function, is_pointwise, ufunc, compares, "result" in parameters, is_pointwise or "out" in parameters)
 
 
 def kernel(*names: str, backend: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -87,8 +92,8 @@ def pointwise(name: str, function: Callable[..., Any] | str, *, compares: bool =
     op = _op(name)
     if not op.is_pointwise:
         raise ValueError(f"{name} must be declared with pointwise=True to have a pointwise kernel")
-    is_ufunc = isinstance(function, str)
-    _add(op, _make(_ufunc(function) if isinstance(function, str) else function, True, compares, is_ufunc), None)
+    ufunc = function if isinstance(function, str) else ""
+    _add(op, _make(_ufunc(function) if isinstance(function, str) else function, True, compares, ufunc), None)
 
 
 def _ufunc(name: str) -> Callable[..., Any]:

@@ -25,11 +25,12 @@ from gradwire_protocol.v1 import call_pb2
 from gradwire_server.backend import Backend
 from gradwire_server.control import CONTROLS, OutlineMarker, check_arguments
 from gradwire_server.engine import Array, Engine
+from gradwire_server.programs.table import Programs
 from gradwire_server.store import PinnedNode, Poisoned, Store, missing
 
 __all__ = ["Run", "Session", "Statistics"]
 
-_CONSTANT = OPS["gw::constant"]
+_CONSTANT, _PROGRAM = OPS["gw::constant"], OPS["gw::program"]
 
 # Sequences of calls whose columns are known: a training repeats a few. More than this is no repetition.
 _KNOWN_SEQUENCES = 1024
@@ -100,6 +101,7 @@ class Session:
     def __init__(self, backend: Backend) -> None:
         """Open a session on a backend."""
         self.engine = Engine(backend)
+        self.programs = Programs(self.engine)
         self.store = Store()
         self.uploads: dict[int, np.ndarray[Any, Any]] = {}
         self.token = secrets.token_bytes(16)
@@ -163,10 +165,17 @@ class Session:
             ))  # fmt: skip
         if not batch.signatures:
             return interned
+        try:
+            self.programs.add(batch.programs)
+        except (BatchMalformed, UnknownOp, LimitExceeded) as error:
+            raise _Refused(error) from None
         added: list[Signature | Exception] = []
         for message in batch.signatures:
             try:
-                added.append(codec.decode_signature(message))
+                if message.op == "gw::program":
+                    added.append(self.programs.signature(message))
+                else:
+                    added.append(codec.decode_signature(message))
             except BatchMalformed as error:
                 raise _Refused(error) from None
             except Exception as error:
@@ -254,7 +263,9 @@ class Session:
             if isinstance(arrays, Poisoned):
                 self._poison(run, signature, first, arrays, reported=True)
                 return
-            if signature.op.is_control:
+            if signature.op is _PROGRAM:
+                results = self.programs.run(signature, arrays, scalars)
+            elif signature.op.is_control:
                 results = self._control(run, signature, arrays, scalars)
             else:
                 results = self.engine.run(signature, arrays, scalars)

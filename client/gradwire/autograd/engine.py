@@ -16,6 +16,7 @@ from gradwire.autograd.graph_hooks import GradientEdge, running
 from gradwire.autograd.node_hooks import hooks_of_leaf
 from gradwire.autograd.outline import Graph, read_outline
 from gradwire.autograd.walk import Walk, key_of, stops
+from gradwire.programs.recording import active
 from gradwire_protocol.inplace import requires_grad
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.registry import check_no_overlap
@@ -101,6 +102,9 @@ def _run(
     retain_graph: bool, create_graph: bool, nodes: Sequence[Node], roots: Sequence[Edge],
 ) -> list[Any]:  # fmt: skip
     """Return the new gradients in the order of the inputs without a target; None where a custom function gave none."""
+    recording = active()
+    if recording is not None and nodes and nodes[-1].order <= recording.order:
+        recording.unfit = recording.unfit or "a backward inside of it goes through what was computed outside"
     hooks = [hooks_of_leaf(tensor) if tensor.node is None else None for tensor in inputs]
     if not any(hooks) and not stops(nodes):
         return _call(tensors, seeds, inputs, into, retain_graph, create_graph, nodes, roots)

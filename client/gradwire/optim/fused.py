@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from gradwire.autograd.grad_mode import enable_grad, no_grad
-from gradwire.dispatch import fused_update
+from gradwire.dispatch import collected, fused_update
 from gradwire.optim.number import number_in, number_tensor, remember
 from gradwire.optim.optimizer import Closure, Optimizer
 from gradwire.optim.options import check_flags
+from gradwire.programs.recording import Update, active
 from gradwire.tensor import Tensor
 
 __all__ = ["Batch", "FusedOptimizer", "run_closure"]
@@ -67,8 +68,25 @@ class FusedOptimizer(Optimizer):
         with no_grad():
             for group in self.param_groups:
                 for batch in self._batches(group):
-                    self._update(batch, group)
+                    self._update_recorded(batch, group)
         return loss
+
+    def _update_recorded(self, batch: Batch, group: dict[str, Any]) -> None:
+        """Update; where a program is recorded, tell it how to get the numbers of the next step."""
+        recording = active()
+        if recording is None:
+            self._update(batch, group)
+            return
+        first = len(recording.calls)
+        with recording.inside():
+            self._update(batch, group)
+
+        def again() -> list[Any]:
+            states = [self.state[parameter] if parameter in self.state else {} for parameter in batch.parameters]
+            with no_grad():
+                return collected(lambda: self._update(Batch(batch.parameters, states), group))
+
+        recording.event(Update(list(range(first, len(recording.calls))), again))
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Take more parameters, with options of their own; missing ones are the defaults'."""

@@ -100,3 +100,6 @@ control("gw::set_data(Tensor self, Tensor source) -> Tensor", _nothing)
 
 # `tensor.data`: the same memory with a version counter of its own.
 control("gw::data(Tensor self) -> Tensor", lambda self: self)
+
+# Runs a program that the session holds. Its numbers and results follow from the program: see `program_signature`.
+control("gw::program(Tensor[] inputs, str digest) -> Tensor[]", _nothing, heavy=True)

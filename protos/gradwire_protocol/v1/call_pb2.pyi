@@ -49,7 +49,7 @@ class Signature(_message.Message):
     def __init__(self, op: _Optional[str] = ..., metas: _Optional[_Iterable[_Union[_tensor_pb2.TensorMeta, _Mapping]]] = ..., statics: _Optional[_Iterable[_Union[Static, _Mapping]]] = ..., kinds: _Optional[str] = ..., lengths: _Optional[_Iterable[int]] = ..., needs: _Optional[bytes] = ..., default_dtype: _Optional[int] = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("number", "first_handle", "first_signature", "signatures", "calls", "inputs", "floats", "ints", "tensors", "released", "acknowledged", "reset_signatures")
+    __slots__ = ("number", "first_handle", "first_signature", "signatures", "calls", "inputs", "floats", "ints", "tensors", "released", "acknowledged", "reset_signatures", "programs")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     FIRST_HANDLE_FIELD_NUMBER: _ClassVar[int]
     FIRST_SIGNATURE_FIELD_NUMBER: _ClassVar[int]
@@ -62,6 +62,7 @@ class Batch(_message.Message):
     RELEASED_FIELD_NUMBER: _ClassVar[int]
     ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
     RESET_SIGNATURES_FIELD_NUMBER: _ClassVar[int]
+    PROGRAMS_FIELD_NUMBER: _ClassVar[int]
     number: int
     first_handle: int
     first_signature: int
@@ -74,7 +75,8 @@ class Batch(_message.Message):
     released: _containers.RepeatedScalarFieldContainer[int]
     acknowledged: int
     reset_signatures: bool
-    def __init__(self, number: _Optional[int] = ..., first_handle: _Optional[int] = ..., first_signature: _Optional[int] = ..., signatures: _Optional[_Iterable[_Union[Signature, _Mapping]]] = ..., calls: _Optional[_Iterable[int]] = ..., inputs: _Optional[_Iterable[int]] = ..., floats: _Optional[_Iterable[float]] = ..., ints: _Optional[_Iterable[int]] = ..., tensors: _Optional[_Iterable[_Union[_tensor_pb2.InlineTensor, _Mapping]]] = ..., released: _Optional[_Iterable[int]] = ..., acknowledged: _Optional[int] = ..., reset_signatures: _Optional[bool] = ...) -> None: ...
+    programs: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, number: _Optional[int] = ..., first_handle: _Optional[int] = ..., first_signature: _Optional[int] = ..., signatures: _Optional[_Iterable[_Union[Signature, _Mapping]]] = ..., calls: _Optional[_Iterable[int]] = ..., inputs: _Optional[_Iterable[int]] = ..., floats: _Optional[_Iterable[float]] = ..., ints: _Optional[_Iterable[int]] = ..., tensors: _Optional[_Iterable[_Union[_tensor_pb2.InlineTensor, _Mapping]]] = ..., released: _Optional[_Iterable[int]] = ..., acknowledged: _Optional[int] = ..., reset_signatures: _Optional[bool] = ..., programs: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Outline(_message.Message):
     __slots__ = ("nodes", "results")

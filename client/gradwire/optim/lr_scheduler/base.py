@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
 from gradwire.optim.optimizer import Optimizer
+from gradwire.programs.recording import Scheduled, active
 from gradwire.tensor import Tensor
 
 __all__ = ["EPOCH_DEPRECATION_WARNING", "LRScheduler", "change", "expect_optimizer", "per_group", "values_of"]
@@ -93,6 +94,21 @@ def _note_steps(optimizer: Optimizer) -> None:
     optimizer.step = step  # type: ignore[method-assign]
 
 
+def recorded_step(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a schedule's `step` that tells a program which is recorded to step too. Inner schedules are part of theirs."""
+
+    @wraps(step)
+    def run(self: Any, *args: Any, **kwargs: Any) -> Any:
+        recording = active()
+        if recording is None:
+            return step(self, *args, **kwargs)
+        recording.event(Scheduled(lambda: step(self, *args, **kwargs)))
+        with recording.inside():
+            return step(self, *args, **kwargs)
+
+    return run
+
+
 class LRScheduler:
     """Base of schedules: a subclass gives `get_lr`, the rates at `last_epoch` from those before it.
 
@@ -104,6 +120,11 @@ class LRScheduler:
     _is_initial: bool = False
     _step_count: int
     _last_lr: list[Any]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "step" in cls.__dict__:
+            cls.step = recorded_step(cls.__dict__["step"])  # type: ignore[method-assign]
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         expect_optimizer(optimizer)
@@ -142,16 +163,17 @@ class LRScheduler:
         """Return the rates at `last_epoch`, one per group."""
         raise NotImplementedError
 
+    @recorded_step
     def step(self, epoch: int | None = None) -> None:
         """Set the rates of the next epoch, or of `epoch`. Call it after the optimizer's own step."""
         if self._step_count == 1:
             if not hasattr(self.optimizer.step, "_wrapped_by_lr_sched"):
-                warnings.warn(_OVERRIDDEN, UserWarning, stacklevel=2)
+                warnings.warn(_OVERRIDDEN, UserWarning, stacklevel=3)
             elif not getattr(self.optimizer, "_opt_called", False):
-                warnings.warn(_TOO_EARLY, UserWarning, stacklevel=2)
+                warnings.warn(_TOO_EARLY, UserWarning, stacklevel=3)
         self._step_count += 1
         if epoch is not None:
-            warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=2)
+            warnings.warn(EPOCH_DEPRECATION_WARNING, UserWarning, stacklevel=3)
         self._update_lr(epoch)
 
     def _update_lr(self, epoch: int | None = None) -> None:

@@ -1,0 +1,213 @@
+"""`compile`: from a Python function to programs, one for each kind of arguments.
+
+The first call of a kind runs as ever and is recorded. The second is recorded too, and where both did the same, the third and
+all later ones are one message each. What the function can see besides its arguments is looked at before each replay: where
+something else lies there, it is recorded anew.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gradwire import callsite
+from gradwire.autocasting import state as autocast_state
+from gradwire.autograd.grad_mode import state as grad_state
+from gradwire.programs.capture import Capture, Unfit, capture
+from gradwire.programs.places import Survey, stored_at, survey
+from gradwire.programs.recording import Recording, active, recorded
+from gradwire.programs.replay import Mismatch, Replay
+from gradwire.session import Session
+from gradwire.tensor import Tensor, get_default_dtype
+from gradwire.tree import TreeSpec, tree_flatten
+from gradwire_protocol.inplace import requires_grad
+
+__all__ = ["CompiledFunction"]
+
+# Kinds of arguments that one function has programs for; and how often two recordings may differ before it stays eager.
+_MAX_KINDS = 8
+_MAX_RECORDINGS = 5
+
+
+@dataclass(slots=True)
+class _Kind:
+    """What is known of one kind of arguments."""
+
+    last: Capture | None = None
+    found: Survey | None = None
+    replay: Replay | None = None
+    recordings: int = 0
+    eager: str = ""  # why it stays eager
+
+
+class CompiledFunction:
+    """A function whose later calls are one message. Made by `gradwire.compile`."""
+
+    def __init__(self, function: Callable[..., Any], *, kinds: int = _MAX_KINDS) -> None:
+        """Compile a function, a bound method or a module; nothing runs yet."""
+        self.function = function
+        self._max_kinds = kinds
+        self._kinds: dict[Any, _Kind] = {}
+        self.replays = 0
+        functools.update_wrapper(self, function, updated=())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function, or run its program."""
+        if active() is not None:
+            return self.function(*args, **kwargs)
+        leaves, spec = tree_flatten((args, kwargs))
+        key = _kind_of(leaves, spec)
+        kind = self._kinds.get(key)
+        if kind is None:
+            if len(self._kinds) >= self._max_kinds:
+                self._warn_of_kinds(key)
+                return self.function(*args, **kwargs)
+            kind = self._kinds[key] = _Kind()
+        if kind.replay is not None and kind.found is not None:
+            changed = kind.found.changed()
+            if changed is None:
+                try:
+                    result = kind.replay.run(leaves)
+                except Mismatch:
+                    kind.replay = kind.last = None
+                else:
+                    self.replays += 1
+                    return result
+            else:
+                kind.replay = kind.last = None
+        if kind.eager:
+            return self.function(*args, **kwargs)
+        return self._record(kind, leaves, args, kwargs)
+
+    # -- recording -----------------------------------------------------------------------------------------------------
+
+    def _record(self, kind: _Kind, leaves: Sequence[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        session = _session_of(leaves)
+        found = survey(self.function, leaves)
+        grads = {id(tensor._grad): tensor for tensor in _seen(found, leaves) if tensor._grad is not None}
+        held = [tensor._grad for tensor in grads.values()]
+        with recorded(session) as recording:
+            result = self.function(*args, **kwargs)
+        kind.recordings += 1
+        self._check_effects(found)
+        try:
+            made, living = capture(recording, leaves, found, grads, result)
+        except Unfit as error:
+            kind.eager = str(error)
+            warnings.warn(
+                f"{self.__name__} runs as ever, since a program cannot do what it does: {error}", stacklevel=3
+            )
+            return result
+        finally:
+            del held
+        if self._kept_alive(recording, living):
+            kind.last = None  # an optimizer made its state: the next call is the first that can repeat
+        elif kind.last is not None and kind.last.key() == made.key():
+            kind.replay, kind.found = Replay(made, session), found
+        else:
+            kind.last = made
+        if kind.replay is None and kind.recordings >= _MAX_RECORDINGS:
+            kind.eager = "its calls differ from one call to the next"
+            warnings.warn(f"{self.__name__} runs as ever: {kind.eager}", stacklevel=3)
+        return result
+
+    def _check_effects(self, found: Survey) -> None:
+        """Raise RuntimeError if the function changed Python values that outlive it."""
+        changed = found.changed()
+        if changed is not None:
+            name = changed.place.name
+            key = changed.place.key if isinstance(changed.place.key, str) else name
+            line = stored_at(found.codes, key)
+            raise RuntimeError(
+                "a compiled function may change tensors, optimizers and schedules, but no other Python values, since its "
+                f"Python runs only while it is recorded; it changes {name}{f' at {line}' if line else ''}; return the value, "
+                "or change it outside"
+            )
+
+    def _kept_alive(self, recording: Recording, living: set[int]) -> bool:
+        """Return whether an optimizer keeps what was made; raise RuntimeError if anything else does."""
+        if not recording.made.keys() - recording.released - living:
+            return False
+        gc.collect()
+        recording.released.update(recording.session.released)
+        left = recording.made.keys() - recording.released - living
+        if not left:
+            return False
+        now = survey(self.function, ())
+        known = {tensor.handle: place for place, tensor in now.tensors.values()}
+        for handle in sorted(left):
+            place = known.get(handle)
+            if place is not None and ".state[" in place.name:
+                continue
+            where = f" in {place.name}" if place is not None else ""
+            raise RuntimeError(
+                "a compiled function must return the tensors that it makes: one made at "
+                f"{callsite.describe(recording.made[handle])} is kept{where}; return it, and keep it outside"
+            )
+        return True
+
+    def _warn_of_kinds(self, key: Any) -> None:
+        changes = _difference(list(self._kinds), key)
+        warnings.warn(
+            f"{self.__name__} was called with {self._max_kinds} kinds of arguments, each with a program of its own; others run "
+            f"as ever. What changes: {changes}",
+            stacklevel=3,
+        )
+
+    # -- looking -------------------------------------------------------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        """Be the function, or module, in all else."""
+        return getattr(self.function, name)
+
+
+def _seen(found: Survey, leaves: Sequence[Any]) -> list[Tensor]:
+    return [*(tensor for _, tensor in found.tensors.values()), *(leaf for leaf in leaves if isinstance(leaf, Tensor))]
+
+
+def _session_of(leaves: Sequence[Any]) -> Session:
+    from gradwire import session as sessions
+
+    return next((leaf.session for leaf in leaves if isinstance(leaf, Tensor)), None) or sessions.current()
+
+
+def _kind_of(leaves: Sequence[Any], spec: TreeSpec) -> Any:
+    """Return what decides which program runs: structure, shapes, dtypes, values that are no tensors, and modes."""
+    parts: list[Any] = []
+    shown: dict[int, int] = {}
+    for index, leaf in enumerate(leaves):
+        if isinstance(leaf, Tensor):
+            # Which arguments are one tensor, or share memory, matters where one is written to.
+            parts.append((leaf.meta, requires_grad(leaf), shown.setdefault(id(leaf.storage.memory), index)))
+        else:
+            parts.append((type(leaf), leaf if _is_hashable(leaf) else id(leaf)))
+    modes = grad_state.recording, grad_state.inference, autocast_state.active, get_default_dtype()
+    return spec_key(spec), tuple(parts), modes
+
+
+def spec_key(spec: TreeSpec) -> Any:
+    """Return a hashable form of a structure."""
+    return str(spec)
+
+
+def _is_hashable(leaf: Any) -> bool:
+    try:
+        hash(leaf)
+    except TypeError:
+        return False
+    return True
+
+
+def _difference(known: Sequence[Any], key: Any) -> str:
+    """Name the first argument leaf that differs from the last kind."""
+    last = known[-1]
+    for index, (before, after) in enumerate(zip(last[1], key[1], strict=False)):
+        if before != after:
+            return (
+                f"argument {index}: {before[0]!r} became {after[0]!r}" if before[0] != after[0] else f"argument {index}"
+            )
+    return "the structure of the arguments" if last[0] != key[0] else "grad mode, autocast or the default dtype"

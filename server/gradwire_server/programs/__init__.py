@@ -1,0 +1,1 @@
+"""Programs on the worker: traced to kernel calls once, planned once, then run as a flat list."""

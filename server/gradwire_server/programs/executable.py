@@ -1,0 +1,232 @@
+"""A plan with its memory: a flat list of prepared kernel calls over numbered slots.
+
+What a call needs is looked up once, here: kernels, constants, where results go. A run fills the slots of inputs and of
+numbers that vary, and goes down the list.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from operator import itemgetter
+from typing import Any
+
+from gradwire_protocol.program import Varying
+from gradwire_server.engine import Engine, direct_numbers
+from gradwire_server.programs.plan import Plan, takes_out
+from gradwire_server.programs.values import Step, Value
+from gradwire_server.rules import kernel_for
+
+__all__ = ["Executable", "run_step"]
+
+Slots = list[Any]
+Instruction = Callable[[], None]
+
+# References to an output that only this program's list of outputs holds: the list's and getrefcount's argument.
+_ONLY_HERE = 2
+
+
+def run_step(engine: Engine, step: Step) -> tuple[Any, ...]:
+    """Run a step of constants and return what it makes."""
+    data = [None if value is None else value.constant for value in step.inputs]
+    return _own(engine, _runner(engine, step)(data, step.numbers))
+
+
+def _runner(engine: Engine, step: Step) -> Callable[..., Any]:
+    runner: Callable[..., Any] = step.signature.kernel or engine.prepare(step.signature)
+    return runner
+
+
+def _own(engine: Engine, results: Sequence[Any]) -> tuple[Any, ...]:
+    """Return results as arrays with memory of their own, C-contiguous."""
+    backend = engine.backend
+    arrays = [data if type(data) is backend.array_type else backend.xp.asarray(data) for data in results]
+    return tuple([data if data.flags.c_contiguous else backend.xp.ascontiguousarray(data) for data in arrays])
+
+
+class Executable:
+    """A program that is ready to run in one session. Not for two threads at once."""
+
+    def __init__(self, plan: Plan, engine: Engine) -> None:
+        """Make the buffers and prepare every step."""
+        self.plan = plan
+        self._engine = engine
+        trace = plan.trace
+        self._slots: Slots = [None] * len(trace.inputs)
+        self._index: dict[Value, int] = {value: index for index, value in enumerate(trace.inputs)}
+        self._numbers = [self._new(None) for _ in trace.kinds]
+        self._place()
+        self._outputs = [self._slot(value) for value in trace.outputs]
+        self._given: dict[int, list[Any]] = {}
+        self._run_now(plan.fixed_views)
+        self._views = [
+            (self._slot(value), [self._instruction(step) for step in steps])
+            for value, steps in plan.input_views.items()
+        ]
+        self._seen: list[Any] = [None] * len(self._views)
+        self._instructions = [made for step in plan.steps for made in self._instructions_of(step)]
+        self._transient = self._transient_slots()
+
+    # -- running -------------------------------------------------------------------------------------------------------
+
+    def run(self, inputs: Sequence[Any], numbers: Sequence[Any]) -> list[Any]:
+        """Run once on the inputs' arrays, and return the outputs' arrays."""
+        slots = self._slots
+        slots[: len(inputs)] = inputs
+        if numbers:
+            first = self._numbers[0]
+            slots[first : first + len(numbers)] = numbers
+        for index, (slot, views) in enumerate(self._views):
+            if slots[slot] is not self._seen[index]:
+                self._seen[index] = slots[slot]
+                for view in views:
+                    view()
+        try:
+            for instruction in self._instructions:
+                instruction()
+            return [slots[slot] for slot in self._outputs]
+        finally:
+            for slot in self._transient:
+                slots[slot] = None
+
+    # -- preparing -----------------------------------------------------------------------------------------------------
+
+    def _new(self, content: Any) -> int:
+        self._slots.append(content)
+        return len(self._slots) - 1
+
+    def _slot(self, value: Value) -> int:
+        found = self._index.get(value)
+        if found is None:
+            found = self._index[value] = self._new(value.constant)
+        return found
+
+    def _place(self) -> None:
+        """Make the planned memory, and put it where its values are."""
+        xp = self._engine.backend.xp
+        buffers = [xp.empty((numel,), dtype.numpy) for dtype, numel in self.plan.buffers]
+        for value, buffer in self.plan.placed.items():
+            self._slots[self._slot(value)] = buffers[buffer].reshape(value.meta.shape)
+
+    def _transient_slots(self) -> list[int]:
+        """Return the slots whose arrays must not outlive a run: all but constants, planned memory and views of inputs."""
+        plan = self.plan
+        made = {value for step in plan.steps for value in step.outputs} - set(plan.placed)
+        return sorted(self._index[value] for value in made if value in self._index)
+
+    def _run_now(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            self._instruction(step)()
+
+    def _instructions_of(self, step: Step) -> list[Instruction]:
+        """Return what a step does, and how what dies with it is dropped."""
+        made = [self._instruction(step)]
+        dying = [self._index[value] for value in self.plan.dying.get(step, ()) if value in self._index]
+        if dying:
+            made.append(partial(_drop, self._slots, tuple(dying)))
+        return made
+
+    def _instruction(self, step: Step) -> Instruction:
+        if takes_out(step, self._engine.backend):
+            return self._told(step)
+        runner, slots = _runner(self._engine, step), self._slots
+        inputs = [self._slot(value) if value is not None else self._new(None) for value in step.inputs]
+        numbers = [self._number(number) for number in step.numbers]
+        outputs = [self._slot(value) for value in step.outputs]
+        return _plain(self._engine, runner, slots, inputs, numbers, outputs, step.signature.op.is_view)
+
+    def _number(self, number: Any) -> int:
+        return self._numbers[number.index] if isinstance(number, Varying) else self._new(number)
+
+    def _told(self, step: Step) -> Instruction:
+        """Prepare a step whose kernel writes where it is told: into a buffer, or into an output's new memory."""
+        signature, backend = step.signature, self._engine.backend
+        found = kernel_for(signature.op, backend.name)
+        assert found is not None
+        numbers = list(step.numbers)
+        if not any(isinstance(number, Varying) for number in numbers):
+            numbers = direct_numbers(signature, numbers, backend.xp) or numbers
+        arguments = signature.op.arrange(
+            [self._slot(value) if value is not None else self._new(None) for value in step.inputs],
+            [self._new(static) for static in signature.statics], [self._number(number) for number in numbers],
+            signature.lengths,
+        )  # fmt: skip
+        function = getattr(backend.xp, found.ufunc) if found.ufunc else partial(found.function, backend.xp)
+        take = _taker(arguments)
+        output = step.outputs[0]
+        slot = self._slot(output)
+        if output in self.plan.placed:
+            return _into(partial(function, out=self._slots[slot]), take, self._slots)
+        recycled: list[Any] = self._given.setdefault(slot, [])
+        return _fresh(function, take, self._slots, slot, recycled, output, backend.xp)
+
+
+def _taker(arguments: Sequence[Any]) -> Callable[[Slots], Sequence[Any]]:
+    """Return what takes the arguments of a call out of the slots; a tuple among them is a tensor list."""
+    if any(isinstance(argument, tuple) for argument in arguments):
+        takers = [
+            (lambda slots, inner=argument: tuple([slots[index] for index in inner]))
+            if isinstance(argument, tuple) else itemgetter(argument) for argument in arguments
+        ]  # fmt: skip
+        return lambda slots: [take(slots) for take in takers]
+    if len(arguments) == 1:
+        only = arguments[0]
+        return lambda slots: (slots[only],)
+    return itemgetter(*arguments)
+
+
+def _into(function: Callable[..., Any], take: Callable[[Slots], Sequence[Any]], slots: Slots) -> Instruction:
+    def run() -> None:
+        function(*take(slots))
+
+    return run
+
+
+def _fresh(
+    function: Callable[..., Any], take: Callable[[Slots], Sequence[Any]], slots: Slots, slot: int, recycled: list[Any],
+    output: Value, xp: Any,
+) -> Instruction:  # fmt: skip
+    """Write into memory that leaves the program: what an earlier run gave and nobody holds any more, or new memory."""
+    shape, dtype = output.meta.shape, output.meta.dtype.numpy
+
+    def run() -> None:
+        for array in recycled:
+            if sys.getrefcount(array) == _ONLY_HERE + 1:
+                break
+        else:
+            array = xp.empty(shape, dtype)
+            recycled.append(array)
+            if len(recycled) > 2:
+                del recycled[0]
+        slots[slot] = array
+        function(*take(slots), out=array)
+
+    return run
+
+
+def _drop(slots: Slots, indices: Sequence[int]) -> None:
+    for index in indices:
+        slots[index] = None
+
+
+def _plain(
+    engine: Engine, runner: Callable[..., Any], slots: Slots, inputs: Sequence[int], numbers: Sequence[int],
+    outputs: Sequence[int], is_view: bool,
+) -> Instruction:  # fmt: skip
+    """Run a kernel that makes its own memory, or none."""
+    array_type = engine.backend.array_type
+
+    def run() -> None:
+        results = runner([slots[index] for index in inputs], [slots[index] for index in numbers])
+        if not outputs:
+            return
+        if not is_view:
+            for data in results:
+                if type(data) is not array_type or not data.flags.c_contiguous:
+                    results = _own(engine, results)
+                    break
+        for slot, data in zip(outputs, results, strict=True):
+            slots[slot] = data
+
+    return run
