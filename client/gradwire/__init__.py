@@ -18,6 +18,7 @@ from gradwire.autograd.grad_mode import (
     no_grad,
     set_grad_enabled,
 )
+from gradwire.checks import _assert, _check, _check_index, _check_type, _check_value
 from gradwire.creation import (
     arange,
     as_tensor,
@@ -140,4 +141,5 @@ from gradwire.amp import (
 from gradwire.cuda import OutOfMemoryError
 from gradwire.func import vmap
 from gradwire import accelerator, amp, backends, cpu, cuda, distributed, distributions, func, jit, masked, mps, onnx
-from gradwire import serialization, signal, testing, xpu
+from gradwire.programs.compile import compile
+from gradwire import compiler, hub, multiprocessing, serialization, signal, testing, xpu

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from gradwire.device import Device
-from gradwire.programs.recording import Draw, active
+from gradwire.programs.recording import active
 from gradwire_protocol.dtypes import uint8
 from gradwire_protocol.random import blocks_for
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from gradwire.tensor import Tensor
 
 __all__ = [
-    "Generator", "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state",
+    "Generator", "default_generator", "fork_rng", "get_rng_state", "initial_seed", "manual_seed", "seed", "set_rng_state", "signed",
     "use_in_this_thread",
 ]  # fmt: skip
 
 _WORD = 1 << 64
 
 
-def _signed(value: int) -> int:
+def signed(value: int) -> int:
     """Return the signed integer of the same 64 bits, as the wire's columns hold it."""
     value %= _WORD
     return value - _WORD if value >= _WORD // 2 else value
@@ -58,9 +58,6 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Self:
         """Restart the stream of `seed`, an integer of 64 bits, signed or not."""
-        recording = active()
-        if recording is not None:
-            recording.unfit = recording.unfit or "a generator is seeded inside of it"
         self._seed, self._offset = _word(seed), 0
         return self
 
@@ -77,10 +74,10 @@ class Generator:
         """Return (seed, offset) for a call that draws `numel` elements, and step over them."""
         offset = self._offset
         self._offset = offset + blocks_for(numel)
-        drawn = _signed(self._seed), offset
+        drawn = signed(self._seed), offset
         recording = active()
         if recording is not None:
-            recording.event(Draw(self, numel, drawn))
+            recording.draw(self, drawn, offset)
         return drawn
 
     def get_state(self) -> Tensor:
@@ -97,6 +94,15 @@ class Generator:
             raise RuntimeError(f"RNG state must have 16 bytes, from get_state; got {new_state.numel()}")
         self._seed, self._offset = (int(word) for word in new_state.numpy().view("<u8"))
         return self
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """The (seed, offset) that `get_state` packs in a tensor; setting it waits for nothing."""
+        return self._seed, self._offset
+
+    @position.setter
+    def position(self, value: tuple[int, int]) -> None:
+        self._seed, self._offset = value
 
     def clone_state(self) -> Generator:
         """Return another generator at the same place of the same stream."""

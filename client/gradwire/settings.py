@@ -18,7 +18,6 @@ from gradwire_protocol.dtypes import DType
 __all__ = [
     "are_deterministic_algorithms_enabled",
     "can_cast",
-    "compile",
     "get_default_device",
     "get_deterministic_debug_mode",
     "get_float32_matmul_precision",
@@ -161,11 +160,3 @@ def can_cast(from_: DType, to: DType) -> bool:
         if not isinstance(dtype, DType):
             raise TypeError(f"can_cast(): argument '{name}' must be torch.dtype, not {type(dtype).__name__}")
     return from_.category <= to.category
-
-
-def compile(model: Any = None, **options: Any) -> Any:
-    """Raise RuntimeError: calls are sent one by one, as PyTorch runs them in eager mode."""
-    raise RuntimeError(
-        "torch.compile needs a compiler of whole functions, which gradwire does not have; leave it out: calls are batched "
-        "on their way to the worker, and run as in eager mode"
-    )

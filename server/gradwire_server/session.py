@@ -11,7 +11,7 @@ import math
 import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -258,13 +258,14 @@ class Session:
         scalars = run.numbers(signature.kinds) if signature.kinds else ()
         first = run.handle
         run.handle += len(signature.outputs)
+        results: Sequence[Any]
         try:
             arrays = self._arrays(signature, handles)
             if isinstance(arrays, Poisoned):
                 self._poison(run, signature, first, arrays, reported=True)
                 return
             if signature.op is _PROGRAM:
-                results = self.programs.run(signature, arrays, scalars)
+                results = self.programs.run(signature, cast("list[Array]", arrays), scalars)
             elif signature.op.is_control:
                 results = self._control(run, signature, arrays, scalars)
             else:

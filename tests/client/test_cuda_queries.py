@@ -98,10 +98,6 @@ def test_settings_are_kept_and_checked(t: Any) -> None:
     assert "AttributeError" in refusal(lambda: setattr(t.backends.cuda.matmul, "allow_tf23", True))
 
 
-def test_compiling_is_refused(session: Session) -> None:
-    assert "RuntimeError: torch.compile needs" in refusal(lambda: gw.compile(lambda x: x))
-
-
 @pytest.mark.filterwarnings("ignore:.*set_default_tensor_type.*is deprecated:UserWarning")
 def test_the_default_type(t: Any) -> None:
     t.set_default_tensor_type(t.DoubleTensor)

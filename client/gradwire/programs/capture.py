@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gradwire import callsite
+from gradwire.generators import Generator, signed
 from gradwire.programs.places import Place, Survey
 from gradwire.programs.recording import Draw, Recording, Scheduled, Update, drawn_position
 from gradwire.tensor import Tensor
@@ -15,7 +16,7 @@ from gradwire_protocol.program import ABSENT, Program, ProgramCall, Varying
 from gradwire_protocol.program_codec import digest_of, encode_program
 from gradwire_protocol.tape import Edge, Node, gradient_edge, reach
 
-__all__ = ["Capture", "Filled", "Result", "Source", "Unfit", "capture"]
+__all__ = ["Capture", "Filled", "Result", "Source", "Unfit", "capture", "name_of"]
 
 
 class Unfit(Exception):
@@ -37,6 +38,15 @@ def _key_of(source: Source | None) -> Any:
     if source is None:
         return None
     return source.argument, None if source.place is None else source.place.name, source.of_grad, id(source.held)
+
+
+def name_of(source: Source) -> str:
+    """Return where an input comes from, in words."""
+    if source.argument >= 0:
+        name = f"argument {source.argument}"
+    else:
+        name = source.place.name if source.place is not None else "a tensor that the function holds"
+    return f"the gradient of {name}" if source.of_grad else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,7 @@ class Capture:
     digest: str
     sources: list[Source]
     events: list[Draw | Update | Scheduled]
+    generators: list[tuple[Generator, int]]  # that it draws from, and by how many blocks it moves each on
     results: list[Result]
     spec: TreeSpec
     filled: list[Filled]
@@ -80,12 +91,17 @@ class Capture:
     kept: tuple[int, ...]  # inputs that backward reads
     lines: list[str] = field(default_factory=list)  # of each call
 
+    @property
+    def names(self) -> list[str]:
+        """Return where each input comes from, in words."""
+        return [name_of(source) for source in self.sources]
+
     def key(self) -> Any:
         """Return what must be equal in two captures for the function to be a program."""
         sources = tuple(_key_of(source) for source in self.sources)
         filled = tuple((_key_of(item.source), item.output, _key_of(item.outside)) for item in self.filled)
         results = tuple((item.output, _key_of(item.outside), item.view, type(item.value)) for item in self.results)
-        events = tuple((type(event), getattr(event, "numel", 0)) for event in self.events)
+        events = tuple((type(event), getattr(event, "behind", 0)) for event in self.events)
         return (
             self.digest,
             sources,
@@ -265,6 +281,8 @@ def capture(
     """
     if recording.unfit:
         raise Unfit(recording.unfit)
+    if any(signed(generator.position[0]) != seed for generator, seed, _ in recording.generators.values()):
+        raise Unfit("a generator is seeded inside of it")
     if any(external.has_other_graph() for external in recording.external.values()):
         raise Unfit("it gives a tensor from outside another place in the graph, by an in-place operation")
     _check_memory(recording)
@@ -278,6 +296,7 @@ def capture(
     lines = [callsite.describe(item.site) for item in recording.calls]
     encoded = message.SerializeToString(deterministic=True)
     made = Capture(
+        generators=[(one, one.position[1] - start) for one, _, start in recording.generators.values()],
         program=program, encoded=encoded, digest=digest_of(message), events=recording.events, results=results, spec=spec,
         sources=[builder.source(tensor) for tensor in builder.inputs], filled=filled, writes=_writes(recording, builder),
         differentiable=graph.differentiable, spent=graph.spent, needs=graph.needs, kept=graph.kept, lines=lines,

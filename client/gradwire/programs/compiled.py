@@ -11,13 +11,14 @@ import functools
 import gc
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gradwire import callsite
 from gradwire.autocasting import state as autocast_state
 from gradwire.autograd.grad_mode import state as grad_state
 from gradwire.programs.capture import Capture, Unfit, capture
+from gradwire.programs.listing import listing
 from gradwire.programs.places import Survey, stored_at, survey
 from gradwire.programs.recording import Recording, active, recorded
 from gradwire.programs.replay import Mismatch, Replay
@@ -34,14 +35,34 @@ _MAX_RECORDINGS = 5
 
 
 @dataclass(slots=True)
-class _Kind:
-    """What is known of one kind of arguments."""
+class _Variant:
+    """A program, and what the function could see when it was recorded."""
 
+    found: Survey
+    replay: Replay
+
+
+@dataclass(slots=True)
+class _Kind:
+    """What is known of one kind of arguments: programs, and the last recording that is not one yet."""
+
+    variants: list[_Variant] = field(default_factory=list)
     last: Capture | None = None
-    found: Survey | None = None
-    replay: Replay | None = None
-    recordings: int = 0
+    recordings: int = 0  # since the last program
     eager: str = ""  # why it stays eager
+
+    def run(self, leaves: Sequence[Any]) -> tuple[bool, Any]:
+        """Run the program whose surroundings are as they were; return whether there is one, and its result."""
+        for index, variant in enumerate(self.variants):
+            if variant.found.changed() is None:
+                try:
+                    result = variant.replay.run(leaves)
+                except Mismatch:
+                    continue
+                if index:
+                    self.variants.insert(0, self.variants.pop(index))
+                return True, result
+        return False, None
 
 
 class CompiledFunction:
@@ -67,18 +88,10 @@ class CompiledFunction:
                 self._warn_of_kinds(key)
                 return self.function(*args, **kwargs)
             kind = self._kinds[key] = _Kind()
-        if kind.replay is not None and kind.found is not None:
-            changed = kind.found.changed()
-            if changed is None:
-                try:
-                    result = kind.replay.run(leaves)
-                except Mismatch:
-                    kind.replay = kind.last = None
-                else:
-                    self.replays += 1
-                    return result
-            else:
-                kind.replay = kind.last = None
+        ran, result = kind.run(leaves)
+        if ran:
+            self.replays += 1
+            return result
         if kind.eager:
             return self.function(*args, **kwargs)
         return self._record(kind, leaves, args, kwargs)
@@ -107,12 +120,13 @@ class CompiledFunction:
         if self._kept_alive(recording, living):
             kind.last = None  # an optimizer made its state: the next call is the first that can repeat
         elif kind.last is not None and kind.last.key() == made.key():
-            kind.replay, kind.found = Replay(made, session), found
+            kind.variants.insert(0, _Variant(found, Replay(made, session)))
+            kind.last, kind.recordings = None, 0
         else:
             kind.last = made
-        if kind.replay is None and kind.recordings >= _MAX_RECORDINGS:
-            kind.eager = "its calls differ from one call to the next"
-            warnings.warn(f"{self.__name__} runs as ever: {kind.eager}", stacklevel=3)
+        if kind.recordings >= _MAX_RECORDINGS or len(kind.variants) > self._max_kinds:
+            kind.eager = "its calls differ from one call to the next, or what it reads outside changes too often"
+            warnings.warn(f"{self.__name__} runs as ever where no program fits: {kind.eager}", stacklevel=3)
         return result
 
     def _check_effects(self, found: Survey) -> None:
@@ -159,6 +173,11 @@ class CompiledFunction:
         )
 
     # -- looking -------------------------------------------------------------------------------------------------------
+
+    def program(self) -> str:
+        """Return a listing of the programs there are, one after the other."""
+        captures = [variant.replay.capture for kind in self._kinds.values() for variant in kind.variants]
+        return "\n\n".join(listing(made) for made in captures) or f"{self.__name__} has no program yet; call it twice"
 
     def __getattr__(self, name: str) -> Any:
         """Be the function, or module, in all else."""
@@ -207,7 +226,5 @@ def _difference(known: Sequence[Any], key: Any) -> str:
     last = known[-1]
     for index, (before, after) in enumerate(zip(last[1], key[1], strict=False)):
         if before != after:
-            return (
-                f"argument {index}: {before[0]!r} became {after[0]!r}" if before[0] != after[0] else f"argument {index}"
-            )
+            return f"argument {index}: {before[0]} became {after[0]}" if before[0] != after[0] else f"argument {index}"
     return "the structure of the arguments" if last[0] != key[0] else "grad mode, autocast or the default dtype"

@@ -144,7 +144,7 @@ class Survey:
             self.codes.append(inner)
             self._names.update(inner.co_names)
         for variable, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-            self.at(lambda _, cell=cell: cell.cell_contents, variable, variable)
+            self.at(partial(_in_cell, cell), variable, variable)
         named = {key for inner in _nested(code) for key in inner.co_names}
         for key in sorted(named & function.__globals__.keys()):
             self.at(function.__globals__.__getitem__, key, key)
@@ -188,6 +188,10 @@ class Survey:
                     function = getattr(function, "fget", None) or getattr(function, "__func__", function)
                     if isinstance(function, types.FunctionType) and id(function) not in self._seen:
                         self._pending.append((function, key))
+
+
+def _in_cell(cell: types.CellType, key: str) -> Any:
+    return cell.cell_contents
 
 
 def _state_of(optimizer: Optimizer, parameter: Tensor, key: str) -> Any:

@@ -41,11 +41,14 @@ class RecordedCall:
 
 @dataclass(slots=True)
 class Draw:
-    """A generator was asked for numbers; `call` is the call that got them, once it came."""
+    """A generator was asked for numbers, so many blocks behind where it stood at the start; `call` got them.
+
+    By that, a part that is computed again with the same numbers (a checkpoint) is told from one that goes on.
+    """
 
     generator: Generator
-    numel: int
     drawn: tuple[int, int]
+    behind: int
     call: int = -1
 
 
@@ -93,6 +96,7 @@ class Recording:
         self.calls: list[RecordedCall] = []
         self.events: list[Draw | Update | Scheduled] = []
         self.external: dict[int, External] = {}  # what the calls read and did not make, by handle
+        self.generators: dict[int, tuple[Generator, int, int]] = {}  # each with its seed and offset at the first draw
         self.made: dict[int, callsite.Site] = {}  # handles of results, and who asked for them
         self.released: set[int] = set()
         self.order = next_order()
@@ -131,7 +135,14 @@ class Recording:
                 return
         self.unfit = self.unfit or f"random numbers of {signature.op.name} came from no generator"
 
-    def event(self, event: Draw | Update | Scheduled) -> None:
+    def draw(self, generator: Generator, drawn: tuple[int, int], offset: int) -> None:
+        """Take note of numbers drawn from `offset` on."""
+        _, seed, start = self.generators.setdefault(id(generator), (generator, drawn[0], offset))
+        if seed != drawn[0]:
+            self.unfit = self.unfit or "a generator is seeded inside of it"
+        self.events.append(Draw(generator, drawn, offset - start))
+
+    def event(self, event: Update | Scheduled) -> None:
         """Take note of what the client's state gave."""
         if not self._silent:
             self.events.append(event)

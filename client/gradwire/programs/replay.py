@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from gradwire.programs.capture import Capture, Filled, Result, Source
+from gradwire.generators import signed
+from gradwire.programs.capture import Capture, Filled, Result, Source, name_of
 from gradwire.programs.recording import Draw, Scheduled
 from gradwire.tensor import Tensor
 from gradwire.tree import tree_unflatten
@@ -80,7 +81,7 @@ class Replay:
         for source, meta in zip(self.capture.sources, self._metas, strict=True):
             tensor = _tensor(source, leaves)
             if tensor is None or tensor.meta is not meta or tensor.session is not session:
-                raise Mismatch(f"{_name(source)} was {meta} and is {getattr(tensor, 'meta', None)}")
+                raise Mismatch(f"{name_of(source)} was {meta} and is {getattr(tensor, 'meta', None)}")
             tensors.append(tensor)
         for tensor, wanted in zip(tensors, self._wanted, strict=True):
             if wanted and not requires_grad(tensor):
@@ -91,11 +92,13 @@ class Replay:
         """Ask the client's state for the numbers of this run, in the order of the recording."""
         numbers: list[Any] = []
         calls = self.capture.program.calls
+        starts = [(generator, *generator.position) for generator, _ in self.capture.generators]
+        known = {id(generator): (seed, offset) for generator, seed, offset in starts}
         for event in self.capture.events:
             if isinstance(event, Draw):
-                drawn = event.generator.take(event.numel)
+                seed, offset = known[id(event.generator)]
                 if event.call >= 0:
-                    numbers += drawn
+                    numbers += (signed(seed), offset + event.behind)
             elif isinstance(event, Scheduled):
                 event.again()
             else:
@@ -107,6 +110,8 @@ class Replay:
                             f"{signature.statics} and has {statics}; change learning rates and the like only, or compile anew"
                         )
                     numbers += scalars
+        for (generator, seed, offset), (_, blocks) in zip(starts, self.capture.generators, strict=True):
+            generator.position = seed, offset + blocks
         return numbers
 
     def _interned(self) -> Signature:
@@ -136,14 +141,6 @@ def _tensor(source: Source, leaves: Sequence[Any]) -> Any:
     else:
         found = source.held
     return found._grad if source.of_grad and found is not None else found
-
-
-def _name(source: Source) -> str:
-    if source.argument >= 0:
-        name = f"argument {source.argument}"
-    else:
-        name = source.place.name if source.place is not None else "a tensor that the function holds"
-    return f"the gradient of {name}" if source.of_grad else name
 
 
 def _value(item: Filled | Result, outputs: Sequence[Tensor], leaves: Sequence[Any]) -> Any:

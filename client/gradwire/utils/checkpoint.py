@@ -14,6 +14,8 @@ from gradwire.autograd.function import Function
 from gradwire.autograd.grad_mode import enable_grad
 from gradwire.autograd.grad_mode import state as grad_state
 from gradwire.autograd.recomputed import recomputed
+from gradwire.autograd.saved_tensors import state as saved_state
+from gradwire.autograd.saved_values import PackedInput
 from gradwire.tensor import Tensor
 
 __all__ = ["checkpoint", "checkpoint_sequential", "noop_context_fn"]
@@ -30,12 +32,11 @@ def _generator_at(state: Any) -> Iterator[None]:
     if state is None:
         yield
         return
-    now = random.get_rng_state()
-    random.set_rng_state(state)
+    now, random.default_generator.position = random.default_generator.position, state
     try:
         yield
     finally:
-        random.set_rng_state(now)
+        random.default_generator.position = now
 
 
 def checkpoint(
@@ -73,7 +74,7 @@ def checkpoint(
         if context_fn is not noop_context_fn:
             raise ValueError("Passing `context_fn` or `debug` is only supported when use_reentrant=False.")
         return _Reentrant.apply(function, preserve_rng_state, *args)
-    state = random.get_rng_state() if preserve_rng_state else None
+    state = random.default_generator.position if preserve_rng_state else None
     return _without_reentrance(function, args, kwargs, state, context_fn)
 
 
@@ -93,21 +94,28 @@ def _without_reentrance(
     if not grad_state.recording:
         return function(*args, **kwargs)
     first_context, again_context = context_fn()
-    results: list[Any] = []
+    # The node holds `compute`, so that holds the arguments as hooks of saved tensors left them, and no output.
+    held, firsts, results = _held(args), [args], list[Any]()
+    del args
     autocast = snapshot()
 
     def compute() -> Sequence[Any]:
-        if not results:
+        if firsts:
             with first_context:
-                results.append(function(*args, **kwargs))
+                results.append(function(*firsts.pop(), **kwargs))
             return _tensors(results[0])
+        given = [arg.unpack_linked() if isinstance(arg, PackedInput) else arg for arg in held]
         with _generator_at(state), as_it_was(autocast), again_context:
-            return _tensors(function(*args, **kwargs))
+            return _tensors(function(*given, **kwargs))
 
     recomputed(compute)
-    made = results[0]
-    results[0] = True  # the node holds `compute`: it must not hold the outputs, which hold the node
-    return made
+    return results.pop()
+
+
+def _held(args: Sequence[Any]) -> list[Any]:
+    """Return the arguments, the tensors among them packed by the hooks that are on."""
+    pair = saved_state.pair
+    return [PackedInput(pair, arg) if pair is not None and isinstance(arg, Tensor) else arg for arg in args]
 
 
 class _Reentrant(Function):
@@ -119,7 +127,7 @@ class _Reentrant(Function):
         if not any(isinstance(arg, Tensor) and arg.requires_grad for arg in args):
             warnings.warn("None of the inputs have requires_grad=True. Gradients will be None", stacklevel=3)
         ctx.function = function
-        ctx.rng_state = random.get_rng_state() if preserve_rng_state else None
+        ctx.rng_state = random.default_generator.position if preserve_rng_state else None
         ctx.autocast = snapshot()
         ctx.args = [None if isinstance(arg, Tensor) else arg for arg in args]
         ctx.places = [index for index, arg in enumerate(args) if isinstance(arg, Tensor)]

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gradwire_protocol.meta import Meta
 from gradwire_server.ops.indexing import element
 from gradwire_server.rules import gradient, kernel, speaks_complex
 
 Array = Any
 
 
-def _product(xp: Any, self: Array, other: Array) -> Array:
+def _product(xp: Any, self: Array, other: Array, out: Array | None = None) -> Array:
     """Multiply; half precision is summed in single precision, as in PyTorch, and still is when it is returned."""
     if self.dtype == xp.float16:
-        self, other = self.astype(xp.float32), other.astype(xp.float32)
-    return xp.matmul(self, other)
+        return xp.matmul(self.astype(xp.float32), other.astype(xp.float32))
+    return xp.matmul(self, other, out=out)
 
 
 def _combined(xp: Any, self: Array, product: Array, beta: Any, alpha: Any) -> Array:
@@ -30,9 +31,17 @@ def _combined(xp: Any, self: Array, product: Array, beta: Any, alpha: Any) -> Ar
 
 
 @kernel("mm", "bmm", "mv", "dot")
-def mm(xp: Any, self: Array, other: Array) -> Array:
+def mm(xp: Any, self: Array, other: Array, out: Array | None = None) -> Array:
     """Multiply (N, K) @ (K, M), batches of them, (N, K) @ (K) or (K) @ (K)."""
-    return _product(xp, self, other).astype(self.dtype, copy=False)
+    return _stored(_product(xp, self, other, out), self, out)
+
+
+def _stored(made: Array, like: Array, out: Array | None) -> Array:
+    """Return a result in the dtype of `like`, in `out` if it is given."""
+    if out is None or made is out:
+        return made.astype(like.dtype, copy=False)
+    out[...] = made
+    return out
 
 
 @kernel("vdot")
@@ -42,9 +51,11 @@ def vdot(xp: Any, self: Array, other: Array) -> Array:
 
 
 @kernel("addmm", "baddbmm")
-def addmm(xp: Any, self: Array, mat1: Array, mat2: Array, beta: Any, alpha: Any) -> Array:
+def addmm(
+    xp: Any, self: Array, mat1: Array, mat2: Array, beta: Any, alpha: Any, out: Array | None = None
+) -> Array:
     """Compute beta * self + alpha * (mat1 @ mat2), of one matrix or of a batch."""
-    return _combined(xp, self, _product(xp, mat1, mat2), beta, alpha).astype(self.dtype, copy=False)
+    return _stored(_combined(xp, self, _product(xp, mat1, mat2, out), beta, alpha), self, out)
 
 
 @kernel("addmv")
@@ -72,7 +83,22 @@ def _times(x: Any, number: Any) -> Any:
     return x * number
 
 
-gradient("mm", self=lambda g, call: g.mm(call.mat2.t()), mat2=lambda g, call: call.self.t().mm(g))
+def _second_factor(g: Array, first: Array, second: Meta) -> Array:
+    """Return first^T @ g in the layout of the second factor, as PyTorch does.
+
+    A factor that was transposed for the product, as a layer's weight, gets a gradient that is contiguous once it is
+    transposed back.
+    """
+    if second.strides == (1, second.shape[0]) and not second.is_contiguous:
+        return g.t().mm(first).t()
+    return first.t().mm(g)
+
+
+gradient(
+    "mm",
+    self=lambda g, call: g.mm(call.mat2.t()),
+    mat2=lambda g, call: _second_factor(g, call.self, call.meta("mat2")),
+)
 gradient(
     "bmm",
     self=lambda g, call: g.bmm(call.mat2.transpose(1, 2)),
@@ -85,7 +111,7 @@ gradient(
     "addmm",
     self=lambda g, call: _times(g, call.beta),
     mat1=lambda g, call: _times(g.mm(call.mat2.t()), call.alpha),
-    mat2=lambda g, call: _times(call.mat1.t().mm(g), call.alpha),
+    mat2=lambda g, call: _times(_second_factor(g, call.mat1, call.meta("mat2")), call.alpha),
 )
 gradient(
     "baddbmm",

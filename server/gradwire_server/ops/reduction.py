@@ -73,9 +73,17 @@ def sum_all(xp: Any, self: Array, dtype: DType | None, result: Meta) -> Array:
 
 
 @kernel("sum.dim_IntList")
-def sum_dim(xp: Any, self: Array, dim: Dims, keepdim: bool, dtype: DType | None, result: Meta) -> Array:
+def sum_dim(
+    xp: Any, self: Array, dim: Dims, keepdim: bool, dtype: DType | None, result: Meta, out: Array | None = None
+) -> Array:
     """Sum over `dim`, in `dtype`."""
-    return in_dtype(total(self, dim, keepdim, result), result)
+    if out is None:
+        return in_dtype(total(self, dim, keepdim, result), result)
+    axes = axes_of(self, dim)
+    if accumulator(self, axes, result) is result.dtype:
+        return self.sum(axis=axes, dtype=result.dtype.numpy, keepdims=keepdim, out=out)
+    out[...] = total(self, dim, keepdim, result)
+    return out
 
 
 @kernel("mean")

@@ -369,7 +369,18 @@ gradient(
 )
 gradient("permute", self=lambda g, call: g.permute(_inverse(call.dims)))
 gradient("transpose.int", self=lambda g, call: g.transpose(call.dim0, call.dim1))
-gradient("t", self=lambda g, call: g.t())
+
+
+def _transposed_back(g: Array, call: Any) -> Array:
+    """Transpose; of what is itself a transposed matrix, the matrix: a view of a view would be copied where it is kept."""
+    base = g.base
+    if base is not None and g.meta.ndim == 2 and base.meta.is_contiguous and g.meta.strides == base.meta.strides[::-1]:
+        whole = base.meta.shape == g.meta.shape[::-1] and g.offset == base.offset
+        return base if whole and g.engine.recording is False else g.t()
+    return g.t()
+
+
+gradient("t", self=_transposed_back)
 gradient("select.int", self=lambda g, call: g.select_backward(call.meta("self").shape, call.dim, call.index))
 gradient("select_backward", grad_output=lambda g, call: g.select(call.dim, call.index))
 gradient("slice.Tensor", self=_slice_gradient)

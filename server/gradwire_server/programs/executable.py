@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 from gradwire_protocol.program import Varying
+from gradwire_server.bfloat16 import involves_bfloat16
 from gradwire_server.engine import Engine, direct_numbers
 from gradwire_server.programs.plan import Plan, takes_out
 from gradwire_server.programs.values import Step, Value
@@ -128,38 +129,55 @@ class Executable:
         return made
 
     def _instruction(self, step: Step) -> Instruction:
-        if takes_out(step, self._engine.backend):
+        signature, backend = step.signature, self._engine.backend
+        found = kernel_for(signature.op, backend.name)
+        if takes_out(step, backend):
             return self._told(step)
-        runner, slots = _runner(self._engine, step), self._slots
+        outputs = [self._slot(value) for value in step.outputs]
+        direct = found is not None and not found.is_pointwise and not signature.op.functional
+        if direct and not involves_bfloat16(signature):
+            function, take = self._prepared(step, list(step.numbers))
+            if signature.op.writes:
+                return _into(function, take, self._slots)
+            single = len(outputs) == 1 and not signature.returns_list
+            return _making(self._engine, function, take, self._slots, outputs, single, signature.op.is_view)
+        runner = _runner(self._engine, step)
         inputs = [self._slot(value) if value is not None else self._new(None) for value in step.inputs]
         numbers = [self._number(number) for number in step.numbers]
-        outputs = [self._slot(value) for value in step.outputs]
-        return _plain(self._engine, runner, slots, inputs, numbers, outputs, step.signature.op.is_view)
+        return _through_runner(self._engine, runner, self._slots, inputs, numbers, outputs)
 
     def _number(self, number: Any) -> int:
         return self._numbers[number.index] if isinstance(number, Varying) else self._new(number)
 
-    def _told(self, step: Step) -> Instruction:
-        """Prepare a step whose kernel writes where it is told: into a buffer, or into an output's new memory."""
-        signature, backend = step.signature, self._engine.backend
-        found = kernel_for(signature.op, backend.name)
+    def _prepared(self, step: Step, numbers: Sequence[Any]) -> tuple[Callable[..., Any], Callable[[Slots], Any]]:
+        """Return a step's kernel, and what takes its arguments out of the slots."""
+        signature, xp = step.signature, self._engine.backend.xp
+        found = kernel_for(signature.op, self._engine.backend.name)
         assert found is not None
-        numbers = list(step.numbers)
-        if not any(isinstance(number, Varying) for number in numbers):
-            numbers = direct_numbers(signature, numbers, backend.xp) or numbers
+        extra: dict[str, Any] = {}
+        if found.wants_result:
+            single = len(signature.outputs) == 1 and not signature.returns_list
+            extra["result"] = signature.outputs[0] if single else signature.outputs
         arguments = signature.op.arrange(
             [self._slot(value) if value is not None else self._new(None) for value in step.inputs],
             [self._new(static) for static in signature.statics], [self._number(number) for number in numbers],
             signature.lengths,
         )  # fmt: skip
-        function = getattr(backend.xp, found.ufunc) if found.ufunc else partial(found.function, backend.xp)
-        take = _taker(arguments)
+        function = getattr(xp, found.ufunc) if found.ufunc else partial(found.function, xp, **extra)
+        return function, _taker(arguments)
+
+    def _told(self, step: Step) -> Instruction:
+        """Prepare a step whose kernel writes where it is told: into a buffer, or into an output's new memory."""
+        numbers = list(step.numbers)
+        if not any(isinstance(number, Varying) for number in numbers):
+            numbers = direct_numbers(step.signature, numbers, self._engine.backend.xp) or numbers
+        function, take = self._prepared(step, numbers)
         output = step.outputs[0]
         slot = self._slot(output)
         if output in self.plan.placed:
             return _into(partial(function, out=self._slots[slot]), take, self._slots)
         recycled: list[Any] = self._given.setdefault(slot, [])
-        return _fresh(function, take, self._slots, slot, recycled, output, backend.xp)
+        return _fresh(function, take, self._slots, slot, recycled, output, self._engine.backend.xp)
 
 
 def _taker(arguments: Sequence[Any]) -> Callable[[Slots], Sequence[Any]]:
@@ -210,23 +228,37 @@ def _drop(slots: Slots, indices: Sequence[int]) -> None:
         slots[index] = None
 
 
-def _plain(
-    engine: Engine, runner: Callable[..., Any], slots: Slots, inputs: Sequence[int], numbers: Sequence[int],
-    outputs: Sequence[int], is_view: bool,
+def _making(
+    engine: Engine, function: Callable[..., Any], take: Callable[[Slots], Sequence[Any]], slots: Slots,
+    outputs: Sequence[int], single: bool, is_view: bool,
 ) -> Instruction:  # fmt: skip
-    """Run a kernel that makes its own memory, or none."""
+    """Run a kernel that makes its own memory, or a view."""
     array_type = engine.backend.array_type
+
+    def run_one() -> None:
+        data = function(*take(slots))
+        if not is_view and (type(data) is not array_type or not data.flags.c_contiguous):
+            (data,) = _own(engine, (data,))
+        slots[outputs[0]] = data
+
+    def run_several() -> None:
+        results = function(*take(slots))
+        for slot, data in zip(outputs, results if is_view else _own(engine, results), strict=True):
+            slots[slot] = data
+
+    return run_one if single else run_several
+
+
+def _through_runner(
+    engine: Engine, runner: Callable[..., Any], slots: Slots, inputs: Sequence[int], numbers: Sequence[int],
+    outputs: Sequence[int],
+) -> Instruction:  # fmt: skip
+    """Run a kernel whose arguments or results are cast on the way."""
 
     def run() -> None:
         results = runner([slots[index] for index in inputs], [slots[index] for index in numbers])
-        if not outputs:
-            return
-        if not is_view:
-            for data in results:
-                if type(data) is not array_type or not data.flags.c_contiguous:
-                    results = _own(engine, results)
-                    break
-        for slot, data in zip(outputs, results, strict=True):
-            slots[slot] = data
+        if outputs:
+            for slot, data in zip(outputs, _own(engine, results), strict=True):
+                slots[slot] = data
 
     return run

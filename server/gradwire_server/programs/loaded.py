@@ -113,9 +113,9 @@ class LoadedProgram:
         made = iter(self._backward.run([*saved, *seeds], ()))
         found: list[Array | None] = [None] * len(node.edges)
         for leaf, arrives in zip(traced.leaves, traced.arriving, strict=True):
-            meta = node.signature.metas[leaf]
-            assert meta is not None
-            found[leaf] = Array(engine, next(made), Meta.of(meta.shape, meta.dtype)) if arrives else None
+            wanted = node.signature.metas[leaf]
+            assert wanted is not None
+            found[leaf] = Array(engine, next(made), Meta.of(wanted.shape, wanted.dtype)) if arrives else None
         return found
 
 

@@ -17,11 +17,16 @@ _MAX_CONSTANT_BYTES = 16 * 1024 * 1024
 def drop_dead(trace: Trace) -> None:
     """Drop steps that neither make nor change anything that is read later, an output, or an input."""
     wanted = {trace.root(value) for value in (*trace.outputs, *trace.inputs)}
+    read = set(trace.outputs)
     live: list[Step] = []
     for step in reversed(trace.steps):
-        touched = {trace.root(value) for value in (*step.outputs, *step.written)}
-        if touched & wanted:
+        if step.signature.op.is_view:
+            is_live = any(value in read for value in step.outputs)
+        else:
+            is_live = any(trace.root(value) in wanted for value in (*step.outputs, *step.written))
+        if is_live:
             live.append(step)
+            read.update(value for value in step.inputs if value is not None)
             wanted.update(trace.root(value) for value in step.inputs if value is not None)
     trace.steps = live[::-1]
 

@@ -42,7 +42,7 @@ def takes_out(step: Step, backend: Backend) -> bool:
     if len(step.outputs) != 1 or signature.op.writes or signature.op.is_view or signature.returns_list:
         return False
     found = kernel_for(signature.op, backend.name)
-    if found is None or not found.takes_out or involves_bfloat16(signature) or found.wants_result:
+    if found is None or not found.takes_out or involves_bfloat16(signature):
         return False
     return not found.is_pointwise or direct_numbers(signature, (), backend.xp) is not None
 

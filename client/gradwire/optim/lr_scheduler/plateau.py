@@ -75,7 +75,7 @@ class ReduceLROnPlateau(LRScheduler):
         self.cooldown_counter = 0
         self.num_bad_epochs = 0
 
-    def step(self, metrics: SupportsFloat, epoch: int | None = None) -> None:  # type: ignore[override]
+    def step(self, metrics: SupportsFloat, epoch: int | None = None) -> None:
         """Take the metric of an epoch, and reduce the rates if it is time. Waits for a metric that is a tensor."""
         current = float(metrics)
         if epoch is not None:
