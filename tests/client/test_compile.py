@@ -396,3 +396,34 @@ def test_a_listing_names_the_lines() -> None:
     assert "%0: float32[2] = argument 0" in text
     assert f"# {__file__}:" in text
     assert "return %2" in text
+
+
+def test_pointwise_runs_are_fused_and_keep_their_bits() -> None:
+    gw.manual_seed(0)
+    x, row, column = gw.randn(300, 601), gw.randn(601), gw.randn(300, 1)
+    weight = gw.randn(300, 601, requires_grad=True)
+
+    def chain(x: Any) -> Any:
+        y = (x * row + column).clamp(-1.5, 1.5)
+        y = gw.where(y > 0, y * 2, y.neg()) - x
+        z = (y * weight).relu() / 3
+        weight.grad = None
+        (z * z + y).sum().backward()
+        return y.exp(), z.sigmoid() * 2 - 1, z > 0.5
+
+    run = gw.compile(chain)
+    for index in range(5):
+        given = x * (index + 1)
+        expected, gradient = chain(given), weight.grad
+        for left, right in zip(run(given), expected, strict=True):
+            assert gw.equal(left, right)
+        assert gw.equal(weight.grad, gradient)
+    assert run.replays == 3
+
+
+def test_memory_given_out_is_not_written_again_while_it_is_held() -> None:
+    run = gw.compile(lambda x: (x * 2, x.relu() + 1))
+    held = [run(gw.full((4,), float(index))) for index in range(8)]
+    for index, (double, more) in enumerate(held):
+        assert double.tolist() == [2.0 * index] * 4
+        assert more.tolist() == [index + 1.0] * 4

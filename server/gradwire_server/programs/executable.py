@@ -15,6 +15,8 @@ from typing import Any
 from gradwire_protocol.program import Varying
 from gradwire_server.bfloat16 import involves_bfloat16
 from gradwire_server.engine import Engine, direct_numbers
+from gradwire_server.programs.blocks import BlockRunner
+from gradwire_server.programs.fusion import Fusion
 from gradwire_server.programs.plan import Plan, takes_out
 from gradwire_server.programs.values import Step, Value
 from gradwire_server.rules import kernel_for
@@ -120,9 +122,9 @@ class Executable:
         for step in steps:
             self._instruction(step)()
 
-    def _instructions_of(self, step: Step) -> list[Instruction]:
+    def _instructions_of(self, step: Step | Fusion) -> list[Instruction]:
         """Return what a step does, and how what dies with it is dropped."""
-        made = [self._instruction(step)]
+        made = [self._fused(step) if isinstance(step, Fusion) else self._instruction(step)]
         dying = [self._index[value] for value in self.plan.dying.get(step, ()) if value in self._index]
         if dying:
             made.append(partial(_drop, self._slots, tuple(dying)))
@@ -151,7 +153,7 @@ class Executable:
 
     def _prepared(self, step: Step, numbers: Sequence[Any]) -> tuple[Callable[..., Any], Callable[[Slots], Any]]:
         """Return a step's kernel, and what takes its arguments out of the slots."""
-        signature, xp = step.signature, self._engine.backend.xp
+        signature = step.signature
         found = kernel_for(signature.op, self._engine.backend.name)
         assert found is not None
         extra: dict[str, Any] = {}
@@ -163,8 +165,44 @@ class Executable:
             [self._new(static) for static in signature.statics], [self._number(number) for number in numbers],
             signature.lengths,
         )  # fmt: skip
-        function = getattr(xp, found.ufunc) if found.ufunc else partial(found.function, xp, **extra)
-        return function, _taker(arguments)
+        return self._function(step, extra), _taker(arguments)
+
+    def _function(self, step: Step, extra: dict[str, Any] | None = None) -> Callable[..., Any]:
+        """Return a step's kernel, as a function of its arguments."""
+        xp, found = self._engine.backend.xp, kernel_for(step.signature.op, self._engine.backend.name)
+        assert found is not None
+        return getattr(xp, found.ufunc) if found.ufunc else partial(found.function, xp, **(extra or {}))
+
+    def _fused(self, fusion: Fusion) -> Instruction:
+        """Prepare a fusion: a call per step on a block's parts, and where the whole arrays come from."""
+        xp, slots = self._engine.backend.xp, self._slots
+        runner = BlockRunner(fusion, xp)
+        body = []
+        for step in fusion.steps:
+            numbers = direct_numbers(step.signature, step.numbers, xp) or []
+            signature = step.signature
+            arguments = signature.op.arrange(
+                [runner.slot(value) if value is not None else runner.constant(None) for value in step.inputs],
+                [runner.constant(static) for static in signature.statics], [runner.constant(number) for number in numbers],
+                signature.lengths,
+            )  # fmt: skip
+            function = self._function(step)
+            body.append(_on_block(function, _taker(arguments), runner.slots, runner.slot(step.outputs[0])))
+        runner.prepare(body)
+        sources: list[Callable[[], Any]] = [partial(slots.__getitem__, self._slot(value)) for value in fusion.inputs]
+        passing = [index for index, value in enumerate(fusion.inputs) if not self._stays(value)]
+        for value in fusion.outputs:
+            slot = self._slot(value)
+            if value in self.plan.placed:
+                sources.append(partial(slots.__getitem__, slot))
+            else:
+                passing.append(len(sources))
+                sources.append(_new_output(slots, slot, self._given.setdefault(slot, []), value, xp))
+        return _blockwise(runner, sources, passing)
+
+    def _stays(self, value: Value) -> bool:
+        """Return whether a value is the same array in every run."""
+        return self.plan.trace.root(value) in self.plan.placed or value.constant is not None
 
     def _told(self, step: Step) -> Instruction:
         """Prepare a step whose kernel writes where it is told: into a buffer, or into an output's new memory."""
@@ -206,9 +244,19 @@ def _fresh(
     output: Value, xp: Any,
 ) -> Instruction:  # fmt: skip
     """Write into memory that leaves the program: what an earlier run gave and nobody holds any more, or new memory."""
-    shape, dtype = output.meta.shape, output.meta.dtype.numpy
+    new = _new_output(slots, slot, recycled, output, xp)
 
     def run() -> None:
+        function(*take(slots), out=new())
+
+    return run
+
+
+def _new_output(slots: Slots, slot: int, recycled: list[Any], output: Value, xp: Any) -> Callable[[], Any]:
+    """Return what puts memory for an output into its slot."""
+    shape, dtype = output.meta.shape, output.meta.dtype.numpy
+
+    def new() -> Any:
         for array in recycled:
             if sys.getrefcount(array) == _ONLY_HERE + 1:
                 break
@@ -218,7 +266,27 @@ def _fresh(
             if len(recycled) > 2:
                 del recycled[0]
         slots[slot] = array
-        function(*take(slots), out=array)
+        return array
+
+    return new
+
+
+def _on_block(
+    function: Callable[..., Any], take: Callable[[Slots], Sequence[Any]], slots: Slots, out: int
+) -> Callable[[], None]:
+    def run() -> None:
+        function(*take(slots), out=slots[out])
+
+    return run
+
+
+def _blockwise(runner: BlockRunner, sources: Sequence[Callable[[], Any]], passing: Sequence[int]) -> Instruction:
+    """Run a fusion on whole arrays; those at `passing` are not held until the next run."""
+
+    def run() -> None:
+        runner.run([source() for source in sources])
+        for number in passing:
+            runner.forget(number)
 
     return run
 

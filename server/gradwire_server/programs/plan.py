@@ -16,6 +16,7 @@ from gradwire_protocol.dtypes import DType
 from gradwire_server.backend import Backend
 from gradwire_server.bfloat16 import involves_bfloat16
 from gradwire_server.engine import direct_numbers
+from gradwire_server.programs.fusion import Fusion, fuse
 from gradwire_server.programs.values import Step, Trace, Value
 from gradwire_server.rules import kernel_for
 
@@ -27,13 +28,13 @@ class Plan:
     """A trace with its memory. `placed` says which buffer a value has; `dying` what to drop after each step."""
 
     trace: Trace
-    steps: list[Step] = field(default_factory=list)  # those that every run repeats
+    steps: list[Step | Fusion] = field(default_factory=list)  # those that every run repeats
     fixed_views: list[Step] = field(default_factory=list)
     input_views: dict[Value, list[Step]] = field(default_factory=dict)
     buffers: list[tuple[DType, int]] = field(default_factory=list)  # dtype and number of elements
     placed: dict[Value, int] = field(default_factory=dict)
     told: set[Value] = field(default_factory=set)  # outputs whose kernels write where they are told
-    dying: dict[Step, list[Value]] = field(default_factory=dict)
+    dying: dict[Step | Fusion, list[Value]] = field(default_factory=dict)
 
 
 def takes_out(step: Step, backend: Backend) -> bool:
@@ -47,7 +48,7 @@ def takes_out(step: Step, backend: Backend) -> bool:
     return not found.is_pointwise or direct_numbers(signature, (), backend.xp) is not None
 
 
-def make_plan(trace: Trace, backend: Backend) -> Plan:
+def make_plan(trace: Trace, backend: Backend, fusing: bool = True) -> Plan:
     """Plan a trace, whose dead steps are gone."""
     plan = Plan(trace)
     escaping = {trace.root(value) for value in trace.outputs}
@@ -55,28 +56,49 @@ def make_plan(trace: Trace, backend: Backend) -> Plan:
     plan.told = told & set(trace.outputs)
     planned = told - escaping
     given = set(trace.inputs)
+    steps: list[Step] = []
     for step in trace.steps:
         root = trace.root(step.outputs[0]) if step.signature.op.is_view else None
         if root is None:
-            plan.steps.append(step)
+            steps.append(step)
         elif root in planned or root.constant is not None:
             plan.fixed_views.append(step)
         elif root in given:
             plan.input_views.setdefault(root, []).append(step)
         else:
-            plan.steps.append(step)
+            steps.append(step)
+    plan.steps = fuse(steps, lambda step: _is_fusible(step, told), _seen_outside(plan)) if fusing else [*steps]
+    for item in plan.steps:
+        if isinstance(item, Fusion):
+            planned -= item.inner.keys()
     _place(plan, planned)
     return plan
 
 
-def _last_uses(plan: Plan) -> dict[Step, list[Value]]:
+def _is_fusible(step: Step, told: set[Value]) -> bool:
+    """Return whether a step's kernel may run on parts of its operands."""
+    return step.signature.op.is_pointwise and step.outputs[0] in told
+
+
+def _seen_outside(plan: Plan) -> set[Value]:
+    """Return the values that are read by others than the repeated steps: outputs, and what fixed views show."""
+    seen = set(plan.trace.outputs)
+    for step in plan.fixed_views:
+        value = step.inputs[0]
+        while value is not None:
+            seen.add(value)
+            value = value.viewed
+    return seen
+
+
+def _last_uses(plan: Plan) -> dict[Step | Fusion, list[Value]]:
     """Return which roots are read or written for the last time by each step."""
-    trace, last = plan.trace, dict[Value, Step]()
+    trace, last = plan.trace, dict[Value, Step | Fusion]()
     for step in plan.steps:
         for value in (*step.inputs, *step.outputs):
             if value is not None:
                 last[trace.root(value)] = step
-    dying: dict[Step, list[Value]] = {}
+    dying: dict[Step | Fusion, list[Value]] = {}
     for root, step in last.items():
         dying.setdefault(step, []).append(root)
     return dying
@@ -115,9 +137,9 @@ def _buffer(plan: Plan, free: dict[tuple[DType, int], list[int]], size: tuple[DT
     return len(plan.buffers) - 1
 
 
-def _may_overwrite(plan: Plan, step: Step) -> bool:
+def _may_overwrite(plan: Plan, step: Step | Fusion) -> bool:
     """Return whether a step may write its result over an input that dies: pointwise, all of one contiguous shape."""
-    if not step.signature.op.is_pointwise or not step.outputs:
+    if isinstance(step, Fusion) or not step.signature.op.is_pointwise or not step.outputs:
         return False
     meta = step.outputs[0].meta
     return all(
@@ -130,6 +152,7 @@ def describe(plan: Plan) -> dict[str, Any]:
     """Return figures of a plan: steps, buffers, bytes."""
     return {
         "steps": len(plan.steps),
+        "fused": sum(len(item.steps) for item in plan.steps if isinstance(item, Fusion)),
         "buffers": len(plan.buffers),
         "planned_bytes": sum(dtype.itemsize * numel for dtype, numel in plan.buffers),
     }
