@@ -45,24 +45,34 @@ def _cut(rows: Sequence[Array], most: int) -> Iterator[tuple[Array, ...]]:
         yield tuple(row[start : start + most] for row in rows)
 
 
-def _scratch(xp: Any, rows: Sequence[Sequence[Array]], count: int, most: int) -> dict[Any, list[Array]]:
-    """Return `count` scratch arrays per dtype, large enough for any block."""
-    sizes: dict[Any, int] = {}
-    for parameter, *_ in rows:
-        block = min(parameter.size, most) if parameter.ndim == 1 else parameter.size
-        sizes[parameter.dtype] = max(sizes.get(parameter.dtype, 0), block)
-    return {dtype: [xp.empty(size, dtype) for _ in range(count)] for dtype, size in sizes.items()}
+def _parts(arrays: tuple[Array, ...], most: int) -> Iterator[tuple[Array, ...]]:
+    """Yield the blocks of one parameter; a small one is a block as it is, whatever its shape."""
+    if arrays[0].size <= most and arrays[0].dtype.kind != "c":
+        yield arrays
+        return
+    for row in _rows(arrays):
+        yield from _cut(row, most)
 
 
-def blocks(xp: Any, *lists: Sequence[Array], scratch: int) -> Iterator[tuple[Array, ...]]:
-    """Yield for each block of each parameter its part of every list that is not empty, then the scratch arrays."""
-    rows = [row for arrays in zip(*(values for values in lists if values), strict=True) for row in _rows(arrays)]
+def blocks(xp: Any, *lists: Sequence[Array], scratch: int) -> list[tuple[Array, ...]]:
+    """Return for each block of each parameter its part of every list that is not empty, then the scratch arrays."""
     most = _block(xp)
-    made = _scratch(xp, rows, scratch, most)
-    for row in rows:
-        for block in _cut(row, most):
-            first = block[0]
-            yield (*block, *(array[: first.size].reshape(first.shape) for array in made[first.dtype]))
+    cut = [part for arrays in zip(*(v for v in lists if v), strict=True) for part in _parts(arrays, most)]
+    sizes: dict[Any, int] = {}
+    for first, *_ in cut:
+        sizes[first.dtype] = max(sizes.get(first.dtype, 0), first.size)
+    memory = {dtype: [xp.empty(size, dtype) for _ in range(scratch)] for dtype, size in sizes.items()}
+    shaped: dict[Any, tuple[Array, ...]] = {}
+    made = []
+    for part in cut:
+        first = part[0]
+        key = first.dtype, first.shape
+        extra = shaped.get(key)
+        if extra is None:
+            extra = tuple([array[: first.size].reshape(first.shape) for array in memory[first.dtype]])
+            shaped[key] = extra
+        made.append((*part, *extra))
+    return made
 
 
 def fill(arrays: Sequence[Array], number: float) -> None:
