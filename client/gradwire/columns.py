@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gradwire import callsite
+from gradwire_protocol import codec
+from gradwire_protocol.signature import Signature
 from gradwire_protocol.v1 import call_pb2, tensor_pb2
 
-__all__ = ["Columns"]
+__all__ = ["Columns", "encoded_signature"]
 
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 
@@ -59,3 +61,11 @@ class Columns:
             batch.ints.extend(self.ints)
         if self.tensors:
             batch.tensors.extend(self.tensors)
+
+
+def encoded_signature(signature: Signature) -> call_pb2.Signature:
+    """Return a signature as it travels; raise OverflowError, as PyTorch does, if a number does not fit in 64 bits."""
+    try:
+        return codec.encode_signature(signature)
+    except ValueError:
+        raise OverflowError("int too big to convert") from None

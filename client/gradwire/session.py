@@ -13,13 +13,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradwire import callsite, embedded
-from gradwire.columns import Columns
+from gradwire.columns import Columns, encoded_signature
+from gradwire.counts import Counts, Statistics
 from gradwire.transport import Connection, GrpcConnection
 from gradwire_protocol import codec, limits
 from gradwire_protocol.errors import GradwireError, WorkerLost
@@ -29,6 +29,7 @@ from gradwire_protocol.signature import Signature
 from gradwire_protocol.v1 import call_pb2, failure_pb2, tensor_pb2, worker_pb2
 
 if TYPE_CHECKING:
+    from gradwire.profiling.recorder import Recorder
     from gradwire.programs.recording import Recording
     from gradwire.tensor import Tensor
 
@@ -37,29 +38,6 @@ __all__ = ["Session", "Statistics", "connect", "current", "disconnect", "use"]
 # A call that follows the last send by more than this goes out at once: the worker is idle, and waiting for a full batch
 # would only delay it.
 _IDLE_SECONDS = 0.0005
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """Where a session's time and bytes went."""
-
-    calls: int
-    messages: int
-    waits: int
-    wait_seconds: float
-    sent_bytes: int
-    received_bytes: int
-    signatures: int
-
-
-@dataclass(slots=True)
-class _Counts:
-    calls: int = 0
-    messages: int = 0
-    waits: int = 0
-    wait_seconds: float = 0.0
-    sent_bytes: int = 0
-    received_bytes: int = 0
 
 
 class Session:
@@ -73,8 +51,9 @@ class Session:
         self.signatures: dict[Any, Signature] = {}
         self.is_closed = False
         self.recorder: Recording | None = None
+        self.profiler: Recorder | None = None
         self._embedded = worker
-        self._counts = _Counts()
+        self._counts = Counts()
         self._next_handle = 1
         self._first_signature = self._next_signature = 0
         self._next_upload = 1
@@ -108,10 +87,12 @@ class Session:
 
     def statistics(self) -> Statistics:
         """Return what was sent, received and waited for so far."""
-        c = self._counts
-        return Statistics(
-            c.calls, c.messages, c.waits, c.wait_seconds, c.sent_bytes, c.received_bytes, self._next_signature
-        )
+        return self._counts.statistics(self._next_signature)
+
+    @property
+    def call_count(self) -> int:
+        """Return how many calls were appended so far."""
+        return self._counts.calls + len(self._columns.calls)
 
     # -- appending -----------------------------------------------------------------------------------------------------
 
@@ -147,7 +128,7 @@ class Session:
             self._first_signature = self._next_signature
             self._columns.first_signature, self._columns.reset_signatures = 0, True
         # Encoded first: what the wire cannot hold must not take a number.
-        self._columns.signatures.append(_encoded(signature))
+        self._columns.signatures.append(encoded_signature(signature))
         signature.number = self._next_signature
         self._next_signature += 1
 
@@ -159,7 +140,17 @@ class Session:
         data: tensor_pb2.InlineTensor | None = None,
     ) -> int:
         """Append a call and return the handle of its first output. Never waits, except for credit."""
-        handles = [0 if tensor is None else tensor.handle for tensor in tensors]
+        handles = []
+        for tensor in tensors:
+            if tensor is None:
+                handles.append(0)
+            elif tensor.session is self:
+                handles.append(tensor.handle)
+            else:
+                raise RuntimeError(
+                    "Expected all tensors to be on the same device, but found at least two workers, "
+                    f"{self.address} and {tensor.session.address}! Copy one to the other's session through numpy()."
+                )
         with self.lock:
             number = signature.number - self._first_signature
             if number < 0:
@@ -167,10 +158,11 @@ class Session:
                 self._number_signature(signature)
                 number = signature.number - self._first_signature
             columns = self._columns
-            if scalars:
+            if scalars and not signature.usual:
                 columns.push(scalars)
-            columns.calls.append(number)
-            columns.inputs.extend(handles)
+            calls = columns.calls
+            calls.append(number)
+            columns.inputs += handles
             columns.sites.append(callsite.current(3))
             if data is not None:
                 columns.tensors.append(data)
@@ -179,20 +171,22 @@ class Session:
             self._next_handle = first + len(signature.outputs)
             if self.recorder is not None:
                 self.recorder.note(signature, tensors, scalars, data, first)
+            count = len(calls)
             if (
-                len(columns.calls) >= limits.MAX_BATCH_CALLS
+                count >= limits.MAX_BATCH_CALLS
                 or columns.tensor_bytes >= limits.MAX_BATCH_BYTES
                 or signature.op.is_heavy
-                or time.perf_counter() - self._sent_at > _IDLE_SECONDS
+                # The clock is read at the first call and every eighth: it costs as much as the call's columns.
+                or (count & 7 == 1 and time.perf_counter() - self._sent_at > _IDLE_SECONDS)
             ):
                 self.flush()
         return first
 
-    def flush(self) -> None:
-        """Send what was appended, if anything."""
+    def flush(self, *, always: bool = False) -> None:
+        """Send what was appended, if anything; `always`, even if nothing."""
         with self.lock:
             columns, released = self._columns, self.released[:]
-            if not columns.calls and not released and not columns.signatures:
+            if not columns.calls and not released and not columns.signatures and not always:
                 return
             if self.is_closed:
                 raise WorkerLost(f"the session with {self.address} is closed; its tensors are gone; connect again")
@@ -213,6 +207,9 @@ class Session:
             self._send(frame, columns)
 
     def _send(self, frame: worker_pb2.ClientFrame, columns: Columns) -> None:
+        profiler = self.profiler
+        if profiler is not None:
+            profiler.sending(frame.batch, columns, self._first_signature)
         message = frame.SerializeToString()
         while len(self._unacked) >= self.welcome.max_unacked_batches:
             self._receive()
@@ -222,6 +219,8 @@ class Session:
         self._counts.sent_bytes += len(message)
         self._unacked.append((self._number, columns.sites))
         self._sent_at = time.perf_counter()
+        if profiler is not None:
+            profiler.sent(len(message))
 
     def _stream_send(self, message: bytes) -> None:
         try:
@@ -240,6 +239,8 @@ class Session:
             raise
         self._counts.received_bytes += len(message)
         ack = worker_pb2.WorkerFrame.FromString(message).ack
+        if self.profiler is not None:
+            self.profiler.received(ack, len(message))
         number, sites = self._unacked.popleft()
         if ack.number != number:
             raise GradwireError(
@@ -278,15 +279,23 @@ class Session:
         with self.lock:
             self.flush()
             started = time.perf_counter()
-            answered = None
-            while self._unacked:
-                ack = self._receive()
-                answered = ack if ack.values else answered
+            answered = self.drain()
             self._counts.waits += 1
             self._counts.wait_seconds += time.perf_counter() - started
             self._sent_at = time.perf_counter()
+            if self.profiler is not None:
+                self.profiler.waited(started, answered)
             self.raise_pending()
             return answered
+
+    def drain(self) -> call_pb2.Ack | None:
+        """Wait until all that was sent ran; return the last answer with values. What failed is for `raise_pending`."""
+        answered = None
+        with self.lock:
+            while self._unacked:
+                ack = self._receive()
+                answered = ack if ack.values else answered
+        return answered
 
     def raise_pending(self) -> None:
         """Raise the first failure that no wait has raised yet; the later ones usually follow from it."""
@@ -314,8 +323,11 @@ class Session:
         with self.lock:
             number = self._next_upload
             self._next_upload += 1
+        started = time.perf_counter()
         self._bulk.upload(number, values, meta)
         self._counts.sent_bytes += meta.nbytes
+        if self.profiler is not None:
+            self.profiler.transferred(started, meta.nbytes, is_upload=True)
         return number
 
     def download(self, handle: int, meta: Meta) -> np.ndarray[Any, Any]:
@@ -324,6 +336,8 @@ class Session:
         values: np.ndarray[Any, Any] = self._bulk.download(handle, meta)
         self._counts.received_bytes += meta.nbytes
         self._counts.wait_seconds += time.perf_counter() - started
+        if self.profiler is not None:
+            self.profiler.transferred(started, meta.nbytes, is_upload=False)
         return values
 
     def close(self) -> None:
@@ -342,13 +356,6 @@ class Session:
             if self._embedded is not None:
                 self._embedded.stop()
                 self._embedded = None
-
-
-def _encoded(signature: Signature) -> call_pb2.Signature:
-    try:
-        return codec.encode_signature(signature)
-    except ValueError:
-        raise OverflowError("int too big to convert") from None
 
 
 _current: Session | None = None

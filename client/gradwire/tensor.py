@@ -6,7 +6,6 @@ outputs, record. Nothing in it waits.
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,8 @@ from gradwire.autograd.anomaly_mode import remember
 from gradwire.autograd.grad_mode import inference_mode
 from gradwire.autograd.grad_mode import state as grad_state
 from gradwire.autograd.methods import AutogradMethods
+from gradwire.autograd.saved_tensors import pack_recorded
+from gradwire.autograd.saved_tensors import state as saved_state
 from gradwire.casts import CastMethods
 from gradwire.conversion import ConversionMethods
 from gradwire.data_dependent import DataDependentMethods
@@ -135,8 +136,10 @@ class Tensor(
 
     def __del__(self) -> None:
         # Only an append: an RPC, or a lock, inside a finalizer could run anywhere, a send included.
-        with contextlib.suppress(AttributeError):  # an object that was never completed, or gave its handle away
+        try:  # noqa: SIM105  (a context manager would cost more than all the rest)
             self.session.released.append(self.handle)
+        except AttributeError:  # an object that was never completed, or gave its handle away
+            pass
 
     def _call(
         self,
@@ -157,7 +160,10 @@ class Tensor(
         if op.writes:
             _check_write(op, tensors)
         needs = _needs(tensors) if op.differentiable and grad_state.recording else 0
-        key = (op, metas, statics, tuple(map(type, scalars)), lengths, needs, _default_dtype)
+        kinds: Any = tuple(map(type, scalars)) if scalars else ()
+        if kinds and kinds == op.usual_kinds and scalars == op.usual:
+            kinds = True
+        key = (op, metas, statics, kinds, lengths, needs, _default_dtype)
         try:
             signature = session.signatures.get(key)
         except TypeError:
@@ -166,8 +172,6 @@ class Tensor(
             if not _NUMBERS.issuperset(map(type, scalars)):
                 return self._call(op, tensors, statics, tuple(map(_number, scalars)), lengths)
             signature = _intern(session, key, op, metas, statics, scalars, lengths, needs)
-        if len(tensors) > 1:
-            _check_session(session, tensors)
         if op.writes:
             return _write(session, signature, tensors, scalars)
         if signature.kept:
@@ -175,11 +179,16 @@ class Tensor(
         first = session.append(signature, tensors, scalars)
         if op.is_view:
             return _views(session, signature, tensors, first, scalars)
-        outputs = tuple([Tensor._make(session, first + i, meta) for i, meta in enumerate(signature.outputs)])
+        if len(signature.outputs) == 1:
+            outputs: tuple[Any, ...] = (Tensor._make(session, first, signature.outputs[0]),)
+        else:
+            outputs = tuple([Tensor._make(session, first + i, meta) for i, meta in enumerate(signature.outputs)])
         if signature.needs:
             record(signature, tensors, outputs, scalars)
             if anomaly_mode.enabled:
                 remember(outputs)
+            if saved_state.pair is not None:
+                pack_recorded(outputs)
         return outputs if len(outputs) != 1 or signature.returns_list else outputs[0]
 
 
@@ -233,21 +242,12 @@ def _number(value: Any) -> Any:
     raise TypeError(f"a number (bool, int, float or complex) is needed; got {type(value).__name__}")
 
 
-def _check_session(session: Session, tensors: tuple[Any, ...]) -> None:
-    for tensor in tensors:
-        if tensor is not None and tensor.session is not session:
-            raise RuntimeError(
-                "Expected all tensors to be on the same device, but found at least two workers, "
-                f"{session.address} and {tensor.session.address}! Copy one to the other's session through numpy()."
-            )
-
-
 def _intern(
     session: Session, key: Any, op: Op, metas: Any, statics: Any, scalars: Any, lengths: Any, needs: int
 ) -> Signature:
     kinds = tuple(map(type, scalars))
     # First the schema's check, which names an argument of the wrong type; then the key can be hashed.
-    signature = resolve(op, metas, statics, kinds, lengths, needs, _default_dtype)
+    signature = resolve(op, metas, statics, kinds, lengths, needs, _default_dtype, key[3] is True)
     return session.intern(key, signature)
 
 
@@ -266,6 +266,8 @@ def _views(
             record(signature, tensors, outputs, scalars)
             if anomaly_mode.enabled:
                 remember(outputs)
+            if saved_state.pair is not None:
+                pack_recorded(outputs)
         kind = _view_kind(signature.returns_list)
         for view in outputs:
             bind_view(view, viewed, kind)
@@ -295,6 +297,8 @@ def _write(
         record_inplace(signature, tensors, None, scalars)
         if anomaly_mode.enabled:
             remember(tensors[:1])
+        if saved_state.pair is not None:
+            pack_recorded(tensors[:1], is_write=True)
     else:
         raise_versions(signature, tensors)
     return tensors[0] if tensors else None

@@ -120,6 +120,7 @@ def encode_signature(signature: Signature) -> call_pb2.Signature:
         lengths=signature.lengths,
         needs=signature.needs.to_bytes((signature.needs.bit_length() + 7) // 8, "little"),
         default_dtype=signature.default.code,
+        usual=signature.usual,
     )
 
 
@@ -137,7 +138,9 @@ def decode_signature(message: call_pb2.Signature) -> Signature:
         raise BatchMalformed(f"a signature of {op.name} does not decode: {error}") from None
     lengths = tuple(message.lengths)
     _check_counts(op.name, op, len(metas), len(statics), len(kinds), lengths)
-    return resolve(op, metas, statics, kinds, lengths, int.from_bytes(message.needs, "little"), default)
+    if message.usual and kinds != op.usual_kinds:
+        raise BatchMalformed(f"the usual numbers of {op.name} are {op.usual_kinds}; the signature has {kinds}")
+    return resolve(op, metas, statics, kinds, lengths, int.from_bytes(message.needs, "little"), default, message.usual)
 
 
 def _check_counts(name: str, op: Any, metas: int, statics: int, kinds: int, lengths: tuple[int, ...]) -> None:

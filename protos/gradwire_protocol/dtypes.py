@@ -13,6 +13,8 @@ from enum import IntEnum
 import ml_dtypes
 import numpy as np
 
+from gradwire_protocol.shown import qualified
+
 __all__ = ["DTYPES", "Category", "DType", "from_code", "from_numpy", "promote_types", "scalar_dtype"]
 
 
@@ -61,7 +63,7 @@ class DType:
         return self.category >= Category.FLOAT
 
     def __repr__(self) -> str:
-        return f"gradwire.{self.name}"
+        return qualified(self.name)
 
 
 def _dtype(name: str, code: int, category: Category, rank: int) -> DType:

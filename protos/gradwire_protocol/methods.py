@@ -300,6 +300,16 @@ _op_col2im = OPS["col2im"]
 _op_full = OPS["full"]
 _op_new_full = OPS["new_full"]
 _op_full_like = OPS["full_like"]
+_op_linalg_svd = OPS["linalg_svd"]
+_op_linalg_svdvals = OPS["linalg_svdvals"]
+_op_linalg_eigh = OPS["linalg_eigh"]
+_op_linalg_eigvalsh = OPS["linalg_eigvalsh"]
+_op_linalg_eig = OPS["linalg_eig"]
+_op_linalg_eigvals = OPS["linalg_eigvals"]
+_op_linalg_qr = OPS["linalg_qr"]
+_op_linalg_householder_product = OPS["linalg_householder_product"]
+_op_ormqr = OPS["ormqr"]
+_op_linalg_lstsq = OPS["linalg_lstsq"]
 _op__cdist_forward = OPS["_cdist_forward"]
 _op__cdist_backward = OPS["_cdist_backward"]
 _op__pdist_forward = OPS["_pdist_forward"]
@@ -322,6 +332,20 @@ _op_index_fill__int_Scalar = OPS["index_fill.int_Scalar"]
 _op_index_fill___int_Scalar = OPS["index_fill_.int_Scalar"]
 _op_index_fill__int_Tensor = OPS["index_fill.int_Tensor"]
 _op_index_fill___int_Tensor = OPS["index_fill_.int_Tensor"]
+_op_linalg_lu_factor_ex = OPS["linalg_lu_factor_ex"]
+_op_linalg_lu = OPS["linalg_lu"]
+_op_linalg_lu_solve = OPS["linalg_lu_solve"]
+_op_linalg_inv_ex = OPS["linalg_inv_ex"]
+_op__linalg_solve_ex = OPS["_linalg_solve_ex"]
+_op__linalg_det = OPS["_linalg_det"]
+_op__linalg_slogdet = OPS["_linalg_slogdet"]
+_op_linalg_cholesky_ex = OPS["linalg_cholesky_ex"]
+_op_cholesky = OPS["cholesky"]
+_op_cholesky_solve = OPS["cholesky_solve"]
+_op_cholesky_inverse = OPS["cholesky_inverse"]
+_op_linalg_solve_triangular = OPS["linalg_solve_triangular"]
+_op_linalg_ldl_factor_ex = OPS["linalg_ldl_factor_ex"]
+_op_linalg_ldl_solve = OPS["linalg_ldl_solve"]
 _op_nll_loss_forward = OPS["nll_loss_forward"]
 _op_nll_loss_backward = OPS["nll_loss_backward"]
 _op_nll_loss2d_forward = OPS["nll_loss2d_forward"]
@@ -557,6 +581,15 @@ class OpMethods(Composites):
 
     def _histogramdd_from_bin_tensors(self, bins: Sequence[Self], *, weight: Self | None = None, density: bool = False) -> Self:
         return self._call(_op__histogramdd_from_bin_tensors, (self, *bins, weight), (density,), (), (len(bins),))  # type: ignore[no-any-return]
+
+    def _linalg_det(self) -> tuple[Self, ...]:
+        return self._call(_op__linalg_det, (self,))  # type: ignore[no-any-return]
+
+    def _linalg_slogdet(self) -> tuple[Self, ...]:
+        return self._call(_op__linalg_slogdet, (self,))  # type: ignore[no-any-return]
+
+    def _linalg_solve_ex(self, B: Self, *, left: bool = True, check_errors: bool = False, api_name: str = 'torch.linalg.solve_ex') -> tuple[Self, ...]:
+        return self._call(_op__linalg_solve_ex, (self, B), (left, check_errors, api_name))  # type: ignore[no-any-return]
 
     def _log_softmax(self, dim: int, half_to_float: bool) -> Self:
         return self._call(_op__log_softmax, (self,), (dim, half_to_float))  # type: ignore[no-any-return]
@@ -830,6 +863,15 @@ class OpMethods(Composites):
 
     def celu_(self, alpha: Number = 1.0) -> Self:
         return self._call(_op_celu_, (self,), (), (alpha,))  # type: ignore[no-any-return]
+
+    def cholesky(self, upper: bool = False) -> Self:
+        return self._call(_op_cholesky, (self,), (upper,))  # type: ignore[no-any-return]
+
+    def cholesky_inverse(self, upper: bool = False) -> Self:
+        return self._call(_op_cholesky_inverse, (self,), (upper,))  # type: ignore[no-any-return]
+
+    def cholesky_solve(self, input2: Self, upper: bool = False) -> Self:
+        return self._call(_op_cholesky_solve, (self, input2), (upper,))  # type: ignore[no-any-return]
 
     def clamp_max(self, max: Self | Number) -> Self:
         if isinstance(max, OpMethods):
@@ -1264,6 +1306,57 @@ class OpMethods(Composites):
     def lgamma_(self) -> Self:
         return self._call(_op_lgamma_, (self,))  # type: ignore[no-any-return]
 
+    def linalg_cholesky_ex(self, *, upper: bool = False, check_errors: bool = False, api_name: str = 'linalg.cholesky_ex') -> tuple[Self, ...]:
+        return self._call(_op_linalg_cholesky_ex, (self,), (upper, check_errors, api_name))  # type: ignore[no-any-return]
+
+    def linalg_eig(self) -> tuple[Self, ...]:
+        return self._call(_op_linalg_eig, (self,))  # type: ignore[no-any-return]
+
+    def linalg_eigh(self, UPLO: str = 'L') -> tuple[Self, ...]:
+        return self._call(_op_linalg_eigh, (self,), (UPLO,))  # type: ignore[no-any-return]
+
+    def linalg_eigvals(self) -> Self:
+        return self._call(_op_linalg_eigvals, (self,))  # type: ignore[no-any-return]
+
+    def linalg_eigvalsh(self, UPLO: str = 'L') -> Self:
+        return self._call(_op_linalg_eigvalsh, (self,), (UPLO,))  # type: ignore[no-any-return]
+
+    def linalg_householder_product(self, tau: Self) -> Self:
+        return self._call(_op_linalg_householder_product, (self, tau))  # type: ignore[no-any-return]
+
+    def linalg_inv_ex(self, *, check_errors: bool = False, api_name: str = 'linalg.inv_ex') -> tuple[Self, ...]:
+        return self._call(_op_linalg_inv_ex, (self,), (check_errors, api_name))  # type: ignore[no-any-return]
+
+    def linalg_ldl_factor_ex(self, *, hermitian: bool = False, check_errors: bool = False, api_name: str = 'torch.linalg.ldl_factor_ex') -> tuple[Self, ...]:
+        return self._call(_op_linalg_ldl_factor_ex, (self,), (hermitian, check_errors, api_name))  # type: ignore[no-any-return]
+
+    def linalg_ldl_solve(self, pivots: Self, B: Self, *, hermitian: bool = False) -> Self:
+        return self._call(_op_linalg_ldl_solve, (self, pivots, B), (hermitian,))  # type: ignore[no-any-return]
+
+    def linalg_lstsq(self, b: Self, rcond: float | None = None, *, driver: str | None = None) -> tuple[Self, ...]:
+        return self._call(_op_linalg_lstsq, (self, b), (driver,), (rcond,))  # type: ignore[no-any-return]
+
+    def linalg_lu(self, *, pivot: bool = True) -> tuple[Self, ...]:
+        return self._call(_op_linalg_lu, (self,), (pivot,))  # type: ignore[no-any-return]
+
+    def linalg_lu_factor_ex(self, *, pivot: bool = True, check_errors: bool = False, api_name: str = 'torch.linalg.lu_factor_ex') -> tuple[Self, ...]:
+        return self._call(_op_linalg_lu_factor_ex, (self,), (pivot, check_errors, api_name))  # type: ignore[no-any-return]
+
+    def linalg_lu_solve(self, pivots: Self, B: Self, *, left: bool = True, adjoint: bool = False) -> Self:
+        return self._call(_op_linalg_lu_solve, (self, pivots, B), (left, adjoint))  # type: ignore[no-any-return]
+
+    def linalg_qr(self, mode: str = 'reduced') -> tuple[Self, ...]:
+        return self._call(_op_linalg_qr, (self,), (mode,))  # type: ignore[no-any-return]
+
+    def linalg_solve_triangular(self, B: Self, *, upper: bool, left: bool = True, unitriangular: bool = False) -> Self:
+        return self._call(_op_linalg_solve_triangular, (self, B), (upper, left, unitriangular))  # type: ignore[no-any-return]
+
+    def linalg_svd(self, full_matrices: bool = True) -> tuple[Self, ...]:
+        return self._call(_op_linalg_svd, (self,), (full_matrices,))  # type: ignore[no-any-return]
+
+    def linalg_svdvals(self) -> Self:
+        return self._call(_op_linalg_svdvals, (self,))  # type: ignore[no-any-return]
+
     def linalg_vector_norm(self, ord: Number = 2, dim: Sequence[int] | int | None = None, keepdim: bool = False, *, dtype: DType | None = None) -> Self:
         return self._call(_op_linalg_vector_norm, (self,), (ints(dim), keepdim, dtype), (ord,))  # type: ignore[no-any-return]
 
@@ -1477,6 +1570,9 @@ class OpMethods(Composites):
 
     def nonzero_static(self, *, size: int, fill_value: int = -1) -> Self:
         return self._call(_op_nonzero_static, (self,), (size, fill_value))  # type: ignore[no-any-return]
+
+    def ormqr(self, input2: Self, input3: Self, left: bool = True, transpose: bool = False) -> Self:
+        return self._call(_op_ormqr, (self, input2, input3), (left, transpose))  # type: ignore[no-any-return]
 
     def polar(self, angle: Self) -> Self:
         return self._call(_op_polar, (self, angle))  # type: ignore[no-any-return]

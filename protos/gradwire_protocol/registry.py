@@ -29,7 +29,7 @@ class Op:
 
     __slots__ = (
         "arguments", "differentiable", "functional", "infer", "is_control", "is_heavy", "is_pointwise", "is_view", "kept",
-        "name", "node_name", "positions", "schema", "writes",
+        "name", "node_name", "positions", "schema", "usual", "usual_kinds", "writes",
     )  # fmt: skip
 
     schema: Schema
@@ -46,6 +46,8 @@ class Op:
     node_name: str
     writes: bool
     positions: Mapping[str, int]
+    usual: tuple[Any, ...]  # the defaults of its numbers, if each has one: calls with just these do not send them
+    usual_kinds: tuple[type, ...]
 
     def __init__(self, schema: Schema, infer: Rule, keeps: Mapping[str, str]) -> None:
         """Check a declaration against its schema; raise ValueError where they disagree."""
@@ -60,6 +62,10 @@ class Op:
         self.writes = any(argument.is_written for argument in schema.arguments)
         self.is_view = not self.writes and any(result.alias for result in schema.returns)
         self.node_name = _node_name(schema.name)
+        numbers = [argument for argument in schema.arguments if argument.kind is Kind.SCALAR]
+        has_usual = all(argument.has_default for argument in numbers)
+        self.usual = tuple(argument.default for argument in numbers) if has_usual else ()
+        self.usual_kinds = tuple(map(type, self.usual))
         self.positions = {argument.name: index for index, argument in enumerate(schema.arguments)}
         self._check()
 

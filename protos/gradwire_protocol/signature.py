@@ -48,7 +48,7 @@ class Signature:
 
     __slots__ = (
         "default", "float_count", "int_count", "kept", "kernel", "kinds", "lengths", "metas", "needs", "number", "offsets",
-        "op", "outputs", "returns_list", "statics", "written",
+        "op", "outputs", "returns_list", "statics", "usual", "written",
     )  # fmt: skip
 
     op: Op
@@ -63,6 +63,7 @@ class Signature:
     returns_list: bool
     kept: tuple[str, ...]
     written: tuple[int, ...]  # the flattened tensor inputs that the call writes to
+    usual: bool  # the numbers are the op's defaults, and are not sent
     float_count: int  # entries of a batch's float column that one call uses; a complex number takes two
     int_count: int
     number: int
@@ -116,6 +117,7 @@ def resolve(
     lengths: tuple[int, ...],
     needs: int,
     default: DType,
+    usual: bool = False,
 ) -> Signature:
     """Run the shape rule of one call and return its signature; raise what PyTorch raises for bad arguments."""
     _check(op, metas, statics, kinds, lengths)
@@ -133,8 +135,10 @@ def resolve(
     signature.needs = needs & differentiable_mask(op, lengths) if _any_differentiable(written) else 0
     signature.kept = kept_names(op, signature.needs, lengths)
     signature.written = _written(op, lengths) if op.writes else ()
-    signature.float_count = kinds.count(float) + 2 * kinds.count(complex)
-    signature.int_count = kinds.count(int) + kinds.count(bool)
+    sent = () if usual else kinds
+    signature.usual = usual
+    signature.float_count = sent.count(float) + 2 * sent.count(complex)
+    signature.int_count = sent.count(int) + sent.count(bool)
     signature.number, signature.kernel = 0, None
     return signature
 

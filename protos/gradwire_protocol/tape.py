@@ -41,12 +41,21 @@ class Storage:
     `memory` stands for the memory itself, which `tensor.data` shares too, under a version of its own.
     """
 
-    __slots__ = ("memory", "version")
+    __slots__ = ("_memory", "version")
 
     def __init__(self, memory: object = None) -> None:
         """Start at version 0, as PyTorch does."""
         self.version = 0
-        self.memory = memory or object()
+        self._memory = memory
+
+    @property
+    def memory(self) -> object:
+        """Return what is the same object wherever the memory is the same."""
+        return self if self._memory is None else self._memory
+
+    @memory.setter
+    def memory(self, memory: object) -> None:
+        self._memory = memory
 
 
 class Variable:

@@ -1,4 +1,4 @@
-"""One client's session on a worker: batches in, acknowledgements out. No I/O and no clock.
+"""One client's session on a worker: batches in, acknowledgements out. No I/O, and a clock only for a client that profiles.
 
 Exactly once: the answer to a batch is recorded, under its number and a digest of its content, in the same step as its
 changes. The same number again is answered from the record; the same number with other content is refused.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -26,6 +27,7 @@ from gradwire_server.backend import Backend
 from gradwire_server.control import CONTROLS, OutlineMarker, check_arguments
 from gradwire_server.engine import Array, Engine
 from gradwire_server.programs.table import Programs
+from gradwire_server.stopwatch import Clock, Stopwatch
 from gradwire_server.store import PinnedNode, Poisoned, Store, missing
 
 __all__ = ["Run", "Session", "Statistics"]
@@ -98,7 +100,7 @@ class Run:
 class Session:
     """The state of one session. `apply` is the only way to change it."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, clock: Clock = time.perf_counter_ns) -> None:
         """Open a session on a backend."""
         self.engine = Engine(backend)
         self.programs = Programs(self.engine)
@@ -109,6 +111,7 @@ class Session:
         self._signatures: list[Signature | Exception] = []
         self._answers: dict[int, tuple[bytes, call_pb2.Ack]] = {}
         self._calls = 0
+        self._clock = clock
         self._column_lengths: dict[tuple[int, ...], tuple[int, int, int, int]] = {}
 
     def statistics(self) -> Statistics:
@@ -120,6 +123,7 @@ class Session:
 
         The calling thread must have entered the backend's `active` context.
         """
+        watch = Stopwatch(self._clock, self.engine.backend.synchronize) if batch.profile else None
         digest = hashlib.blake2b(batch.SerializeToString(), digest_size=16).digest()
         recorded = self._answers.get(batch.number)
         if recorded is not None:
@@ -133,7 +137,7 @@ class Session:
             self._check_columns(batch, signatures)
         except _Refused as refused:
             return self._refuse(batch, refused.error)
-        ack = self._run(batch, signatures)
+        ack = self._run(batch, signatures, watch)
         self.applied = batch.number
         self._answers[batch.number] = (digest, ack)
         for number in [held for held in self._answers if held <= batch.acknowledged]:
@@ -236,18 +240,23 @@ class Session:
         if given != meta.nbytes:
             raise _Refused(BatchMalformed(f"an inline {meta} needs {meta.nbytes} bytes; got {given}"))
 
-    def _run(self, batch: call_pb2.Batch, signatures: list[Signature | Exception]) -> call_pb2.Ack:
+    def _run(
+        self, batch: call_pb2.Batch, signatures: list[Signature | Exception], watch: Stopwatch | None
+    ) -> call_pb2.Ack:
         self._signatures = signatures
         run = Run(batch)
+        one = self._one if watch is None else watch.timing(self._one)
         for run.call, number in enumerate(batch.calls):
             signature = signatures[number]
             assert isinstance(signature, Signature)
-            self._one(run, signature)
+            one(run, signature)
         released = batch.released
         for index in range(0, len(released), 2):
             self.store.release(released[index], released[index + 1])
         self.store.next_handle = max(self.store.next_handle, run.handle)
         self._calls += len(batch.calls)
+        if watch is not None:
+            watch.report(run.ack.timing)
         return run.ack
 
     def _one(self, run: Run, signature: Signature) -> None:
@@ -255,7 +264,7 @@ class Session:
         count = len(signature.metas)
         handles = run.inputs[run.position : run.position + count]
         run.position += count
-        scalars = run.numbers(signature.kinds) if signature.kinds else ()
+        scalars = signature.op.usual if signature.usual else run.numbers(signature.kinds) if signature.kinds else ()
         first = run.handle
         run.handle += len(signature.outputs)
         results: Sequence[Any]

@@ -12,10 +12,12 @@ from gradwire_protocol.composites.batch_norm import BatchNormComposites
 from gradwire_protocol.composites.convolution import ConvolutionComposites
 from gradwire_protocol.composites.creation import CreationComposites
 from gradwire_protocol.composites.ctc import CTCComposites
+from gradwire_protocol.composites.decomposition import DecompositionComposites
 from gradwire_protocol.composites.diagonal import DiagonalComposites
 from gradwire_protocol.composites.distance import DistanceComposites
 from gradwire_protocol.composites.embedding import EmbeddingComposites
 from gradwire_protocol.composites.indexing import IndexingComposites
+from gradwire_protocol.composites.linalg import LinalgComposites
 from gradwire_protocol.composites.loss import LossComposites
 from gradwire_protocol.composites.margin import MarginComposites
 from gradwire_protocol.composites.matmul import MatmulComposites
@@ -54,9 +56,11 @@ class Composites(
     SpecialComposites,
     IndexingComposites,
     MatmulComposites,
+    LinalgComposites,
     LossComposites,
     CreationComposites,
     CTCComposites,
+    DecompositionComposites,
     DiagonalComposites,
     DistanceComposites,
     EmbeddingComposites,

@@ -24,6 +24,7 @@ from gradwire_protocol.dtypes import (
 )  # fmt: skip
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.registry import torch_type_name
+from gradwire_protocol.shown import qualified
 
 __all__ = ["PointwiseComposites"]
 
@@ -39,7 +40,7 @@ class _Frexp(NamedTuple):
     exponent: Any
 
     def __repr__(self) -> str:
-        return f"gradwire.return_types.frexp(\nmantissa={self.mantissa!r},\nexponent={self.exponent!r})"
+        return f"{qualified('return_types.frexp')}(\nmantissa={self.mantissa!r},\nexponent={self.exponent!r})"
 
 
 def _is_tensor(value: Any) -> bool:

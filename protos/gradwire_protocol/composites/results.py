@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import Any
 
+from gradwire_protocol.shown import qualified
+
 __all__ = ["return_type"]
 
 
@@ -13,6 +15,6 @@ def return_type(name: str, *fields: str) -> Any:
 
     def show(self: Any) -> str:
         lines = ",\n".join(f"{field}={value!r}" for field, value in zip(fields, self, strict=True))
-        return f"gradwire.return_types.{name}(\n{lines})"
+        return f"{qualified('return_types')}.{name}(\n{lines})"
 
     return type(name, (namedtuple(name, fields),), {"__repr__": show, "__slots__": ()})

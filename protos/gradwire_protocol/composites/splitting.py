@@ -23,21 +23,37 @@ class SplittingComposites(Callable_):
 
     __slots__ = ()
 
-    def tensor_split(self, indices_or_sections: Sections, dim: int = 0) -> tuple[Self, ...]:
-        """Return views of pieces of axis `dim`: so many of nearly one length, or cut before the given places."""
+    def tensor_split(
+        self,
+        indices_or_sections: Sections | None = None,
+        dim: int = 0,
+        *,
+        indices: Sequence[int] | None = None,
+        sections: int | None = None,
+    ) -> tuple[Self, ...]:
+        """Return views of pieces of axis `dim`: so many of nearly one length, or cut before the given places.
+
+        What it is cut by may be named by its kind, `indices` or `sections`.
+        """
+        given = [value for value in (indices_or_sections, indices, sections) if value is not None]
+        if len(given) != 1:
+            raise TypeError(
+                "tensor_split() received an invalid combination of arguments - it needs one of indices_or_sections, indices "
+                f"and sections; got {len(given)} of them"
+            )
         if not self.meta.ndim:
             raise RuntimeError("tensor_split expected at least a 1-dimensional tensor, but got a tensor with 0 dims")
         whole: Any = self
         size = self.meta.shape[normalize_dim(dim, self.meta.ndim)]
-        if not isinstance(indices_or_sections, int):
+        if not isinstance(given[0], int):
             # Places as of Python slices: negative ones count from the end, and a piece may be empty.
-            cuts = [0, *indices_or_sections, size]
+            cuts = [0, *given[0], size]
             return tuple(whole.slice(dim, start, end) for start, end in pairwise(cuts))
-        sections = indices_or_sections
-        if sections <= 0:
-            raise RuntimeError(f"number of sections must be larger than 0, got {sections}")
-        longer = size % sections
-        return whole.split([size // sections + (index < longer) for index in range(sections)], dim)  # type: ignore[no-any-return]
+        count = given[0]
+        if count <= 0:
+            raise RuntimeError(f"number of sections must be larger than 0, got {count}")
+        longer = size % count
+        return whole.split([size // count + (index < longer) for index in range(count)], dim)  # type: ignore[no-any-return]
 
     def _split_along(self, name: str, ndim: int, dim: int, given: Any) -> tuple[Self, ...]:
         """Split along an axis as numpy does, which refuses pieces of several lengths."""

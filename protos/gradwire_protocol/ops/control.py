@@ -53,6 +53,12 @@ def _function(
     return ()
 
 
+def _restore_saved(node: Meta, values: tuple[Meta, ...], places: str) -> tuple[()]:
+    if len(values) != len([place for place in places.split(",") if place]):
+        raise RuntimeError(f"a node's kept values need a place each; got {len(values)} for {places!r}")
+    return ()
+
+
 def _nothing(*arguments: object) -> tuple[()]:
     return ()
 
@@ -94,6 +100,10 @@ control("gw::grad_fn(Tensor self) -> Tensor", lambda self: NODE_META)
 control("gw::next_function(Tensor node, int index) -> Tensor", lambda node, index: NODE_META)
 control("gw::saved(Tensor node, str name, int index, int[] size, ScalarType dtype) -> Tensor",
         lambda node, name, index, size, dtype: Meta.of(size, dtype))  # fmt: skip
+
+# Lets a node forget kept values (`places`: "self.0,result.0"), which the client packed; brings them back for a backward.
+control("gw::drop_saved(Tensor node, str places) -> ()", _nothing)
+control("gw::restore_saved(Tensor node, Tensor[] values, str places) -> ()", _restore_saved)
 
 # `tensor.data = source`: the handle shows the source's memory from here on.
 control("gw::set_data(Tensor self, Tensor source) -> Tensor", _nothing)

@@ -31,7 +31,7 @@ class Static(_message.Message):
     def __init__(self, boolean: _Optional[bool] = ..., integer: _Optional[int] = ..., text: _Optional[str] = ..., dtype: _Optional[int] = ..., ints: _Optional[_Union[Static.Ints, _Mapping]] = ..., booleans: _Optional[_Union[Static.Ints, _Mapping]] = ...) -> None: ...
 
 class Signature(_message.Message):
-    __slots__ = ("op", "metas", "statics", "kinds", "lengths", "needs", "default_dtype")
+    __slots__ = ("op", "metas", "statics", "kinds", "lengths", "needs", "default_dtype", "usual")
     OP_FIELD_NUMBER: _ClassVar[int]
     METAS_FIELD_NUMBER: _ClassVar[int]
     STATICS_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +39,7 @@ class Signature(_message.Message):
     LENGTHS_FIELD_NUMBER: _ClassVar[int]
     NEEDS_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_DTYPE_FIELD_NUMBER: _ClassVar[int]
+    USUAL_FIELD_NUMBER: _ClassVar[int]
     op: str
     metas: _containers.RepeatedCompositeFieldContainer[_tensor_pb2.TensorMeta]
     statics: _containers.RepeatedCompositeFieldContainer[Static]
@@ -46,10 +47,11 @@ class Signature(_message.Message):
     lengths: _containers.RepeatedScalarFieldContainer[int]
     needs: bytes
     default_dtype: int
-    def __init__(self, op: _Optional[str] = ..., metas: _Optional[_Iterable[_Union[_tensor_pb2.TensorMeta, _Mapping]]] = ..., statics: _Optional[_Iterable[_Union[Static, _Mapping]]] = ..., kinds: _Optional[str] = ..., lengths: _Optional[_Iterable[int]] = ..., needs: _Optional[bytes] = ..., default_dtype: _Optional[int] = ...) -> None: ...
+    usual: bool
+    def __init__(self, op: _Optional[str] = ..., metas: _Optional[_Iterable[_Union[_tensor_pb2.TensorMeta, _Mapping]]] = ..., statics: _Optional[_Iterable[_Union[Static, _Mapping]]] = ..., kinds: _Optional[str] = ..., lengths: _Optional[_Iterable[int]] = ..., needs: _Optional[bytes] = ..., default_dtype: _Optional[int] = ..., usual: _Optional[bool] = ...) -> None: ...
 
 class Batch(_message.Message):
-    __slots__ = ("number", "first_handle", "first_signature", "signatures", "calls", "inputs", "floats", "ints", "tensors", "released", "acknowledged", "reset_signatures", "programs")
+    __slots__ = ("number", "first_handle", "first_signature", "signatures", "calls", "inputs", "floats", "ints", "tensors", "released", "acknowledged", "reset_signatures", "programs", "profile")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     FIRST_HANDLE_FIELD_NUMBER: _ClassVar[int]
     FIRST_SIGNATURE_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +65,7 @@ class Batch(_message.Message):
     ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
     RESET_SIGNATURES_FIELD_NUMBER: _ClassVar[int]
     PROGRAMS_FIELD_NUMBER: _ClassVar[int]
+    PROFILE_FIELD_NUMBER: _ClassVar[int]
     number: int
     first_handle: int
     first_signature: int
@@ -76,7 +79,8 @@ class Batch(_message.Message):
     acknowledged: int
     reset_signatures: bool
     programs: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, number: _Optional[int] = ..., first_handle: _Optional[int] = ..., first_signature: _Optional[int] = ..., signatures: _Optional[_Iterable[_Union[Signature, _Mapping]]] = ..., calls: _Optional[_Iterable[int]] = ..., inputs: _Optional[_Iterable[int]] = ..., floats: _Optional[_Iterable[float]] = ..., ints: _Optional[_Iterable[int]] = ..., tensors: _Optional[_Iterable[_Union[_tensor_pb2.InlineTensor, _Mapping]]] = ..., released: _Optional[_Iterable[int]] = ..., acknowledged: _Optional[int] = ..., reset_signatures: _Optional[bool] = ..., programs: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    profile: bool
+    def __init__(self, number: _Optional[int] = ..., first_handle: _Optional[int] = ..., first_signature: _Optional[int] = ..., signatures: _Optional[_Iterable[_Union[Signature, _Mapping]]] = ..., calls: _Optional[_Iterable[int]] = ..., inputs: _Optional[_Iterable[int]] = ..., floats: _Optional[_Iterable[float]] = ..., ints: _Optional[_Iterable[int]] = ..., tensors: _Optional[_Iterable[_Union[_tensor_pb2.InlineTensor, _Mapping]]] = ..., released: _Optional[_Iterable[int]] = ..., acknowledged: _Optional[int] = ..., reset_signatures: _Optional[bool] = ..., programs: _Optional[_Iterable[bytes]] = ..., profile: _Optional[bool] = ...) -> None: ...
 
 class Outline(_message.Message):
     __slots__ = ("nodes", "results")
@@ -128,14 +132,28 @@ class Value(_message.Message):
     failure: _failure_pb2.Failure
     def __init__(self, data: _Optional[bytes] = ..., large: _Optional[bool] = ..., outline: _Optional[_Union[Outline, _Mapping]] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ...) -> None: ...
 
+class Timing(_message.Message):
+    __slots__ = ("started_ns", "finished_ns", "prepared_ns", "call_ns")
+    STARTED_NS_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_NS_FIELD_NUMBER: _ClassVar[int]
+    PREPARED_NS_FIELD_NUMBER: _ClassVar[int]
+    CALL_NS_FIELD_NUMBER: _ClassVar[int]
+    started_ns: int
+    finished_ns: int
+    prepared_ns: int
+    call_ns: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, started_ns: _Optional[int] = ..., finished_ns: _Optional[int] = ..., prepared_ns: _Optional[int] = ..., call_ns: _Optional[_Iterable[int]] = ...) -> None: ...
+
 class Ack(_message.Message):
-    __slots__ = ("number", "values", "failures", "refused")
+    __slots__ = ("number", "values", "failures", "refused", "timing")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
+    TIMING_FIELD_NUMBER: _ClassVar[int]
     number: int
     values: _containers.RepeatedCompositeFieldContainer[Value]
     failures: _containers.RepeatedCompositeFieldContainer[_failure_pb2.Failure]
     refused: _failure_pb2.Failure
-    def __init__(self, number: _Optional[int] = ..., values: _Optional[_Iterable[_Union[Value, _Mapping]]] = ..., failures: _Optional[_Iterable[_Union[_failure_pb2.Failure, _Mapping]]] = ..., refused: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ...) -> None: ...
+    timing: Timing
+    def __init__(self, number: _Optional[int] = ..., values: _Optional[_Iterable[_Union[Value, _Mapping]]] = ..., failures: _Optional[_Iterable[_Union[_failure_pb2.Failure, _Mapping]]] = ..., refused: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ...) -> None: ...
