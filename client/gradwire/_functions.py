@@ -275,6 +275,18 @@ def channel_shuffle(input: Tensor, groups: Any) -> Any:
     return expect_tensor("channel_shuffle", input).channel_shuffle(groups)
 
 
+def cholesky(input: Tensor, upper: Any = False) -> Any:
+    return expect_tensor("cholesky", input).cholesky(upper)
+
+
+def cholesky_inverse(input: Tensor, upper: Any = False) -> Any:
+    return expect_tensor("cholesky_inverse", input).cholesky_inverse(upper)
+
+
+def cholesky_solve(input: Tensor, input2: Any, upper: Any = False) -> Any:
+    return expect_tensor("cholesky_solve", input).cholesky_solve(input2, upper)
+
+
 def chunk(input: Tensor, chunks: Any, dim: Any = 0) -> Any:
     return expect_tensor("chunk", input).chunk(chunks, dim)
 
@@ -413,6 +425,10 @@ def cumsum(input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = Non
 
 def deg2rad(input: Tensor) -> Any:
     return expect_tensor("deg2rad", input).deg2rad()
+
+
+def det(input: Tensor) -> Any:
+    return expect_tensor("det", input).det()
 
 
 def detach(input: Tensor) -> Any:
@@ -607,6 +623,10 @@ def gelu_backward(input: Tensor, other_input: Any, *, approximate: Any = 'none')
     return expect_tensor("gelu_backward", input).gelu_backward(other_input, approximate=approximate)
 
 
+def geqrf(input: Tensor) -> Any:
+    return expect_tensor("geqrf", input).geqrf()
+
+
 def ger(input: Tensor, vec2: Any) -> Any:
     return expect_tensor("ger", input).ger(vec2)
 
@@ -763,6 +783,10 @@ def instance_norm(input: Tensor, weight: Any, bias: Any, running_mean: Any, runn
     return expect_tensor("instance_norm", input).instance_norm(weight, bias, running_mean, running_var, use_input_stats, momentum, eps)
 
 
+def inverse(input: Tensor) -> Any:
+    return expect_tensor("inverse", input).inverse()
+
+
 def isclose(input: Tensor, other: Any, rtol: Any = 1e-05, atol: Any = 1e-08, equal_nan: Any = False) -> Any:
     return expect_tensor("isclose", input).isclose(other, rtol, atol, equal_nan)
 
@@ -847,6 +871,82 @@ def lgamma(input: Tensor) -> Any:
     return expect_tensor("lgamma", input).lgamma()
 
 
+def linalg_cholesky_ex(input: Tensor, *, upper: Any = False, check_errors: Any = False, api_name: Any = 'linalg.cholesky_ex') -> Any:
+    return expect_tensor("linalg_cholesky_ex", input).linalg_cholesky_ex(upper=upper, check_errors=check_errors, api_name=api_name)
+
+
+def linalg_eig(input: Tensor) -> Any:
+    return expect_tensor("linalg_eig", input).linalg_eig()
+
+
+def linalg_eigh(input: Tensor, UPLO: Any = 'L') -> Any:
+    return expect_tensor("linalg_eigh", input).linalg_eigh(UPLO)
+
+
+def linalg_eigvals(input: Tensor) -> Any:
+    return expect_tensor("linalg_eigvals", input).linalg_eigvals()
+
+
+def linalg_eigvalsh(input: Tensor, UPLO: Any = 'L') -> Any:
+    return expect_tensor("linalg_eigvalsh", input).linalg_eigvalsh(UPLO)
+
+
+def linalg_householder_product(input: Tensor, tau: Any) -> Any:
+    return expect_tensor("linalg_householder_product", input).linalg_householder_product(tau)
+
+
+def linalg_inv_ex(input: Tensor, *, check_errors: Any = False, api_name: Any = 'linalg.inv_ex') -> Any:
+    return expect_tensor("linalg_inv_ex", input).linalg_inv_ex(check_errors=check_errors, api_name=api_name)
+
+
+def linalg_ldl_factor_ex(input: Tensor, *, hermitian: Any = False, check_errors: Any = False, api_name: Any = 'torch.linalg.ldl_factor_ex') -> Any:
+    return expect_tensor("linalg_ldl_factor_ex", input).linalg_ldl_factor_ex(hermitian=hermitian, check_errors=check_errors, api_name=api_name)
+
+
+def linalg_ldl_solve(input: Tensor, pivots: Any, B: Any, *, hermitian: Any = False) -> Any:
+    return expect_tensor("linalg_ldl_solve", input).linalg_ldl_solve(pivots, B, hermitian=hermitian)
+
+
+def linalg_lstsq(input: Tensor, b: Any, rcond: Any = None, *, driver: Any = None) -> Any:
+    return expect_tensor("linalg_lstsq", input).linalg_lstsq(b, rcond, driver=driver)
+
+
+def linalg_lu(input: Tensor, *, pivot: Any = True) -> Any:
+    return expect_tensor("linalg_lu", input).linalg_lu(pivot=pivot)
+
+
+def linalg_lu_factor_ex(input: Tensor, *, pivot: Any = True, check_errors: Any = False, api_name: Any = 'torch.linalg.lu_factor_ex') -> Any:
+    return expect_tensor("linalg_lu_factor_ex", input).linalg_lu_factor_ex(pivot=pivot, check_errors=check_errors, api_name=api_name)
+
+
+def linalg_lu_solve(input: Tensor, pivots: Any, B: Any, *, left: Any = True, adjoint: Any = False) -> Any:
+    return expect_tensor("linalg_lu_solve", input).linalg_lu_solve(pivots, B, left=left, adjoint=adjoint)
+
+
+def linalg_matrix_rank(input: Tensor, tol: Any = None, hermitian: Any = False, *, atol: Any = None, rtol: Any = None) -> Any:
+    return expect_tensor("linalg_matrix_rank", input).linalg_matrix_rank(tol, hermitian, atol=atol, rtol=rtol)
+
+
+def linalg_pinv(input: Tensor, rcond: Any = None, hermitian: Any = False, *, atol: Any = None, rtol: Any = None) -> Any:
+    return expect_tensor("linalg_pinv", input).linalg_pinv(rcond, hermitian, atol=atol, rtol=rtol)
+
+
+def linalg_qr(input: Tensor, mode: Any = 'reduced') -> Any:
+    return expect_tensor("linalg_qr", input).linalg_qr(mode)
+
+
+def linalg_solve_triangular(input: Tensor, B: Any, *, upper: Any, left: Any = True, unitriangular: Any = False) -> Any:
+    return expect_tensor("linalg_solve_triangular", input).linalg_solve_triangular(B, upper=upper, left=left, unitriangular=unitriangular)
+
+
+def linalg_svd(input: Tensor, full_matrices: Any = True) -> Any:
+    return expect_tensor("linalg_svd", input).linalg_svd(full_matrices)
+
+
+def linalg_svdvals(input: Tensor) -> Any:
+    return expect_tensor("linalg_svdvals", input).linalg_svdvals()
+
+
 def linalg_vector_norm(input: Tensor, ord: Any = 2, dim: Any = None, keepdim: Any = False, *, dtype: Any = None) -> Any:
     return expect_tensor("linalg_vector_norm", input).linalg_vector_norm(ord, dim, keepdim, dtype=dtype)
 
@@ -891,6 +991,10 @@ def logcumsumexp(input: Tensor, dim: Any) -> Any:
     return expect_tensor("logcumsumexp", input).logcumsumexp(dim)
 
 
+def logdet(input: Tensor) -> Any:
+    return expect_tensor("logdet", input).logdet()
+
+
 def logical_and(input: Tensor, other: Any) -> Any:
     return expect_tensor("logical_and", input).logical_and(other)
 
@@ -927,6 +1031,18 @@ def lt(input: Tensor, other: Any) -> Any:
     return expect_tensor("lt", input).lt(other)
 
 
+def lu(input: Tensor, pivot: Any = True, get_infos: Any = False) -> Any:
+    return expect_tensor("lu", input).lu(pivot, get_infos)
+
+
+def lu_solve(input: Tensor, LU_data: Any, LU_pivots: Any) -> Any:
+    return expect_tensor("lu_solve", input).lu_solve(LU_data, LU_pivots)
+
+
+def lu_unpack(input: Tensor, LU_pivots: Any, unpack_data: Any = True, unpack_pivots: Any = True) -> Any:
+    return expect_tensor("lu_unpack", input).lu_unpack(LU_pivots, unpack_data, unpack_pivots)
+
+
 def margin_ranking_loss(input: Tensor, input2: Any, target: Any, margin: Any = 0.0, reduction: Any = 1) -> Any:
     return expect_tensor("margin_ranking_loss", input).margin_ranking_loss(input2, target, margin, reduction)
 
@@ -945,6 +1061,10 @@ def masked_scatter_backward(input: Tensor, mask: Any, sizes: Any) -> Any:
 
 def matmul(input: Tensor, other: Any) -> Any:
     return expect_tensor("matmul", input).matmul(other)
+
+
+def matrix_power(input: Tensor, n: Any) -> Any:
+    return expect_tensor("matrix_power", input).matrix_power(n)
 
 
 def max(input: Tensor, dim: Any = None, keepdim: Any = False, *, other: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
@@ -1179,6 +1299,14 @@ def one_hot(input: Tensor, num_classes: Any) -> Any:
     return expect_tensor("one_hot", input).one_hot(num_classes)
 
 
+def orgqr(input: Tensor, input2: Any) -> Any:
+    return expect_tensor("orgqr", input).orgqr(input2)
+
+
+def ormqr(input: Tensor, input2: Any, input3: Any, left: Any = True, transpose: Any = False) -> Any:
+    return expect_tensor("ormqr", input).ormqr(input2, input3, left, transpose)
+
+
 def outer(input: Tensor, vec2: Any) -> Any:
     return expect_tensor("outer", input).outer(vec2)
 
@@ -1193,6 +1321,10 @@ def pdist(input: Tensor, p: Any = 2.0) -> Any:
 
 def permute(input: Tensor, *axes: Any, dims: Any = None) -> Any:
     return expect_tensor("permute", input).permute(*axes, dims=dims)
+
+
+def pinverse(input: Tensor, rcond: Any = 1e-15) -> Any:
+    return expect_tensor("pinverse", input).pinverse(rcond)
 
 
 def pixel_shuffle(input: Tensor, upscale_factor: Any) -> Any:
@@ -1233,6 +1365,10 @@ def prod(input: Tensor, dim: Any = None, keepdim: Any = False, *, dtype: Any = N
 
 def put(input: Tensor, index: Any, source: Any, accumulate: Any = False) -> Any:
     return expect_tensor("put", input).put(index, source, accumulate)
+
+
+def qr(input: Tensor, some: Any = True) -> Any:
+    return expect_tensor("qr", input).qr(some)
 
 
 def quantile(input: Tensor, q: Any, dim: Any = None, keepdim: Any = False, *, interpolation: Any = 'linear') -> Any:
@@ -1433,6 +1569,10 @@ def slice_backward(input: Tensor, input_sizes: Any, dim: Any, start: Any, end: A
 
 def slice_scatter(input: Tensor, src: Any, dim: Any = 0, start: Any = None, end: Any = None, step: Any = 1) -> Any:
     return expect_tensor("slice_scatter", input).slice_scatter(src, dim, start, end, step)
+
+
+def slogdet(input: Tensor) -> Any:
+    return expect_tensor("slogdet", input).slogdet()
 
 
 def smooth_l1_loss(input: Tensor, target: Any, reduction: Any = 1, beta: Any = 1.0) -> Any:
@@ -1643,6 +1783,10 @@ def sum(input: Tensor, dim: Any = None, keepdim: Any = False, *, dtype: Any = No
     return expect_tensor("sum", input).sum(dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
 
 
+def svd(input: Tensor, some: Any = True, compute_uv: Any = True) -> Any:
+    return expect_tensor("svd", input).svd(some, compute_uv)
+
+
 def swapaxes(input: Tensor, axis0: Any, axis1: Any) -> Any:
     return expect_tensor("swapaxes", input).swapaxes(axis0, axis1)
 
@@ -1675,8 +1819,8 @@ def tanh_backward(input: Tensor, output: Any) -> Any:
     return expect_tensor("tanh_backward", input).tanh_backward(output)
 
 
-def tensor_split(input: Tensor, indices_or_sections: Any, dim: Any = 0) -> Any:
-    return expect_tensor("tensor_split", input).tensor_split(indices_or_sections, dim)
+def tensor_split(input: Tensor, indices_or_sections: Any = None, dim: Any = 0, *, indices: Any = None, sections: Any = None) -> Any:
+    return expect_tensor("tensor_split", input).tensor_split(indices_or_sections, dim, indices=indices, sections=sections)
 
 
 def threshold(input: Tensor, threshold: Any, value: Any) -> Any:
@@ -1697,6 +1841,10 @@ def topk(input: Tensor, k: Any, dim: Any = -1, largest: Any = True, sorted: Any 
 
 def transpose(input: Tensor, dim0: Any, dim1: Any) -> Any:
     return expect_tensor("transpose", input).transpose(dim0, dim1)
+
+
+def triangular_solve(input: Tensor, A: Any, upper: Any = True, transpose: Any = False, unitriangular: Any = False) -> Any:
+    return expect_tensor("triangular_solve", input).triangular_solve(A, upper, transpose, unitriangular)
 
 
 def tril(input: Tensor, diagonal: Any = 0) -> Any:

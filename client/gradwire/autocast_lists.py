@@ -47,7 +47,7 @@ _CPU = {
         _fft_c2c _fft_c2r _fft_r2c
         linalg_cholesky linalg_cholesky_ex linalg_cond linalg_eig linalg_eigh linalg_eigvals linalg_eigvalsh
         linalg_householder_product linalg_inv linalg_inv_ex linalg_lstsq linalg_matrix_rank linalg_qr linalg_solve
-        linalg_svd linalg_svdvals linalg_tensorinv linalg_tensorsolve
+        linalg_svd linalg_svdvals linalg_tensorinv linalg_tensorsolve lu _linalg_solve_ex
     """,
 }
 _CUDA = {

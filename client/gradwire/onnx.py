@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-__all__ = ["export", "is_in_onnx_export"]
+__all__ = ["export", "is_in_onnx_export", "register_custom_op_symbolic"]
 
 
 def export(*args: Any, **kwargs: Any) -> NoReturn:
@@ -17,3 +17,7 @@ def export(*args: Any, **kwargs: Any) -> NoReturn:
 def is_in_onnx_export() -> bool:
     """Return False."""
     return False
+
+
+def register_custom_op_symbolic(symbolic_name: str, symbolic_fn: Any, opset_version: int) -> None:
+    """Do nothing: it says how an exporter writes an op, and nothing is exported."""

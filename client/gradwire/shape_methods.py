@@ -68,9 +68,11 @@ class ShapeMethods:
             raise RuntimeError("Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false.")
         return super().narrow(dim, start, length).clone()  # type: ignore[misc]
 
-    def tensor_split(self: Any, indices_or_sections: Any, dim: int = 0) -> Any:
+    def tensor_split(
+        self: Any, indices_or_sections: Any = None, dim: int = 0, *, indices: Any = None, sections: Any = None
+    ) -> Any:
         """Return views of pieces of axis `dim`: so many of nearly one length, or cut before places. Waits for a tensor."""
-        return super().tensor_split(_cuts(indices_or_sections), dim)  # type: ignore[misc]
+        return super().tensor_split(_cuts(indices_or_sections), dim, indices=indices, sections=sections)  # type: ignore[misc]
 
     def new_empty_strided(
         self: Any,

@@ -16,7 +16,7 @@ from gradwire_protocol.opaque import OpaqueNode
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.ops.shape import span
 from gradwire_protocol.part import EDGE, LEAF, Part
-from gradwire_protocol.signature import Signature, tensor_span
+from gradwire_protocol.signature import Signature, resolve, tensor_span
 from gradwire_protocol.tape import CopySlices, Edge, Kept, Node, plan, reach
 from gradwire_server.engine import Array
 from gradwire_server.rules import gradient_for
@@ -104,6 +104,9 @@ def _on_edge(value: Array, edge: Edge | None) -> Array:
     alias = value.alias()
     if edge is not None and isinstance(edge.target, Node):
         alias.node, alias.output_nr = edge.target, edge.output_nr
+    elif edge is not None:
+        # A leaf's value that was unpacked, so another array: its gradient goes to the leaf all the same.
+        alias.node = Node(resolve(OPS["alias"], (value.meta,), (), (), (), 1, value.meta.dtype), (edge,))
     return alias
 
 

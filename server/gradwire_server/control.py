@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["CONTROLS"]
 
 Results = Sequence[Any]
+# Their first argument is a handle of a graph node.
+_OF_NODES = frozenset(("gw::next_function", "gw::saved", "gw::attach", "gw::drop_saved", "gw::restore_saved"))
 CONTROLS: dict[str, Callable[..., Results]] = {}
 
 
@@ -247,6 +249,42 @@ def attach(session: Session, run: Run, signature: Signature, node: PinnedNode, s
     return ()
 
 
+@_control
+def drop_saved(session: Session, run: Run, signature: Signature, node: PinnedNode, places: str) -> Results:
+    """Forget kept values, which the client packed."""
+    names = _places(places)
+    _keep(node, names, [None] * len(names))
+    return ()
+
+
+@_control
+def restore_saved(
+    session: Session, run: Run, signature: Signature, node: PinnedNode, values: Sequence[Array], places: str
+) -> Results:
+    """Keep again what the client unpacked, until the node ran."""
+    _keep(node, _places(places), values)
+    return ()
+
+
+def _places(text: str) -> list[tuple[str, int]]:
+    try:
+        return [(name, int(index)) for name, _, index in (item.partition(".") for item in text.split(",") if item)]
+    except ValueError as error:
+        raise BatchMalformed(f"a place of a kept value is a name and a number; got {text!r}") from error
+
+
+def _keep(node: PinnedNode, places: Sequence[tuple[str, int]], values: Sequence[Array | None]) -> None:
+    """Put values in places of a node that kept something there, unless it was freed."""
+    target = cast("Node", getattr(node.target, "function", node.target))
+    for (name, index), value in zip(places, values, strict=True):
+        held = target.kept.get(name) if isinstance(target, Node) else None
+        items = (held,) if type(held) is Kept else tuple(held or ())
+        if not 0 <= index < len(items):
+            raise RuntimeError(f"a node must keep {name!r} for it to be replaced; it does not, or it was freed")
+        made = Kept(value, Storage(), 0, items[index].output)
+        target.kept[name] = made if type(held) is Kept else (*items[:index], made, *items[index + 1 :])
+
+
 def _learned_edge(array: Array) -> Edge:
     """Return where the gradient of an input goes; the client says that it requires one, so a leaf is marked."""
     edge = gradient_edge(array)
@@ -344,7 +382,7 @@ def _encode_edge(edge: Edge | None, marker: OutlineMarker, numbers: dict[int, in
 
 def check_arguments(signature: Signature, arrays: Sequence[Variable | PinnedNode | None]) -> None:
     """Refuse a node where a tensor is due, and the other way round."""
-    wants_node = signature.op.name in ("gw::next_function", "gw::saved", "gw::attach")
+    wants_node = signature.op.name in _OF_NODES
     for index, array in enumerate(arrays):
         if isinstance(array, PinnedNode) is not (wants_node and index == 0) and array is not None:
             raise BatchMalformed(

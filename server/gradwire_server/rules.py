@@ -15,6 +15,7 @@ from typing import Any
 
 import gradwire_protocol.ops  # noqa: F401  (fills OPS)
 from gradwire_protocol.registry import OPS, Op
+from gradwire_server.blocks import blockwise
 
 __all__ = [
     "GRADIENTS", "KERNELS", "Kernel", "Rule", "gradient", "joint_gradient", "kernel", "kernel_for", "pointwise",
@@ -93,7 +94,7 @@ def pointwise(name: str, function: Callable[..., Any] | str, *, compares: bool =
     if not op.is_pointwise:
         raise ValueError(f"{name} must be declared with pointwise=True to have a pointwise kernel")
     ufunc = function if isinstance(function, str) else ""
-    _add(op, _make(_ufunc(function) if isinstance(function, str) else function, True, compares, ufunc), None)
+    _add(op, _make(_ufunc(function) if isinstance(function, str) else blockwise(function), True, compares, ufunc), None)
 
 
 def _ufunc(name: str) -> Callable[..., Any]:

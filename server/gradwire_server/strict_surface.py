@@ -44,7 +44,7 @@ floating generic iinfo inexact inf int16 int32 int64 int8 integer nan ndarray ne
 signedinteger uint16 uint32 uint64 uint8 unsignedinteger
 
 lib lib.stride_tricks lib.stride_tricks.as_strided lib.stride_tricks.sliding_window_view linalg
-linalg.cholesky linalg.det linalg.eigh linalg.eigvalsh linalg.inv linalg.lstsq linalg.matrix_power
+linalg.cholesky linalg.det linalg.eig linalg.eigh linalg.eigvals linalg.eigvalsh linalg.inv linalg.lstsq linalg.matrix_power
 linalg.norm linalg.pinv linalg.qr linalg.slogdet linalg.solve linalg.svd fft fft.fft fft.fft2
 fft.fftfreq fft.fftn fft.fftshift fft.hfft fft.ifft fft.ifft2 fft.ifftn fft.ifftshift fft.ihfft
 fft.irfft fft.irfft2 fft.irfftn fft.rfft fft.rfft2 fft.rfftfreq fft.rfftn

@@ -68,22 +68,3 @@ def test_one_hook_of_several_tensors(t: Any, graph: Any) -> None:
     assert len(calls) == 1
     with pytest.raises(ValueError, match="Expects mode to be one of"):
         graph.register_multi_grad_hook(tensors, print, mode="x")
-
-
-def test_disabled_hooks_of_saved_tensors(t: Any, graph: Any) -> None:
-    with (
-        graph.disable_saved_tensors_hooks("not now"),
-        pytest.raises(RuntimeError, match="not now"),
-        graph.saved_tensors_hooks(lambda x: x, lambda x: x),
-    ):
-        pass
-
-
-def test_hooks_of_saved_tensors_are_refused(session: Any) -> None:
-    import gradwire
-
-    for context in (
-        gradwire.autograd.graph.saved_tensors_hooks(lambda x: x, lambda x: x), gradwire.autograd.graph.save_on_cpu()
-    ):  # fmt: skip
-        with pytest.raises(NotImplementedError, match=r"utils\.checkpoint\.checkpoint"), context:
-            pass

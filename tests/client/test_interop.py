@@ -122,3 +122,8 @@ def test_a_state_dict_of_pytorch_both_ways(session: Session) -> None:
     assert type(nested["b"]) is Pair
     assert nested["c"][0].requires_grad
     assert "TypeError: from_torch needs a dense tensor" in refusal(lambda: gw.from_torch(torch.ones(2).to_sparse()))
+
+
+def test_a_module_shares_no_memory(session: Session) -> None:
+    with pytest.raises(RuntimeError, match="share_memory_ needs memory that processes can share"):
+        gw.nn.Linear(1, 1).share_memory()

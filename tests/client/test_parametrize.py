@@ -269,3 +269,78 @@ def test_refusals_of_norms(t: Any) -> None:
     layer = t.nn.utils.spectral_norm(linear(t))
     with pytest.raises(RuntimeError, match="Cannot register two spectral_norm hooks on the same parameter weight"):
         t.nn.utils.spectral_norm(layer)
+
+
+# ---------------------------------------------------------------- orthogonal
+@pytest.mark.parametrize("trivial", [True, False])
+@pytest.mark.parametrize("shape", [(3, 3), (5, 3), (2, 4), (2, 4, 2)])
+@pytest.mark.parametrize("kind", ["matrix_exp", "cayley", "householder"])
+def test_orthogonal(t: Any, kind: str, shape: tuple[int, ...], trivial: bool) -> None:
+    layer = t.nn.Module()
+    layer.weight = t.nn.Parameter(t.tensor(draws(*shape)))
+    t.nn.utils.parametrizations.orthogonal(layer, orthogonal_map=kind, use_trivialization=trivial)
+    base = ["parametrizations.weight.0.base"] if trivial else []
+    assert list(layer.state_dict()) == ["parametrizations.weight.original", *base]
+    assert repr(layer.parametrizations.weight[0]) == "_Orthogonal()"
+    for step in range(2):
+        tall = layer.weight.detach().numpy()
+        tall = np.swapaxes(tall, -1, -2) if shape[-2] < shape[-1] else tall
+        product = np.swapaxes(tall, -1, -2) @ tall
+        np.testing.assert_allclose(product, np.broadcast_to(np.eye(min(shape[-2:])), product.shape), atol=1e-12)
+        (layer.weight * t.tensor(draws(*shape, seed=step))).sum().backward()
+        with t.no_grad():
+            layer.parametrizations.weight.original -= 0.1 * layer.parametrizations.weight.original.grad
+
+
+@parity
+@pytest.mark.parametrize("shape", [(3, 3), (5, 3), (2, 4)])
+@pytest.mark.parametrize("kind", ["matrix_exp", "cayley", "householder"])
+def test_orthogonal_has_pytorch_s_values_and_gradients(session: Any, kind: str, shape: tuple[int, ...]) -> None:
+    torch = pytest.importorskip("torch")
+    layers = [linear(t, shape[1], shape[0]) for t in (torch, gradwire)]
+    for t, layer in zip((torch, gradwire), layers, strict=True):
+        t.nn.utils.parametrizations.orthogonal(layer, orthogonal_map=kind)
+    state = layers[0].state_dict()
+    layers[1].load_state_dict({key: gradwire.tensor(value.numpy()) for key, value in state.items()})
+    found = []
+    for t, layer in zip((torch, gradwire), layers, strict=True):
+        for seed in range(2):
+            (layer.weight * t.tensor(draws(*shape, seed=seed))).sum().backward()
+            with t.no_grad():
+                layer.parametrizations.weight.original -= 0.1 * layer.parametrizations.weight.original.grad
+        found.append((layer.weight, layer.parametrizations.weight.original.grad))
+    for wanted, ours in zip(*found, strict=True):
+        close(ours, wanted.detach().numpy())
+
+
+def test_orthogonal_keeps_what_is_orthogonal(t: Any) -> None:
+    q = np.linalg.qr(draws(4, 4))[0]
+    for kind in ("matrix_exp", "cayley", "householder"):
+        layer = linear(t, 4, 4)
+        with t.no_grad():
+            layer.weight.copy_(t.tensor(q))
+        t.nn.utils.parametrizations.orthogonal(layer, orthogonal_map=kind)
+        close(layer.weight, q)
+        layer.weight = t.tensor(-q)
+        close(layer.weight, -q)
+    layer = linear(t, 4, 4)
+    t.nn.utils.parametrizations.orthogonal(layer, orthogonal_map="householder", use_trivialization=False)
+    layer.weight = t.tensor(q)
+    close(layer.weight, q)
+
+
+def test_refusals_of_orthogonal(t: Any) -> None:
+    orthogonal = t.nn.utils.parametrizations.orthogonal
+    with pytest.raises(ValueError, match="has no parameter or buffer with name 'other'"):
+        orthogonal(linear(t), "other")
+    with pytest.raises(ValueError, match="Expected a matrix or batch of matrices. Got a tensor of 1 dimensions"):
+        orthogonal(linear(t), "bias")
+    with pytest.raises(ValueError, match='has to be one of "matrix_exp", "cayley", "householder". Got: qr'):
+        orthogonal(linear(t), orthogonal_map="qr")
+    layer = orthogonal(linear(t), orthogonal_map="cayley", use_trivialization=False)
+    with pytest.raises(
+        NotImplementedError, match="It is not possible to assign to the matrix exponential or the Cayley"
+    ):
+        layer.weight = t.eye(3, dtype=t.float64)
+    with pytest.raises(ValueError, match="Expected a matrix or batch of matrices of shape"):
+        orthogonal(linear(t)).weight = t.zeros(2, 2)

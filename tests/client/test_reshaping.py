@@ -39,3 +39,13 @@ def test_a_leaf_may_not(t: Any) -> None:
     assert x.requires_grad
     (x * 3).sum().backward()
     assert x.grad.tolist() == [[3.0, 3.0]]
+
+
+def test_tensor_split_by_named_places_or_number(t: Any) -> None:
+    x = t.arange(5)
+    assert [part.tolist() for part in x.tensor_split(indices=(1, 3))] == [[0], [1, 2], [3, 4]]
+    assert [part.tolist() for part in t.tensor_split(x, sections=2, dim=0)] == [[0, 1, 2], [3, 4]]
+    with pytest.raises(TypeError, match="invalid combination of arguments"):
+        x.tensor_split(2, indices=(1,))
+    with pytest.raises(TypeError, match="invalid combination of arguments"):
+        x.tensor_split()

@@ -338,9 +338,9 @@ def _method(op: OpInfo, function: Any, dtype: str | None, limit: int | None) -> 
         return
     for sample in _samples(op, dtype, False, limit):
         parts = _parts(sample)
-        wanted = _call(method, parts)
+        wanted = _transformed(op, sample, _call(method, parts), False)
         form = rebound(method) if method.__name__ == "<lambda>" else getattr(gw.Tensor, method.__name__)
-        found = _call(form, to_gradwire(parts))
+        found = _transformed(op, sample, _call(form, to_gradwire(parts)), True)
         found = _with_indices_settled(op, sample, found, wanted)
         _same(found, wanted, op.name, not _is_random(op, sample), _LOOSE.get(op.name, 1.0))
         yield

@@ -44,8 +44,8 @@ Missing: {core_missing}.
 - `stft`, `istft`: built on `fft`, not finished.
 - Sparse tensors (`sparse.*`, `to_sparse`), jiterator, `_scaled_mm`, flash and efficient attention by their internal names: kinds
   of storage and of kernels that gradwire does not have, or that exist on CUDA alone. `scaled_dot_product_attention` is there.
-- `saved_tensors_hooks`, `save_on_cpu`: saved tensors stay on the worker. They raise NotImplementedError; `checkpoint` works.
-- `compile`, `jit`, `onnx`, `distributed`: named, and refuse; programs and pools come later.
+- `torch.fx`, `torch.library`, `torch.ops`, `torch.ao.quantization`: named for packages that import them; their marks are accepted.
+- `jit`: compiles nothing, as PyTorch with PYTORCH_JIT=0. `compile`, `onnx`, `distributed`: named, and refuse; programs and pools come later.
 - uint64 and complex32 do not exist here, and so `hash_tensor` and `chalf`.
 
 ## Operator samples

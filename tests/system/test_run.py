@@ -47,6 +47,12 @@ def folder():
     return os.path.dirname(__file__)
 """
 
+TEXTS = """
+import torch
+print(torch.ones(2, dtype=torch.int8), str(torch.float32).removeprefix("torch."))
+print(torch.ones(1, 2).max(1), torch.__name__, torch.jit.script(len) is len)
+"""
+
 TRAINING = """
 import torch
 from torch import nn
@@ -130,6 +136,17 @@ def test_a_worker_that_is_named_is_used(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "WorkerUnreachable" in done.stderr
     assert "127.0.0.1:1" in done.stderr
+
+
+def test_texts_name_the_package_as_the_script_does(tmp_path: Path) -> None:
+    (tmp_path / "texts.py").write_text(TEXTS)
+    done = run(tmp_path, str(tmp_path / "texts.py"))
+    assert done.stdout.splitlines() == [
+        "tensor([1, 1], dtype=torch.int8) float32",
+        "torch.return_types.max(",
+        "values=tensor([1.]),",
+        "indices=tensor([0])) torch True",
+    ], done.stderr
 
 
 def test_a_module_runs_as_python_m_does(tmp_path: Path) -> None:

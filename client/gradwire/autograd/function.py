@@ -11,10 +11,13 @@ from gradwire.autograd.anomaly_mode import mode as anomaly_mode
 from gradwire.autograd.anomaly_mode import remember
 from gradwire.autograd.grad_mode import no_grad
 from gradwire.autograd.grad_mode import state as grad_state
+from gradwire.autograd.saved_tensors import Packed, pack_value
+from gradwire.autograd.saved_tensors import state as saved_state
+from gradwire.autograd.saved_values import PackedInput, linked
 from gradwire_protocol.inplace import requires_grad
 from gradwire_protocol.opaque import OpaqueNode
 from gradwire_protocol.ops import OPS
-from gradwire_protocol.tape import Kept, Variable, gradient_edge
+from gradwire_protocol.tape import Edge, Kept, Storage, Variable, gradient_edge
 
 if TYPE_CHECKING:
     from gradwire.autograd.walk import Walk
@@ -76,11 +79,17 @@ class FunctionCtx:
 
 def _unpack(node: FunctionNode, kept: Kept | None) -> Any:
     """Return a saved tensor; an output as a new tensor that comes from this node, as PyTorch does."""
-    if kept is None or kept.output < 0:
-        return None if kept is None else kept.value
     from gradwire.tensor import Tensor, call
 
-    alias = kept.value.detach()
+    if kept is not None and isinstance(kept.value, PackedInput):
+        return kept.value.unpack_linked()
+    if kept is None or kept.output < 0:
+        return None if kept is None else kept.value
+    is_packed = type(kept.value) is Packed
+    alias = kept.value.unpack() if is_packed else kept.value.detach()
+    if is_packed:
+        edge = Edge(node, kept.output) if node.makes[kept.output] else None
+        return linked(alias, edge, lambda: node.ctx._pin)
     made = Tensor._make(alias.session, alias.handle, alias.meta, kept.storage)
     alias.handle = 0
     made.offset = kept.value.offset
@@ -328,6 +337,12 @@ def _save(ctx: Any, node: FunctionNode, outputs: Sequence[Any], dirty: set[int])
             continue
         number = numbers.get(id(tensor), -1)
         value: Any = tensor if number < 0 else _aliased(tensor)
+        pair = saved_state.pair
+        if pair is not None:  # nobody watches a packed tensor for changes
+            saved.append(
+                Kept(PackedInput(pair, value) if number < 0 else pack_value(pair, value), Storage(), 0, number)
+            )
+            continue
         saved.append(Kept(value, tensor.storage, tensor.storage.version, number))
     ctx._saved, ctx._node = tuple(saved), node
 

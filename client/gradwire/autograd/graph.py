@@ -13,14 +13,13 @@ from weakref import WeakValueDictionary
 from gradwire.autograd.function import FunctionNode
 from gradwire.autograd.graph_hooks import (
     GradientEdge,
-    disable_saved_tensors_hooks,
     get_gradient_edge,
     increment_version,
     register_multi_grad_hook,
-    save_on_cpu,
-    saved_tensors_hooks,
 )
 from gradwire.autograd.node_hooks import hooks_of_node, made_for_leaf
+from gradwire.autograd.saved_tensors import disable_saved_tensors_hooks, save_on_cpu, saved_tensors_hooks
+from gradwire.autograd.saved_values import SavedTensor, saved_tensor
 from gradwire.nn.hooks import RemovableHandle
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.signature import differentiable_mask
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
     from gradwire.tensor import Tensor
 
 __all__ = [
-    "AccumulateGrad", "GradFn", "GradientEdge", "Node", "disable_saved_tensors_hooks", "get_gradient_edge", "grad_fn_of",
-    "increment_version", "is_differentiable", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks",
+    "AccumulateGrad", "GradFn", "GradientEdge", "Node", "SavedTensor", "disable_saved_tensors_hooks", "get_gradient_edge",
+    "grad_fn_of", "increment_version", "is_differentiable", "register_multi_grad_hook", "save_on_cpu", "saved_tensors_hooks",
 ]  # fmt: skip
 
 # PyTorch has no `Scalar` form of these: it makes a tensor of the number, which counts as an input without a gradient.
@@ -82,6 +81,8 @@ class GradFn:
     def __getattr__(self, attribute: str) -> Any:
         if attribute.startswith("_saved_"):
             return _saved(self, attribute.removeprefix("_saved_"))
+        if attribute.startswith("_raw_saved_"):
+            return _raw_saved(self, attribute.removeprefix("_raw_saved_"))
         if isinstance(self._node, FunctionNode):
             return getattr(self._node.ctx, attribute)
         raise AttributeError(f"'{self._node.name}' object has no attribute '{attribute}'")
@@ -166,44 +167,50 @@ def _follow(parent: GradFn, index: int, edge: Edge) -> Any:
 
 def _saved(wrapper: GradFn, name: str) -> Any:
     node = wrapper._node
+    kept = _kept(node, name)
+    if type(kept) is Kept:
+        return saved_tensor(wrapper._pin, node, name, kept, 0)
+    if kept is not None:
+        return tuple(saved_tensor(wrapper._pin, node, name, item, index) for index, item in enumerate(kept))
+    return _saved_number(node, name)
+
+
+def _kept(node: TapeNode, name: str) -> Any:
     if isinstance(node, CopySlices):
         raise _no_attribute(node, name)
     if node.freed and node.signature is not None and name in node.signature.kept:
         node.check()
-    kept = node.kept.get(name)
-    if type(kept) is Kept:
-        return _saved_tensor(wrapper, node, name, kept, 0)
-    if kept is not None:
-        return tuple(_saved_tensor(wrapper, node, name, item, index) for index, item in enumerate(kept))
-    return _saved_number(node, name)
+    return node.kept.get(name)
 
 
-def _saved_tensor(wrapper: GradFn, node: TapeNode, name: str, kept: Kept, index: int) -> Any:
-    """Return the very tensor for an input; for an output a new one on the same memory, as PyTorch does."""
-    from gradwire.tensor import call
-
-    if kept.storage.version != kept.version:
-        node.check()
-    if kept.value is not None:
-        return kept.value
-    meta = node.output_metas[max(kept.output, 0)]
-    pin = wrapper._pin
-    saved = call(OPS["gw::saved"], pin, name, index, meta.shape, meta.dtype, session=pin.session)
-    if kept.output >= 0:
-        saved.node, saved.output_nr, saved.storage = node, kept.output, kept.storage
-    return saved
+def _raw_saved(wrapper: GradFn, name: str) -> Any:
+    """Return what stands for saved tensors without unpacking them."""
+    node = wrapper._node
+    argument = _argument(node, name)
+    if argument is None and not name.startswith("result"):
+        raise _no_attribute(node, name, "_raw_saved_")
+    kept = None if isinstance(node, CopySlices) else node.kept.get(name)
+    if kept is None or type(kept) is Kept:
+        return SavedTensor(wrapper._pin, node, name, 0)
+    return tuple(SavedTensor(wrapper._pin, node, name, index) for index in range(len(kept)))
 
 
 def _saved_number(node: TapeNode, name: str) -> Any:
+    argument = _argument(node, name)
+    if argument is None or argument.type.startswith("Tensor"):
+        raise _no_attribute(node, name)
     signature = node.signature
-    if signature is None or name not in signature.op.positions:
-        raise _no_attribute(node, name)
-    argument = signature.op.arguments[signature.op.positions[name]]
-    if argument.type.startswith("Tensor"):
-        raise _no_attribute(node, name)
     values = signature.op.arrange(signature.metas, signature.statics, node.scalars, signature.lengths)
     return values[signature.op.positions[name]]
 
 
-def _no_attribute(node: TapeNode, name: str) -> AttributeError:
-    return AttributeError(f"'{node.name}' object has no attribute '_saved_{name}'")
+def _argument(node: TapeNode, name: str) -> Any:
+    """Return the declaration of an argument of the recorded call, None if it has none of that name."""
+    signature = _call_of(node)
+    if signature is None or name not in signature.op.positions:
+        return None
+    return signature.op.arguments[signature.op.positions[name]]
+
+
+def _no_attribute(node: TapeNode, name: str, prefix: str = "_saved_") -> AttributeError:
+    return AttributeError(f"'{node.name}' object has no attribute '{prefix}{name}'")

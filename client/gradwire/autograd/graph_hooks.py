@@ -1,4 +1,4 @@
-"""`torch.autograd.graph`, what is not a node: gradient edges, hooks of several tensors, and saved tensors' hooks."""
+"""`torch.autograd.graph`, what is not a node: gradient edges, and hooks of several tensors."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradwire.autograd.grad_mode import no_grad
 from gradwire.nn.hooks import RemovableHandle
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from gradwire.tensor import Tensor
 
 __all__ = [
-    "GradientEdge", "disable_saved_tensors_hooks", "get_gradient_edge", "increment_version", "register_multi_grad_hook",
-    "running", "save_on_cpu", "saved_tensors_hooks",
+    "GradientEdge", "get_gradient_edge", "increment_version", "register_multi_grad_hook", "running",
 ]  # fmt: skip
 
 
@@ -146,55 +144,3 @@ def register_multi_grad_hook(
             for index, tensor in enumerate(tensors)
         ]
     )
-
-
-# ------------------------------------------------------------ saved tensors
-class _Disabled(threading.local):
-    """Why hooks of saved tensors are disabled."""
-
-    message: str | None = None
-
-
-_disabled = _Disabled()
-
-
-def _refuse(name: str) -> NoReturn:
-    if _disabled.message is not None:
-        raise RuntimeError(_disabled.message)
-    raise NotImplementedError(
-        f"{name} needs the tensors that ops save for backward on the client; gradwire keeps them on the worker and never "
-        "sends them. To save less memory there, use utils.checkpoint.checkpoint."
-    )
-
-
-class saved_tensors_hooks:
-    """Not possible here: refused when entered, since what ops save never leaves the worker."""
-
-    def __init__(self, pack_hook: Callable[[Any], Any], unpack_hook: Callable[[Any], Any]) -> None:
-        """Take the hooks."""
-        self.pack_hook, self.unpack_hook = pack_hook, unpack_hook
-
-    def __enter__(self) -> None:
-        _refuse(type(self).__name__)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        pass
-
-
-class save_on_cpu(saved_tensors_hooks):
-    """Not possible here: refused when entered, since what ops save never leaves the worker."""
-
-    def __init__(self, pin_memory: bool = False, device_type: str = "cuda") -> None:
-        """Take PyTorch's arguments."""
-
-
-@contextmanager
-def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
-    """Let `saved_tensors_hooks` raise RuntimeError with a message inside; usable as a decorator too."""
-    previous, _disabled.message = _disabled.message, error_message
-    try:
-        yield
-    finally:
-        _disabled.message = previous

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LeafHooks",
     "NodeHooks",
+    "SavedOnClient",
     "hooks_of_leaf",
     "hooks_of_node",
     "made_for_leaf",
@@ -27,16 +28,31 @@ Hook = Callable[..., Any]
 Gradients = Sequence[Any]
 
 
+class SavedOnClient:
+    """What a node keeps, where that is not on the worker."""
+
+    __slots__ = ()
+
+    def restore(self, node: Node) -> None:
+        """Bring it to the worker, before the node runs."""
+        raise NotImplementedError
+
+    def drop(self, node: Node) -> None:
+        """Let the worker forget it, after the node ran."""
+        raise NotImplementedError
+
+
 class NodeHooks:
     """What runs around a node: per output on its gradient, then before the node, then after it."""
 
-    __slots__ = ("__weakref__", "after", "before", "outputs")
+    __slots__ = ("__weakref__", "after", "before", "outputs", "saved")
 
     def __init__(self) -> None:
         """Start with none."""
         self.outputs: dict[int, OrderedDict[int, Hook]] = {}
         self.before: OrderedDict[int, Hook] = OrderedDict()
         self.after: OrderedDict[int, Hook] = OrderedDict()
+        self.saved: SavedOnClient | None = None
 
     def on_outputs(self, grads: Gradients) -> list[Any]:
         """Pass the gradients that arrived through the tensors' hooks, then through those before the node."""

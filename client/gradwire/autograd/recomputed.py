@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gradwire.autograd.anomaly_mode import mode as anomaly_mode
 from gradwire.autograd.anomaly_mode import remember
 from gradwire.autograd.grad_mode import enable_grad
+from gradwire.autograd.saved_tensors import suspended
 from gradwire_protocol.opaque import OpaqueNode
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.tape import Edge, Node, gradient_edge, next_order, reach
@@ -58,7 +59,7 @@ class RecomputedNode(OpaqueNode):
         self.check()
         assert self.compute is not None
         order = next_order()
-        with enable_grad():
+        with enable_grad(), suspended():
             outputs = list(self.compute())
         if [output.meta.shape for output in outputs] != [meta.shape for meta in self.output_metas]:
             raise RuntimeError(
@@ -79,7 +80,9 @@ def recomputed(compute: Callable[[], Sequence[Any]]) -> list[Any]:
     from gradwire.tensor import call
 
     order = next_order()
-    outputs = list(compute())
+    # What is kept inside is thrown away, so hooks of saved tensors are not asked, as in PyTorch.
+    with suspended():
+        outputs = list(compute())
     made = [index for index, output in enumerate(outputs) if output.node is not None and output.node.order > order]
     if not made:
         return outputs

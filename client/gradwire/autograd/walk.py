@@ -105,6 +105,8 @@ class Walk:
         for key, gradient in zip(keys, grads, strict=True):
             if key in self.wanted and gradient is not None:
                 self.captured[key] = gradient
+        if node.hooks is not None and node.hooks.saved is not None:
+            node.hooks.saved.restore(node)
         if not node.is_client and not self.watched and not node.hooks.after:
             for number, gradient in enumerate(grads):
                 if gradient is not None:
@@ -184,7 +186,9 @@ class Walk:
         )
         if graph is not None:
             read_outline(session, graph, made)
-        if not self.retain_graph:
-            for node in running:
+        for node in running:
+            if not self.retain_graph:
                 node.release()
+            elif node.hooks is not None and node.hooks.saved is not None:
+                node.hooks.saved.drop(node)
         return list(made)

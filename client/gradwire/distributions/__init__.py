@@ -12,6 +12,8 @@ from gradwire.distributions.distribution import Distribution
 from gradwire.distributions.gamma import *
 from gradwire.distributions.kl import kl_divergence, register_kl
 from gradwire.distributions.location_scale import *
+from gradwire.distributions.matrices import *
 from gradwire.distributions.normal import *
+from gradwire.distributions.tails import *
 from gradwire.distributions.transformed import *
 from gradwire.distributions.transforms import *

@@ -75,5 +75,8 @@ for _registry in (biject_to, transform_to):
     _registry.register(constraints.interval, _onto_interval)
     _registry.register(constraints.half_open_interval, _onto_interval)
     _registry.register(constraints.lower_cholesky, lambda constraint: maps.LowerCholeskyTransform())
+    _registry.register(constraints.corr_cholesky, lambda constraint: maps.CorrCholeskyTransform())
 biject_to.register(constraints.simplex, lambda constraint: maps.StickBreakingTransform())
 transform_to.register(constraints.simplex, lambda constraint: maps.SoftmaxTransform())
+transform_to.register(constraints.positive_definite, lambda constraint: maps.PositiveDefiniteTransform())
+transform_to.register(constraints.positive_semidefinite, lambda constraint: maps.PositiveDefiniteTransform())

@@ -226,20 +226,22 @@ class _Symmetric(_Square):
         return ((value - value.mT).abs() <= 1e-6 + 1e-5 * value.mT.abs()).flatten(-2).all(-1)
 
 
-class _PositiveDefinite(_Symmetric):
-    """All eigenvalues above 0; semidefinite: none below."""
-
-    strict = True
+class _PositiveSemidefinite(_Symmetric):
+    """No eigenvalue below 0."""
 
     def check(self, value: Any) -> Any:
-        from gradwire import linalg  # type: ignore[attr-defined, unused-ignore]
+        from gradwire import linalg
 
-        lowest = linalg.eigvalsh(value)
-        return super().check(value) & ((lowest > 0) if self.strict else (lowest >= 0)).all(-1)
+        return super().check(value) & (linalg.eigvalsh(value) >= 0).all(-1)
 
 
-class _PositiveSemidefinite(_PositiveDefinite):
-    strict = False
+class _PositiveDefinite(_Symmetric):
+    """All eigenvalues above 0: a Cholesky factor exists."""
+
+    def check(self, value: Any) -> Any:
+        from gradwire import linalg
+
+        return super().check(value) & (linalg.cholesky_ex(value).info == 0)
 
 
 class _LowerTriangular(Constraint):

@@ -13,6 +13,7 @@ from gradwire.distributions.discrete import Bernoulli, Binomial, Geometric, Pois
 from gradwire.distributions.distribution import Distribution
 from gradwire.distributions.gamma import Beta, Dirichlet, Exponential, Gamma
 from gradwire.distributions.location_scale import Cauchy, Gumbel, Laplace, Uniform
+from gradwire.distributions.matrices import LowRankMultivariateNormal, Wishart, log_det, multivariate_digamma
 from gradwire.distributions.normal import HalfNormal, MultivariateNormal, Normal, _solve_lower
 from gradwire.distributions.parameters import sum_rightmost
 from gradwire.distributions.transformed import LogNormal, Pareto
@@ -94,6 +95,50 @@ def _multivariate_normal(p: Any, q: Any) -> Any:
     spread = _solve_lower(q.scale_tril, p.scale_tril).square().sum((-2, -1))
     away = _solve_lower(q.scale_tril, (q.loc - p.loc).unsqueeze(-1)).square().sum((-2, -1))
     return q._log_det() - p._log_det() + 0.5 * (spread + away - p.event_shape[0])
+
+
+def _check_events(p: Any, q: Any) -> None:
+    if p.event_shape != q.event_shape:
+        raise ValueError(
+            "KL-divergence between two (Low Rank) Multivariate Normals with different event shapes cannot be computed"
+        )
+
+
+def _trace_in_low_rank(q: Any, factor: Any) -> Any:
+    """Return the trace of F' Q^-1 F, Q the covariance of q: Q^-1 is D^-1 - A' A."""
+    scaled = factor * q._given_diag.rsqrt().unsqueeze(-1)
+    return scaled.square().sum((-2, -1)) - (q._whitened() @ factor).square().sum((-2, -1))
+
+
+@register_kl(LowRankMultivariateNormal, LowRankMultivariateNormal)
+def _low_rank(p: Any, q: Any) -> Any:
+    _check_events(p, q)
+    spread = _trace_in_low_rank(q, p._given_factor) + _trace_in_low_rank(q, p._given_diag.sqrt().diag_embed())
+    return q._log_det() - p._log_det() + 0.5 * (spread + q._distance(q.loc - p.loc) - p.event_shape[0])
+
+
+@register_kl(MultivariateNormal, LowRankMultivariateNormal)
+def _full_low_rank(p: Any, q: Any) -> Any:
+    _check_events(p, q)
+    spread = _trace_in_low_rank(q, p._factor)
+    return q._log_det() - p._log_det() + 0.5 * (spread + q._distance(q.loc - p.loc) - p.event_shape[0])
+
+
+@register_kl(LowRankMultivariateNormal, MultivariateNormal)
+def _low_rank_full(p: Any, q: Any) -> Any:
+    _check_events(p, q)
+    parts = gw.cat([p.cov_factor, p.cov_diag.sqrt().diag_embed()], -1)
+    spread = _solve_lower(q._factor, parts).square().sum((-2, -1))
+    away = _solve_lower(q._factor, (q.loc - p.loc).unsqueeze(-1)).square().sum((-2, -1))
+    return q._log_det() - p._log_det() + 0.5 * (spread + away - p.event_shape[0])
+
+
+@register_kl(Wishart, Wishart)
+def _wishart(p: Any, q: Any) -> Any:
+    n = p.event_shape[-1]
+    spread = _solve_lower(q._factor, p._factor).square().sum((-2, -1))
+    shape = (q.df / 2).mvlgamma(n) - (p.df / 2).mvlgamma(n) + (p.df - q.df) / 2 * multivariate_digamma(p.df / 2, n)
+    return q.df * (log_det(q._factor) - log_det(p._factor)) + p.df / 2 * (spread - n) + shape
 
 
 @register_kl(Bernoulli, Bernoulli)

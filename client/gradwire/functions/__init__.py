@@ -7,9 +7,11 @@ from gradwire.functions.complex_numbers import *
 from gradwire.functions.copies import *
 from gradwire.functions.dropouts import *
 from gradwire.functions.einsum import *
+from gradwire.functions.factors import *
 from gradwire.functions.grids import *
 from gradwire.functions.inplace import *
 from gradwire.functions.joining import *
+from gradwire.functions.low_rank import *
 from gradwire.functions.numbers import *
 from gradwire.functions.pairs import *
 from gradwire.functions.properties import *

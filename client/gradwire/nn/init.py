@@ -1,8 +1,8 @@
 """Fill tensors with starting values, in place and outside of any graph.
 
 Each function returns its tensor. The draws are queued like any call: nothing here waits for the
-worker but `orthogonal_`. Formulas: Glorot and Bengio 2010 (`xavier_*`), He et al. 2015
-(`kaiming_*`), Saxe et al. 2013 (`orthogonal_`), Martens 2010 (`sparse_`).
+worker. Formulas: Glorot and Bengio 2010 (`xavier_*`), He et al. 2015 (`kaiming_*`), Saxe et al.
+2013 (`orthogonal_`), Martens 2010 (`sparse_`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from gradwire.conversion import from_array
 from gradwire.random import Generator
 from gradwire.tensor import Tensor
 from gradwire_protocol.dtypes import float64
+from gradwire_protocol.ops import OPS
 
 __all__ = [
     "calculate_gain", "constant", "constant_", "dirac", "dirac_", "eye", "eye_", "kaiming_normal", "kaiming_normal_",
@@ -145,21 +146,19 @@ def _uploaded(values: np.ndarray[Any, Any], like: Tensor) -> Tensor:
 
 
 def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
-    """Make a matrix (first axis by all others) with orthonormal rows or columns, whichever are fewer, times `gain`.
-
-    Waits for the draw on the worker, whose QR decomposition is made here.
-    """
+    """Make a matrix (first axis by all others) with orthonormal rows or columns, whichever are fewer, times `gain`."""
     if tensor.dim() < 2:
         raise ValueError("Only tensors with 2 or more dimensions are supported")
     if not tensor.numel():
         return tensor
-    rows = tensor.shape[0]
+    rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
     with no_grad():
-        drawn = tensor.new_empty((rows, tensor.numel() // rows), dtype=float64).normal_(generator=generator).numpy()
-        q, r = np.linalg.qr(drawn if rows >= drawn.shape[1] else drawn.T)
+        drawn = tensor.new_empty((rows, columns)).normal_(0, 1, generator=generator)
+        q, r = OPS["linalg_qr"](drawn.t() if rows < columns else drawn)
         # The signs make Q uniform: F. Mezzadri, 2006.
-        q = q * np.sign(np.diag(r)) * gain
-        tensor.copy_(_uploaded(q if rows >= drawn.shape[1] else q.T, tensor).view(tensor.shape))
+        q = q * r.diagonal().sign()
+        tensor.copy_((q.t() if rows < columns else q).reshape(tensor.shape))
+        tensor.mul_(gain)
     return tensor
 
 

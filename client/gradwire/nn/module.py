@@ -16,6 +16,7 @@ from gradwire.memory import check_memory_format
 from gradwire.nn.hooks import ForwardHook, ForwardPreHook, RemovableHandle, call_with_hooks
 from gradwire.nn.parameter import Buffer, Parameter, clear_grads
 from gradwire.nn.state import ModuleState
+from gradwire.nn.state_hooks import REGISTERS
 from gradwire.nn.tree import type_name
 from gradwire.tensor import Tensor
 from gradwire_protocol.dtypes import DType, bfloat16, float16, float32, float64
@@ -47,6 +48,8 @@ class Module(ModuleState):
         object.__setattr__(self, "_forward_pre_hooks", OrderedDict())
         object.__setattr__(self, "_backward_hooks", OrderedDict())
         object.__setattr__(self, "_backward_pre_hooks", OrderedDict())
+        for register in REGISTERS:
+            object.__setattr__(self, register, OrderedDict())
         object.__setattr__(self, "_modules", {})
 
     # ------------------------------------------------------------ calling
@@ -283,6 +286,14 @@ class Module(ModuleState):
     def cuda(self, device: Any = None) -> Self:
         """Move everything to a GPU, the current one by default; return this module."""
         return self._apply(lambda tensor: tensor.cuda(device))
+
+    def share_memory(self) -> Self:
+        """Raise what `Tensor.share_memory_` does: memory of a session is its own."""
+        return self._apply(lambda tensor: tensor.share_memory_())
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
+        """Replace the values of parameters and buffers by what `empty` gives, on `device`."""
+        return self._apply(lambda tensor: tensor.detach().new_empty(tensor.shape, device=device), recurse=recurse)
 
     def float(self) -> Self:
         """Make all floating tensors float32; return this module."""

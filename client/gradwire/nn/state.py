@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from gradwire.autograd.grad_mode import no_grad
 from gradwire.nn.parameter import Parameter
+from gradwire.nn.state_hooks import StateHooks
 from gradwire.nn.tree import ModuleTree
 from gradwire.tensor import Tensor
 
@@ -33,7 +34,7 @@ class _IncompatibleKeys(NamedTuple):
         return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
-class ModuleState(ModuleTree):
+class ModuleState(StateHooks, ModuleTree):
     """Saving and loading of a module's parameters and persistent buffers."""
 
     _version: ClassVar[int] = 1
@@ -59,13 +60,15 @@ class ModuleState(ModuleTree):
         if destination is None:
             destination = OrderedDict()
             destination._metadata = OrderedDict()
+        local_metadata = {"version": self._version}
         if hasattr(destination, "_metadata"):
-            destination._metadata[prefix[:-1]] = {"version": self._version}
+            destination._metadata[prefix[:-1]] = local_metadata
+        self._before_saving(prefix, keep_vars)
         self._save_to_state_dict(destination, prefix, keep_vars)
         for name, child in self._modules.items():
             if child is not None:
                 child.state_dict(destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
-        return destination
+        return self._after_saving(destination, prefix, local_metadata)
 
     def _save_to_state_dict(self, destination: MutableMapping[str, Any], prefix: str, keep_vars: bool) -> None:
         """Write what this module alone holds; a module of an unusual layout overrides it."""
@@ -96,7 +99,7 @@ class ModuleState(ModuleTree):
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"Expected state_dict to be dict-like, got {type(state_dict)}.")
         report = _Report(getattr(state_dict, "_metadata", None) or {}, assign)
-        _load_tree(self, OrderedDict(state_dict), "", report)
+        _load_tree(self, _copied(state_dict), "", report)
         if strict:
             report.add_key_errors()
         if report.errors:
@@ -115,6 +118,7 @@ class ModuleState(ModuleTree):
         error_msgs: list[str],
     ) -> None:
         """Load what this module alone holds, adding to the three lists what does not fit."""
+        self._before_loading(state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs)
         assign = local_metadata.get(_ASSIGN, False)
         own = dict(self._saved())
         for name, tensor in own.items():
@@ -166,6 +170,14 @@ class _Report:
                 self.errors.insert(0, f"{kind} key(s) in state_dict: {listed}. ")
 
 
+def _copied(state_dict: Mapping[str, Any]) -> OrderedDict[str, Any]:
+    """Return a copy, which hooks may change, with the original's metadata."""
+    copy = OrderedDict(state_dict)
+    if hasattr(state_dict, "_metadata"):
+        copy._metadata = state_dict._metadata  # type: ignore[attr-defined]
+    return copy
+
+
 def _load_tree(module: ModuleState, state_dict: MutableMapping[str, Any], prefix: str, report: _Report) -> None:
     # Always strict here, so that a lenient load returns the keys that it forgives.
     module._load_from_state_dict(
@@ -182,6 +194,7 @@ def _load_tree(module: ModuleState, state_dict: MutableMapping[str, Any], prefix
             below = f"{prefix}{name}."
             part = {key: value for key, value in state_dict.items() if key.startswith(below)}
             _load_tree(child, part, below, report)
+    module._after_loading(_IncompatibleKeys(report.missing, report.unexpected))
 
 
 def _load_one(module: ModuleState, name: str, key: str, own: Tensor, given: Any, assign: bool) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any
 from gradwire import callsite
 from gradwire.autocasting import state as autocast_state
 from gradwire.autograd.grad_mode import state as grad_state
+from gradwire.autograd.saved_tensors import state as saved_state
 from gradwire.programs.capture import Capture, Unfit, capture
 from gradwire.programs.listing import listing
 from gradwire.programs.places import Survey, stored_at, survey
@@ -78,7 +79,7 @@ class CompiledFunction:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function, or run its program."""
-        if active() is not None:
+        if active() is not None or saved_state.pair is not None:  # hooks of saved tensors are asked call by call
             return self.function(*args, **kwargs)
         leaves, spec = tree_flatten((args, kwargs))
         key = _kind_of(leaves, spec)

@@ -169,6 +169,7 @@ class Recording:
 _UNFIT = {
     "gw::upload": "a large array is sent to the worker inside of it",
     "gw::set_data": "the .data of a tensor is replaced",
+    "gw::drop_saved": "hooks of saved tensors are on inside of it",
     "gw::program": "another compiled function runs inside of it",
 }
 

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from gradwire.run.names import counterpart, inner, missing, overrides, submodule
+from gradwire_protocol.shown import show_as
 
 __all__ = ["TorchFinder", "TorchModule", "install"]
 
@@ -102,3 +103,5 @@ def install() -> None:
         raise RuntimeError("gradwire.run.install() needs a process that has not imported torch; it has; call it first")
     if not any(isinstance(finder, TorchFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, TorchFinder())
+        # A script that prints a dtype, or takes its name apart, knows the package as torch.
+        show_as("torch")

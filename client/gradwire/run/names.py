@@ -20,6 +20,20 @@ _FOLDED = {
     "torch.autograd": "gradwire.autograd",
     "torch.utils.data": "gradwire.utils.data",
     "torch.distributions": "gradwire.distributions",
+    "torch.jit": "gradwire.jit",
+    "torch.ops": "gradwire.run.stand_ins.ops",
+    "torch.library": "gradwire.run.stand_ins.library",
+    "torch.fx": "gradwire.run.stand_ins.fx",
+    "torch.onnx.symbolic_helper": "gradwire.run.stand_ins.onnx",
+    "torch.onnx.symbolic_opset11": "gradwire.run.stand_ins.onnx",
+    "torch.onnx.operators": "gradwire.run.stand_ins.onnx",
+    "torch.ao": "gradwire.run.stand_ins",
+    "torch.ao.quantization": "gradwire.run.stand_ins.quantization",
+    "torch.quantization": "gradwire.run.stand_ins.quantization",
+    "torch._C": "gradwire.run.stand_ins.c_parts",
+    "torch._custom_ops": "gradwire.run.stand_ins.c_parts",
+    "torch._dynamo": "gradwire.compiler",
+    "torch._dynamo.utils": "gradwire.run.stand_ins.c_parts",
 }
 # The parts of those packages that are folded: any other name under them is a mistake, which has to be seen.
 _PARTS = {
@@ -36,18 +50,42 @@ _PARTS = {
     "torch.autograd": {"anomaly_mode", "function", "functional", "grad_mode", "gradcheck", "graph", "profiler", "variable"},
     "torch.utils.data": {"dataloader", "dataset", "distributed", "sampler"},
     "torch.distributions": {
-        "bernoulli", "beta", "binomial", "categorical", "cauchy", "dirichlet", "distribution", "exponential", "gamma",
-        "geometric", "independent", "kl", "laplace", "log_normal", "multinomial", "multivariate_normal", "normal",
-        "one_hot_categorical", "poisson", "relaxed_bernoulli", "relaxed_categorical", "transforms", "uniform", "utils",
+        "bernoulli", "beta", "binomial", "categorical", "cauchy", "chi2", "continuous_bernoulli", "dirichlet",
+        "distribution", "exponential", "fishersnedecor", "gamma", "generalized_pareto", "geometric", "gumbel",
+        "half_cauchy", "half_normal", "independent", "inverse_gamma", "kl", "kumaraswamy", "laplace", "lkj_cholesky",
+        "log_normal", "logistic_normal", "lowrank_multivariate_normal", "mixture_same_family", "multinomial",
+        "multivariate_normal", "negative_binomial", "normal", "one_hot_categorical", "pareto", "poisson",
+        "relaxed_bernoulli", "relaxed_categorical", "studentT", "transformed_distribution", "transforms", "uniform",
+        "utils", "von_mises", "weibull", "wishart",
     },
+    "torch.jit": {"annotations"},
+    "torch.fx": {"graph", "graph_module", "interpreter", "node", "proxy"},
 }  # fmt: skip
 
 
+class _NoTensors:
+    """A dtype that gradwire has no tensors of: scripts compare with it, and are refused where they ask for such a tensor."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"torch.{self.name}"
+
+
+_NO_TENSORS = [
+    _NoTensors(name)
+    for name in ("uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e5m2", "complex32", "qint8", "quint8", "qint32")
+]
+
+
 def overrides(name: str) -> dict[str, Any]:
-    """Return what a module of PyTorch's has under its name that ours has otherwise: the version."""
+    """Return what a module of PyTorch's has under its name that ours has otherwise, or not: versions, some dtypes."""
     from gradwire import version
 
-    if name in ("torch", "torch.version"):
+    if name == "torch":
+        return {"__version__": version.torch_version, **{dtype.name: dtype for dtype in _NO_TENSORS}}
+    if name == "torch.version":
         return {"__version__": version.torch_version}
     return dict(_TUPLES) if name == "torch.nn.modules.utils" else {}
 

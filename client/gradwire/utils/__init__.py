@@ -1,5 +1,5 @@
 """Utilities around training: `gradwire.utils.data`, `gradwire.utils.checkpoint`."""
 
-from gradwire.utils import checkpoint, data
+from gradwire.utils import checkpoint, data, model_zoo
 
-__all__ = ["checkpoint", "data"]
+__all__ = ["checkpoint", "data", "model_zoo"]

@@ -13,13 +13,13 @@ from gradwire_protocol.dtypes import from_numpy
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import OPS, torch_type_name
 from gradwire_server import philox
+from gradwire_server.ops.error_function import erf_of_normal
 from gradwire_server.rules import gradient, joint_gradient, kernel, pointwise
-from gradwire_server.scientific import xp_special
-from gradwire_server.steps import deliver, select, widened, zero_gradient
+from gradwire_server.steps import deliver, drop, select, widened, zero_gradient
 
 Array = Any
 
-_INV_SQRT2, _DENSITY = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi)
+_DENSITY = 1 / math.sqrt(2 * math.pi)
 # The tanh form of gelu: D. Hendrycks, K. Gimpel, "Gaussian error linear units", 2016.
 _TANH_SCALE, _TANH_CUBE = math.sqrt(2 / math.pi), 0.044715
 
@@ -67,7 +67,7 @@ def threshold(xp: Any, self: Array, threshold: Any, value: Any, out: Array | Non
 
 def threshold_backward(xp: Any, grad: Array, self: Array, threshold: Any, out: Array | None = None) -> Array:
     """Pass the gradient where self is above the threshold, or NaN."""
-    return deliver(select(xp, ~(self <= threshold), grad), out)
+    return deliver(drop(xp, self <= threshold, grad), out)
 
 
 def elu(xp: Any, self: Array, alpha: Any, scale: Any, input_scale: Any, out: Array | None = None) -> Array:
@@ -115,12 +115,12 @@ def hardswish(xp: Any, self: Array, out: Array | None = None) -> Array:
 def hardswish_backward(xp: Any, grad: Array, self: Array, out: Array | None = None) -> Array:
     """Scale the gradient by self / 3 + 1/2 between -3 and 3, by 0 below and by 1 above."""
     bent = xp.where(self < 3, grad * (self / 3 + 0.5), grad)
-    return deliver(select(xp, ~(self <= -3), bent), out)
+    return deliver(drop(xp, self <= -3, bent), out)
 
 
 def hardshrink(xp: Any, self: Array, lambd: Any, out: Array | None = None) -> Array:
     """Replace what lies within lambd of 0 by 0."""
-    return deliver(select(xp, ~((self >= -lambd) & (self <= lambd)), self), out)
+    return deliver(drop(xp, (self >= -lambd) & (self <= lambd), self), out)
 
 
 def softshrink(xp: Any, self: Array, lambd: Any, out: Array | None = None) -> Array:
@@ -198,9 +198,9 @@ def _tanh_argument(x: Array) -> Array:
 
 def gelu(xp: Any, self: Array, approximate: str, out: Array | None = None) -> Array:
     """Compute self * Phi(self), Phi the normal distribution, which `tanh` approximates."""
-    by_tanh = approximate == "tanh"
-    inner = xp.tanh(_tanh_argument(self)) if by_tanh else xp_special(xp).erf(self * _INV_SQRT2)
-    return xp.multiply(self * 0.5, inner + 1, out=out)
+    inner = xp.tanh(_tanh_argument(self)) if approximate == "tanh" else erf_of_normal(xp, self)
+    inner += 1
+    return xp.multiply(self * 0.5, inner, out=out)
 
 
 def gelu_backward(xp: Any, grad: Array, self: Array, approximate: str, out: Array | None = None) -> Array:
@@ -210,9 +210,15 @@ def gelu_backward(xp: Any, grad: Array, self: Array, approximate: str, out: Arra
         inner = xp.tanh(_tanh_argument(self))
         rest = (1 - inner * inner) * (square * (3 * _TANH_CUBE) + 1) * (0.5 * _TANH_SCALE)
     else:
-        inner = xp_special(xp).erf(self * _INV_SQRT2)
-        rest = xp.exp(square * -0.5) * _DENSITY
-    return xp.multiply(grad, (inner + 1) * 0.5 + self * rest, out=out)
+        inner = erf_of_normal(xp, self)
+        square *= -0.5
+        rest = xp.exp(square)
+        rest *= _DENSITY
+    rest *= self
+    inner += 1
+    inner *= 0.5
+    inner += rest
+    return xp.multiply(grad, inner, out=out)
 
 
 @kernel("glu")

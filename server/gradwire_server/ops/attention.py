@@ -17,9 +17,11 @@ from gradwire_server.rules import joint_gradient, kernel
 Array = Any
 Block = tuple[slice, slice, slice]
 
-# Scores held at once: 4 MiB of float32, near what the caches of one core hold. Fewer rows make matmul slow, and more
-# rows of a causal block have more scores that do not count.
-_BLOCK, _FEWEST_ROWS, _CAUSAL_ROWS = 1 << 20, 16, 256
+# Scores held at once: on a CPU 1 MiB of float32, which a core's second-level cache holds with what is made of them. Fewer
+# rows make matmul slow, and more rows of a causal block have more scores that do not count.
+_CPU_BLOCK, _GPU_BLOCK, _FEWEST_ROWS, _CAUSAL_ROWS = 1 << 18, 1 << 20, 16, 256
+# Scores between -20 and 20 have exponentials that neither overflow nor vanish, whatever is subtracted from them before.
+_SMALL = 20.0
 
 _NAME = "_scaled_dot_product_flash_attention_for_cpu"
 
@@ -34,6 +36,9 @@ class _Scores:
         self.query, self.key = flat(query), flat(key)
         self.is_causal = is_causal
         self.scale = self.query.dtype.type(scale)
+        self.scaled = self.query * self.scale
+        self.most = _GPU_BLOCK if getattr(xp, "__name__", "") == "cupy" else _CPU_BLOCK
+        self.are_small = attn_mask is None and self._are_small()
         self.mask = None
         if attn_mask is not None:
             batch = query.shape[:-2]
@@ -43,24 +48,55 @@ class _Scores:
             of_mask = xp.arange(self.mask.shape[0]).reshape(wide.shape[:-2])
             self.mask_of = xp.broadcast_to(of_mask, batch).reshape(-1)
 
+    def _are_small(self) -> bool:
+        """Return whether no score can be large, by the lengths of queries and keys; on a GPU to ask costs more than it saves."""
+        if not self.scaled.size or not self.key.size or self.most == _GPU_BLOCK:
+            return False
+        lengths = [self.xp.matmul(a[..., None, :], a[..., None]).max().item() for a in (self.scaled, self.key)]
+        return bool(lengths[0] * lengths[1] <= _SMALL**2)
+
     def blocks(self) -> Iterator[Block]:
         """Yield which batches, queries and keys go together; a causal block needs no keys behind its last query."""
         batches, rows, width = self.query.shape[0], self.query.shape[1], self.key.shape[1]
-        step = min(rows, max(_FEWEST_ROWS, _BLOCK // max(width, 1)), _CAUSAL_ROWS if self.is_causal else rows)
-        many = max(1, _BLOCK // max(step * width, 1))
+        step = min(rows, max(_FEWEST_ROWS, self.most // max(width, 1)), _CAUSAL_ROWS if self.is_causal else rows)
+        many = max(1, self.most // max(step * width, 1))
         for first in range(0, batches, many):
             for row in range(0, rows, step):
                 end = min(row + step, rows)
                 yield slice(first, first + many), slice(row, end), slice(min(width, end) if self.is_causal else width)
 
-    def at(self, block: Block) -> Array:
+    def exponentials(self, block: Block, shift: Array | None) -> tuple[Array, Any]:
+        """Return exp(scores - shift), 0 where masked out, and the shift; None asks for one that prevents overflow."""
+        xp = self.xp
+        if not self.are_small:
+            scores = self._masked(block)
+            if shift is None:
+                highest = scores.max(axis=-1, keepdims=True)
+                shift = xp.where(xp.isneginf(highest), highest.dtype.type(0), highest)
+            return xp.exp(xp.subtract(scores, shift, out=scores), out=scores), shift
+        scores = self._products(block)
+        if shift is not None:
+            xp.subtract(scores, shift, out=scores)
+        xp.exp(scores, out=scores)
+        if self.is_causal:
+            xp.multiply(scores, self._seen(block).astype(scores.dtype), out=scores)
+        return scores, 0 if shift is None else shift
+
+    def _products(self, block: Block) -> Array:
+        batch, rows, keys = block
+        return self.xp.matmul(self.scaled[batch, rows], self.key[batch, keys].swapaxes(-1, -2))
+
+    def _seen(self, block: Block) -> Array:
+        _, rows, keys = block
+        return self.xp.arange(keys.stop) <= self.xp.arange(rows.start, rows.stop).reshape(-1, 1)
+
+    def _masked(self, block: Block) -> Array:
         """Compute a block; what is masked out is -inf."""
-        xp, (batch, rows, keys) = self.xp, block
-        scores = xp.matmul(self.query[batch, rows] * self.scale, self.key[batch, keys].swapaxes(-1, -2))
+        xp, (batch, rows, _) = self.xp, block
+        scores = self._products(block)
         hidden = -xp.inf
         if self.is_causal:
-            seen = xp.arange(keys.stop) <= xp.arange(rows.start, rows.stop).reshape(-1, 1)
-            scores = xp.where(seen, scores, scores.dtype.type(hidden))
+            scores = xp.where(self._seen(block), scores, scores.dtype.type(hidden))
         if self.mask is not None:
             mask = self.mask if self.mask.shape[0] == 1 else self.mask[self.mask_of[batch]]
             mask = mask if mask.shape[1] == 1 else mask[:, rows]
@@ -91,15 +127,21 @@ def attention(
         return in_dtype(out.reshape(result[0].shape), result[0]), logsumexp.reshape(result[1].shape)
     for block in scores.blocks():
         batch, rows, keys = block
-        weights = scores.at(block)
-        highest = weights.max(axis=-1, keepdims=True)
-        highest = xp.where(xp.isneginf(highest), highest.dtype.type(0), highest)
-        weights = xp.exp(xp.subtract(weights, highest, out=weights), out=weights)
-        total = weights.sum(axis=-1, keepdims=True)
+        weights, shift = scores.exponentials(block, None)
+        total = xp.matmul(weights, xp.ones((weights.shape[-1], 1), weights.dtype))
         total = xp.where(total == 0, total.dtype.type(1), total)
         out[batch, rows] = xp.matmul(weights, values[batch, keys]) / total
-        logsumexp[batch, rows] = (highest + xp.log(total))[..., 0]
+        logsumexp[batch, rows] = (shift + xp.log(total))[..., 0]
     return in_dtype(out.reshape(result[0].shape), result[0]), logsumexp.reshape(result[1].shape)
+
+
+def _add_product(xp: Any, total: Array, transposed: Array, factor: Array, block: Block) -> None:
+    """Add transposed.T @ factor to what a block's keys have so far."""
+    batch, rows, keys = block
+    if rows.start == 0:  # nothing is there yet
+        xp.matmul(transposed.swapaxes(-1, -2), factor, out=total[batch, keys])
+    else:
+        total[batch, keys] += xp.matmul(transposed.swapaxes(-1, -2), factor)
 
 
 @kernel(f"{_NAME}_backward")
@@ -107,22 +149,22 @@ def attention_backward(
     xp: Any, grad_out: Array, query: Array, key: Array, value: Array, out: Array, logsumexp: Array, is_causal: bool,
     attn_mask: Array | None, scale: float, result: tuple[Meta, ...],
 ) -> tuple[Array, ...]:  # fmt: skip
-    """With weights P: dV = P.T g; dS = P (g V.T - sum(g o)) scale; dQ = dS K; dK = dS.T Q."""
+    """With weights P: dV = P.T g; dS = P (g V.T - sum(g o)); dQ = dS K scale; dK = dS.T Q scale."""
     scores, values = _Scores(xp, query, key, is_causal, attn_mask, scale), flat(value)
     g, norm = flat(grad_out), logsumexp.reshape((*scores.query.shape[:2], 1))
-    dot = (g * flat(out)).sum(axis=-1, keepdims=True)
+    dot = xp.matmul(g[..., None, :], flat(out)[..., None])[..., 0]
     by_query, by_key, by_value = (xp.zeros(array.shape, g.dtype) for array in (scores.query, scores.key, values))
     if key.shape[-2] and query.shape[-2]:
         for block in scores.blocks():
             batch, rows, keys = block
-            weights = scores.at(block)
-            xp.exp(xp.subtract(weights, norm[batch, rows], out=weights), out=weights)
-            by_value[batch, keys] += xp.matmul(weights.swapaxes(-1, -2), g[batch, rows])
-            slope = xp.matmul(g[batch, rows], values[batch, keys].swapaxes(-1, -2)) - dot[batch, rows]
+            weights, _ = scores.exponentials(block, norm[batch, rows])
+            _add_product(xp, by_value, weights, g[batch, rows], block)
+            slope = xp.matmul(g[batch, rows], values[batch, keys].swapaxes(-1, -2))
+            slope -= dot[batch, rows]
             slope *= weights
-            slope *= scores.scale
-            by_query[batch, rows] = xp.matmul(slope, scores.key[batch, keys])
-            by_key[batch, keys] += xp.matmul(slope.swapaxes(-1, -2), scores.query[batch, rows])
+            xp.matmul(slope, scores.key[batch, keys], out=by_query[batch, rows])
+            _add_product(xp, by_key, slope, scores.scaled[batch, rows], block)
+        by_query *= scores.scale
     found = zip((by_query, by_key, by_value), result, strict=True)
     return tuple(in_dtype(array.reshape(meta.shape), meta) for array, meta in found)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from gradwire_protocol.dtypes import float64
 from gradwire_protocol.meta import Meta
+from gradwire_server.ops import batch_norm_blocks
 from gradwire_server.ops.normal import Normalized, masked
 from gradwire_server.ops.reduction import in_dtype, widened
 from gradwire_server.rules import joint_gradient, kernel
@@ -45,6 +46,11 @@ def _normalize(
 ) -> tuple[Array, Array, Array, Array]:
     """Return the result in (N, C, L), and mean, variance and rstd of the batch as (C, 1)."""
     x = _rows(input)
+    if batch_norm_blocks.serves(xp, x):
+        given = (None if parameter is None else widened(parameter) for parameter in (weight, bias))
+        values, *moments = batch_norm_blocks.normalize(xp, x, *given, eps)
+        mean, variance, rstd = (vector[:, None] for vector in moments)
+        return values, mean, variance, rstd
     count = x.shape[0] * x.shape[2]
     mean = _average(x, count)
     values = x - mean
@@ -115,6 +121,10 @@ def batch_norm_backward(
     rstd: Array = save_invstd if train else running_var
     mean, rstd = _column(mean.reshape(-1)), _column(rstd.reshape(-1))
     rstd = rstd if train else 1 / xp.sqrt(rstd + x.dtype.type(eps))
+    if train and batch_norm_blocks.serves(xp, x):
+        scale = None if weight is None else widened(weight)
+        found = batch_norm_blocks.gradients(xp, g, x, mean[:, 0], rstd[:, 0], scale, output_mask[0])
+        return masked(xp, output_mask, result, *(lambda array=array: array for array in found))
     normal = (x - mean) * rstd
     by_weight: Array = _average(g * normal, count) if output_mask[1] or train else None
     by_bias: Array = _average(g, count) if output_mask[2] or train else None

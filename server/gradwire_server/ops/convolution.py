@@ -25,10 +25,15 @@ from gradwire_server.ops.im2col import (
     window_view,
 )
 from gradwire_server.ops.reduction import in_dtype, widened
+from gradwire_server.ops.row_columns import convolve_rows, goes_by_rows, gradients_by_rows, weight_gradient_by_rows
 from gradwire_server.rules import gradient, joint_gradient, kernel
 
 Array = Any
 Shape = tuple[int, ...]
+
+# Past this many channels out for one in, sums over few columns cost less than copies of many: of columns of all axes, and
+# of all axes but the first.
+_MOST_OUTPUTS, _MOST_OUTPUTS_BY_ROWS = 2, 4
 
 
 def _windows(size: Shape, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape, count: Shape) -> Windows:
@@ -69,6 +74,8 @@ def convolve(xp: Any, images: Array, weight: Array, windows: Windows, groups: in
     matrix = _grouped(weight, groups)
     if windows.is_pointwise:
         return xp.matmul(matrix, _picked(xp, images, windows, groups)).reshape(shape)
+    if goes_by_rows(xp, windows, groups):
+        return convolve_rows(xp, images, weight, windows)
     made = xp.empty(shape, images.dtype)
     for start, end, columns in column_blocks(xp, images, windows, groups):
         if end - start == 1:
@@ -89,13 +96,24 @@ def spread(xp: Any, grad: Array, weight: Array, windows: Windows, groups: int) -
     if windows.is_pointwise:
         products = xp.matmul(matrix.swapaxes(1, 2), _picked(xp, grad, _all_points(windows), groups))
         return _spread_points(xp, products, shape, windows)
-    margins = tuple(d * (k - 1) - p for d, k, p in zip(windows.dilation, windows.kernel, windows.padding, strict=True))
-    covered = max(windows.stride) == 1 and windows.ends == windows.padded_size
-    if covered and min(margins) >= 0 and grad.shape[1] <= 2 * channels:
-        # Then it is a convolution by the mirrored kernel: copies of columns instead of sums over them.
-        back = Windows(windows.count, windows.kernel, windows.stride, margins, windows.dilation, windows.size)
+    back = _back(xp, windows, grad.shape[1], channels, groups)
+    if back is not None:
         return convolve(xp, grad, _mirrored(xp, weight, groups), back, groups)
     return _spread_columns(xp, grad, matrix, shape, windows, groups)
+
+
+def _back(xp: Any, windows: Windows, outputs: int, channels: int, groups: int) -> Windows | None:
+    """Return the windows of the convolution by the mirrored kernel that `spread` is, where that costs less than sums.
+
+    It copies columns, of the gradient, instead of adding up as many of the images.
+    """
+    margins = tuple(d * (k - 1) - p for d, k, p in zip(windows.dilation, windows.kernel, windows.padding, strict=True))
+    covered = max(windows.stride) == 1 and windows.ends == windows.padded_size
+    if not covered or min(margins) < 0:
+        return None
+    back = Windows(windows.count, windows.kernel, windows.stride, margins, windows.dilation, windows.size)
+    most = _MOST_OUTPUTS_BY_ROWS if goes_by_rows(xp, back, groups) else _MOST_OUTPUTS
+    return back if outputs <= most * channels else None
 
 
 def _all_points(windows: Windows) -> Windows:
@@ -139,6 +157,8 @@ def weight_gradient(xp: Any, grad: Array, images: Array, windows: Windows, group
         points = _picked(xp, images, windows, groups)
         products = xp.matmul(_picked(xp, grad, _all_points(windows), groups), points.swapaxes(2, 3))
         return products.sum(axis=0, dtype=grad.dtype).reshape(shape)
+    if goes_by_rows(xp, windows, groups):
+        return weight_gradient_by_rows(xp, grad, images, windows)
     total: Array = None
     for start, end, columns in column_blocks(xp, images, windows, groups):
         # The columns as they lie and the narrow gradient transposed: twice as fast as the reverse.
@@ -180,16 +200,30 @@ def convolution_backward(
     g, images, factors, kernel = widened(grad_output), widened(input), widened(weight), weight.shape[2:]
     ends = (g.shape[2:], images.shape[2:]) if transposed else (images.shape[2:], g.shape[2:])
     windows = _windows(ends[0], kernel, stride, padding, dilation, ends[1])
+    both = output_mask[0] and output_mask[1] and not transposed
+    found = _both_gradients(xp, g, images, factors, windows, groups) if both else None
     made = [xp.zeros((0,), meta.dtype.numpy) for meta in result]
-    if output_mask[0]:
+    if found is not None:
+        made[:2] = in_dtype(found[0], result[0]), in_dtype(found[1], result[1])
+    elif output_mask[0]:
         by_input = convolve if transposed else spread
         made[0] = in_dtype(by_input(xp, g, factors, windows, groups), result[0])
-    if output_mask[1]:
+    if found is None and output_mask[1]:
         pair = (images, g) if transposed else (g, images)
         made[1] = in_dtype(weight_gradient(xp, *pair, windows, groups), result[1])
     if output_mask[2]:
         made[2] = in_dtype(g.sum(axis=(0, *range(2, g.ndim)), dtype=g.dtype), result[2])
     return tuple(made)
+
+
+def _both_gradients(
+    xp: Any, grad: Array, images: Array, weight: Array, windows: Windows, groups: int
+) -> tuple[Array, Array] | None:
+    """Return the gradients by images and weight where they share columns, else None."""
+    back = _back(xp, windows, grad.shape[1], images.shape[1], groups)
+    if back is None or windows.is_pointwise or not grad.size or not weight.size or not goes_by_rows(xp, back, groups):
+        return None
+    return gradients_by_rows(xp, grad, images, _mirrored(xp, weight, groups), windows, back)
 
 
 def _geometry(call: Any) -> tuple[Any, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from gradwire_protocol.dtypes import DType
 from gradwire_protocol.meta import Meta
 from gradwire_server.ops.reduction import in_dtype, widened
+from gradwire_server.ops.row_sums import column_sums, row_dots, row_sums
 from gradwire_server.rules import gradient, joint_gradient, kernel
 
 Array = Any
@@ -90,22 +92,28 @@ def _inner_axes(ndim: int, normalized_shape: Shape) -> Shape:
     return tuple(range(ndim - len(normalized_shape), ndim))
 
 
+def _matrix(array: Array, normalized_shape: Shape) -> Array:
+    """View what is normalized as the rows of a matrix."""
+    rows = math.prod(array.shape[: array.ndim - len(normalized_shape)])
+    return array.reshape(rows, math.prod(normalized_shape))
+
+
 @kernel("native_layer_norm")
 def layer_norm(
     xp: Any, input: Array, normalized_shape: Shape, weight: Array | None, bias: Array | None, eps: float,
     result: tuple[Meta, ...],
 ) -> tuple[Array, ...]:  # fmt: skip
     """Compute x' * weight + bias with x' = (x - mean) / sqrt(variance + eps), and return (that, mean, rstd)."""
-    axes, x = _inner_axes(input.ndim, normalized_shape), widened(input)
-    mean = x.mean(axis=axes, keepdims=True)
+    x, count = _matrix(widened(input), normalized_shape), math.prod(normalized_shape)
+    mean = row_sums(xp, x) / count
     values = xp.subtract(x, mean)
-    rstd = 1 / xp.sqrt(xp.square(values).mean(axis=axes, keepdims=True) + x.dtype.type(eps))
+    rstd = 1 / xp.sqrt(row_dots(xp, values, values) / count + x.dtype.type(eps))
     xp.multiply(values, rstd, out=values)
     if weight is not None:
-        xp.multiply(values, weight, out=values)
+        xp.multiply(values, weight.reshape(-1), out=values)
     if bias is not None:
-        xp.add(values, bias, out=values)
-    return tuple(in_dtype(array, meta) for array, meta in zip((values, mean, rstd), result, strict=True))
+        xp.add(values, bias.reshape(-1), out=values)
+    return tuple(in_dtype(array.reshape(meta.shape), meta) for array, meta in zip((values, mean, rstd), result, strict=True))
 
 
 @kernel("native_layer_norm_backward")
@@ -114,20 +122,27 @@ def layer_norm_backward(
     weight: Array | None, output_mask: tuple[bool, ...], result: tuple[Meta, ...],
 ) -> tuple[Array, ...]:  # fmt: skip
     """Compute rstd * (h - mean(h) - x' mean(h x')) with h = g weight; sum(g x'); sum(g)."""
-    axes = _inner_axes(input.ndim, normalized_shape)
-    outer = tuple(range(input.ndim - len(normalized_shape)))
-    g, scale = widened(grad_out), widened(rstd)
-    normal = (widened(input) - widened(mean)) * scale
-    h = g if weight is None else g * widened(weight)
+    g, x, count = (
+        _matrix(widened(grad_out), normalized_shape), _matrix(widened(input), normalized_shape), math.prod(normalized_shape)
+    )  # fmt: skip
+    scale = widened(rstd).reshape(-1, 1)
+    normal = x - widened(mean).reshape(-1, 1)
+    xp.multiply(normal, scale, out=normal)
+    h = g if weight is None else g * widened(weight).reshape(-1)
     made = [xp.zeros((0,), meta.dtype.numpy) for meta in result]
     if output_mask[0]:
-        averages = h.mean(axis=axes, keepdims=True) + normal * (h * normal).mean(axis=axes, keepdims=True)
-        made[0] = in_dtype(scale * (h - averages), result[0])
+        moved = xp.multiply(normal, row_dots(xp, h, normal) / count)
+        xp.add(moved, row_sums(xp, h) / count, out=moved)
+        xp.subtract(h, moved, out=moved)
+        made[0] = xp.multiply(moved, scale, out=moved)
     if output_mask[1]:
-        made[1] = in_dtype((g * normal).sum(axis=outer), result[1])
+        made[1] = column_sums(xp, xp.multiply(g, normal, out=normal))
     if output_mask[2]:
-        made[2] = in_dtype(g.sum(axis=outer), result[2])
-    return tuple(made)
+        made[2] = column_sums(xp, g)
+    return tuple(
+        in_dtype(array.reshape(meta.shape), meta) if asked else array
+        for array, meta, asked in zip(made, result, output_mask, strict=True)
+    )
 
 
 @joint_gradient("native_layer_norm")

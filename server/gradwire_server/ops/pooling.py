@@ -91,20 +91,24 @@ def _lowest(dtype: Any) -> Any:
     return 0 if dtype.kind == "u" else -(1 << (bits - 1))
 
 
-def coded_maximum(xp: Any, parts: Parts, scale: int, dtype: Any) -> tuple[Array, Array]:
-    """Return the maximum of all parts, and its code: the part's number times `scale`, plus the code that it had."""
+def coded_maximum(xp: Any, parts: Parts, scale: int, dtype: Any, has_nan: bool = True) -> tuple[Array, Array]:
+    """Return the maximum of all parts, and its code: the part's number times `scale`, plus the code that it had.
+
+    `has_nan` is False where no element is NaN, which saves a pass over each part.
+    """
     best, codes = next(parts)
     best = xp.ascontiguousarray(best)
-    codes = xp.zeros(best.shape, dtype) if codes is None else xp.ascontiguousarray(codes)
+    codes = None if codes is None else xp.ascontiguousarray(codes)
     for number, (part, own) in enumerate(parts, 1):
         part = xp.ascontiguousarray(part)
         later = xp.greater(part, best)
-        if part.dtype.kind == "f":
+        if has_nan and part.dtype.kind == "f":
             xp.logical_or(later, xp.isnan(part), out=later)
         code = dtype.type(number * scale) if own is None else own + dtype.type(number * scale)
-        codes = xp.maximum(codes, xp.multiply(later, code, dtype=dtype))
+        found = xp.multiply(later, code, dtype=dtype)
+        codes = found if codes is None else xp.maximum(codes, found, out=codes)
         best = xp.maximum(best, part)
-    return best, codes
+    return best, xp.zeros(best.shape, dtype) if codes is None else codes
 
 
 def code_dtype(xp: Any, kernel: Shape) -> Any:
@@ -114,12 +118,20 @@ def code_dtype(xp: Any, kernel: Shape) -> Any:
 
 def _window_maxima(xp: Any, rows: Array, windows: Windows) -> tuple[Array, Array]:
     """Return the maximum of every window, and its place in the kernel in C order."""
+    if rows.dtype.kind != "f" or getattr(xp, "__name__", "") == "cupy":
+        return _maxima(xp, rows, windows, True)
+    # A maximum is NaN if any element of its window is. That is rare, and looked for among fewer elements.
+    found = _maxima(xp, rows, windows, False)
+    return _maxima(xp, rows, windows, True) if xp.isnan(found[0]).any().item() else found
+
+
+def _maxima(xp: Any, rows: Array, windows: Windows, has_nan: bool) -> tuple[Array, Array]:
     dtype, scale = code_dtype(xp, windows.kernel), 1
     values, codes = _surrounded(xp, rows, windows, _lowest(rows.dtype)), None
     for axis in reversed(range(len(windows.size))):
         parts = [at_axis(axis + 1, key) for key in _strides_along(windows, axis)]
         pairs = [(values[key], None if codes is None else codes[key]) for key in parts]
-        values, codes = coded_maximum(xp, iter(pairs), scale, dtype)
+        values, codes = coded_maximum(xp, iter(pairs), scale, dtype, has_nan)
         scale *= windows.kernel[axis]
     return values, codes
 
@@ -141,6 +153,8 @@ def broadcast_along(vector: Array, axis: int, ndim: int) -> Array:
 
 def _window_places(xp: Any, codes: Array, windows: Windows) -> Array:
     """Return where in the image, counted in C order, the places in the windows lie that codes name."""
+    if not any(windows.padding):
+        return xp.take(_offsets(xp, windows), codes) + _starts(xp, windows)
     total, ndim = xp.zeros(codes.shape, xp.int64), len(windows.size)
     for axis, place in enumerate(decoded(codes, windows.kernel)):
         spacing, step = windows.dilation[axis], math.prod(windows.size[axis + 1 :])
@@ -150,6 +164,23 @@ def _window_places(xp: Any, codes: Array, windows: Windows) -> Array:
             place = xp.maximum(place, broadcast_along(xp.maximum(-(starts // spacing), 0), axis, ndim))
         total += xp.multiply(place, spacing * step, dtype=xp.int64)
         total += broadcast_along(starts * step, axis, ndim)
+    return total
+
+
+def _offsets(xp: Any, windows: Windows) -> Array:
+    """Return how far from the start of a window, counted in C order in the image, each place of the kernel lies."""
+    total = 0
+    for axis, place in enumerate(decoded(xp.arange(math.prod(windows.kernel)), windows.kernel)):
+        total = total + place * (windows.dilation[axis] * math.prod(windows.size[axis + 1 :]))
+    return total
+
+
+def _starts(xp: Any, windows: Windows) -> Array:
+    """Return where windows without padding start, counted in C order in the image."""
+    total, ndim = 0, len(windows.size)
+    for axis, count in enumerate(windows.count):
+        starts = xp.arange(count) * (windows.stride[axis] * math.prod(windows.size[axis + 1 :]))
+        total = total + broadcast_along(starts, axis, ndim)
     return total
 
 

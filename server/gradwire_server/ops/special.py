@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from gradwire_protocol.registry import OPS
+from gradwire_server.ops.error_function import erf
 from gradwire_server.rules import gradient, kernel, pointwise
 from gradwire_server.scientific import xp_special
 from gradwire_server.steps import deliver, widened
@@ -30,7 +31,7 @@ def by_library(op: str, name: str) -> None:
 
 
 for _op, _name in (
-    ("erf", "erf"), ("erfc", "erfc"), ("digamma", "digamma"), ("igamma", "gammainc"),
+    ("erfc", "erfc"), ("digamma", "digamma"), ("igamma", "gammainc"),
     ("igammac", "gammaincc"), ("special_entr", "entr"), ("special_ndtri", "ndtri"), ("special_log_ndtr", "log_ndtr"),
     ("special_erfcx", "erfcx"), ("special_xlog1py", "xlog1py"), ("special_zeta", "zeta"),
 ):  # fmt: skip
@@ -74,7 +75,7 @@ def mvlgamma(xp: Any, self: Array, p: int, out: Array | None = None) -> Array:
     return xp.add(total, math.log(math.pi) * p * (p - 1) / 4, out=out)
 
 
-for _function in (erfinv, lgamma, polygamma, mvlgamma):
+for _function in (erf, erfinv, lgamma, polygamma, mvlgamma):
     pointwise(_function.__name__, widened(_function))
 
 

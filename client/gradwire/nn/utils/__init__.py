@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradwire.nn.utils import parametrizations, parametrize, rnn, stateless
+from gradwire.nn.utils import parametrizations, parametrize, prune, rnn, stateless
 from gradwire.nn.utils.clip_grad import (
     clip_grad_norm,
     clip_grad_norm_,
@@ -17,6 +17,7 @@ from gradwire.nn.utils.fusion import (
     fuse_linear_bn_eval,
     fuse_linear_bn_weights,
 )
+from gradwire.nn.utils.init import skip_init
 
 # After the modules of the same names, which these hide, as in PyTorch.
 from gradwire.nn.utils.spectral_norm import remove_spectral_norm, spectral_norm

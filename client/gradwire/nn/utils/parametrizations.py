@@ -1,4 +1,4 @@
-"""Parametrizations of weights: `weight_norm`, `spectral_norm`.
+"""Parametrizations of weights: `orthogonal`, `weight_norm`, `spectral_norm`.
 
 T. Salimans and D. Kingma, 2016; T. Miyato et al., 2018.
 """
@@ -11,10 +11,11 @@ from gradwire.autograd.grad_mode import no_grad
 from gradwire.nn import functional as F
 from gradwire.nn.convolution import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from gradwire.nn.module import Module
+from gradwire.nn.utils.orthogonal import orthogonal
 from gradwire.nn.utils.parametrize import register_parametrization
 from gradwire.tensor import Tensor
 
-__all__ = ["norm_except_dim", "spectral_norm", "weight_norm"]
+__all__ = ["norm_except_dim", "orthogonal", "spectral_norm", "weight_norm"]
 
 
 def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
