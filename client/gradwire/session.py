@@ -20,13 +20,14 @@ import numpy as np
 from gradwire import callsite, embedded
 from gradwire.columns import Columns, encoded_signature
 from gradwire.counts import Counts, Statistics
+from gradwire.failures import Failures
 from gradwire.transport import Connection, GrpcConnection
 from gradwire_protocol import codec, limits
 from gradwire_protocol.errors import GradwireError, WorkerLost
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import table_digest
 from gradwire_protocol.signature import Signature
-from gradwire_protocol.v1 import call_pb2, failure_pb2, tensor_pb2, worker_pb2
+from gradwire_protocol.v1 import call_pb2, tensor_pb2, worker_pb2
 
 if TYPE_CHECKING:
     from gradwire.profiling.recorder import Recorder
@@ -61,8 +62,7 @@ class Session:
         self._sent_at = 0.0
         self._columns = Columns(1, 0)
         self._unacked: deque[tuple[int, list[callsite.Site]]] = deque()
-        self._pending: list[Exception] = []
-        self._known: dict[tuple[int, int], Exception] = {}
+        self._failures = Failures()
         self._connection = connection
         self._stream = connection.stream
         self.welcome = self._greet()
@@ -247,29 +247,11 @@ class Session:
                 f"answers come in the order of batches; expected {number}, got {ack.number}; please report it"
             )
         if ack.HasField("refused"):
-            # Later batches build on this one, so nothing after it can run.
             self.is_closed = True
-            error = codec.decode_failure(ack.refused)
-            self._pending.append(
-                type(error)(f"{error}\n  the session ends here; call gradwire.connect() for another one")
-            )
+            self._failures.refused(ack.refused)
         for failure in ack.failures:
-            self._note(failure, sites)
+            self._failures.note(failure, sites)
         return ack
-
-    def _note(self, failure: failure_pb2.Failure, sites: list[callsite.Site]) -> None:
-        """Remember a failed call with the user's line, to be raised at the next wait."""
-        key = (failure.batch, failure.call)
-        known = self._known.get(key)
-        if known is None:
-            error = codec.decode_failure(failure)
-            where = callsite.describe(sites[failure.call]) if failure.call < len(sites) else "a line no longer known"
-            text = (
-                f"{error}\n  raised on the worker by {failure.op}, called at {where}; nothing of that call was applied"
-            )
-            known = self._known[key] = type(error)(text)
-        if all(known is not pending for pending in self._pending):
-            self._pending.append(known)
 
     def wait(self) -> call_pb2.Ack | None:
         """Send what is pending, wait until all of it ran, and raise the first failure among it.
@@ -285,24 +267,17 @@ class Session:
             self._sent_at = time.perf_counter()
             if self.profiler is not None:
                 self.profiler.waited(started, answered)
-            self.raise_pending()
+            self._failures.raise_first()
             return answered
 
     def drain(self) -> call_pb2.Ack | None:
-        """Wait until all that was sent ran; return the last answer with values. What failed is for `raise_pending`."""
+        """Wait until all that was sent ran; return the last answer with values. What failed is for `wait` to raise."""
         answered = None
         with self.lock:
             while self._unacked:
                 ack = self._receive()
                 answered = ack if ack.values else answered
         return answered
-
-    def raise_pending(self) -> None:
-        """Raise the first failure that no wait has raised yet; the later ones usually follow from it."""
-        if self._pending:
-            first, self._pending = self._pending[0], []
-            # A new object each time, so that a traceback does not grow with every raise.
-            raise type(first)(str(first))
 
     def answer(self) -> call_pb2.Value:
         """Wait, and return the value that the last call answered; raise its failure if it is poisoned."""
@@ -311,9 +286,7 @@ class Session:
             raise GradwireError("a call that answers a value was sent, and no value came; please report it")
         value = ack.values[-1]
         if value.HasField("failure"):
-            failure = value.failure
-            known = self._known.get((failure.batch, failure.call))
-            raise type(known)(str(known)) if known is not None else codec.decode_failure(failure)
+            raise self._failures.error_of(value.failure)
         return value
 
     # -- the bulk plane ------------------------------------------------------------------------------------------------

@@ -86,5 +86,5 @@ def program_signature(program: Program, digest: str, needs: int) -> Signature:
     signature.returns_list, signature.kept, signature.written = True, (), program.written_inputs()
     signature.float_count = program.kinds.count(float) + 2 * program.kinds.count(complex)
     signature.int_count = program.kinds.count(int) + program.kinds.count(bool)
-    signature.number, signature.kernel, signature.usual = 0, None, False
+    signature.number, signature.kernel, signature.fast, signature.usual = 0, None, None, False
     return signature

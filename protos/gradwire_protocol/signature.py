@@ -47,7 +47,7 @@ class Signature:
     """
 
     __slots__ = (
-        "default", "float_count", "int_count", "kept", "kernel", "kinds", "lengths", "metas", "needs", "number", "offsets",
+        "default", "fast", "float_count", "int_count", "kept", "kernel", "kinds", "lengths", "metas", "needs", "number", "offsets",
         "op", "outputs", "returns_list", "statics", "usual", "written",
     )  # fmt: skip
 
@@ -68,6 +68,7 @@ class Signature:
     int_count: int
     number: int
     kernel: Any
+    fast: Any  # the worker's prepared call; None where there is none, False before it is looked for
 
     def __repr__(self) -> str:
         arguments = ", ".join("None" if meta is None else str(meta) for meta in self.metas)
@@ -139,7 +140,7 @@ def resolve(
     signature.usual = usual
     signature.float_count = sent.count(float) + 2 * sent.count(complex)
     signature.int_count = sent.count(int) + sent.count(bool)
-    signature.number, signature.kernel = 0, None
+    signature.number, signature.kernel, signature.fast = 0, None, False
     return signature
 
 

@@ -44,7 +44,9 @@ def _flat(arguments: Sequence[Any], shape: tuple[int, ...]) -> list[Any] | None:
     return found
 
 
-def _in_blocks(xp: Any, function: Callable[..., Any], flat: list[Any], shape: tuple[int, ...], out: Array | None) -> Any:
+def _in_blocks(
+    xp: Any, function: Callable[..., Any], flat: list[Any], shape: tuple[int, ...], out: Array | None
+) -> Any:
     given = flat if out is None else flat[:-1]
     target = None if out is None else flat[-1]
     for start in range(0, given[0].size, _BLOCK):

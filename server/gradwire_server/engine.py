@@ -139,7 +139,7 @@ class Engine:
             return self._views(signature, inputs, results, scalars)
         outputs = tuple([self._wrap(data, meta) for data, meta in zip(results, signature.outputs, strict=True)])
         if signature.needs:
-            self._learn(signature, inputs)
+            self.learn(signature, inputs)
             record(signature, inputs, outputs, scalars)
         return outputs
 
@@ -186,7 +186,7 @@ class Engine:
             data = self.backend.xp.ascontiguousarray(data)
         return Array(self, data, meta)
 
-    def _learn(self, signature: Signature, inputs: Sequence[Array | None]) -> None:
+    def learn(self, signature: Signature, inputs: Sequence[Array | None]) -> None:
         """Mark leaves: the client decides what requires grad, and the signature of a recorded call says it.
 
         It says nothing of an argument that the op has no gradient for. A view that the client made while nothing was
@@ -217,7 +217,7 @@ class Engine:
         if signature.op.name == "detach":
             return tuple(outputs)
         if signature.needs:
-            self._learn(signature, inputs)
+            self.learn(signature, inputs)
             record(signature, inputs, outputs, scalars)
         for view in outputs:
             bind_view(view, viewed, MULTIPLE if signature.returns_list else "")
@@ -231,7 +231,7 @@ class Engine:
             original = self.copied(self_)
         self.execute(signature, inputs, scalars)
         if signature.needs:
-            self._learn(signature, inputs)
+            self.learn(signature, inputs)
             record_inplace(signature, inputs, original, scalars)
             return
         raise_versions(signature, inputs)

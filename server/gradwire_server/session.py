@@ -28,11 +28,14 @@ from gradwire_server.control import CONTROLS, OutlineMarker, check_arguments
 from gradwire_server.engine import Array, Engine
 from gradwire_server.programs.table import Programs
 from gradwire_server.stopwatch import Clock, Stopwatch
+from gradwire_server.fast_calls import fast_call
 from gradwire_server.store import PinnedNode, Poisoned, Store, missing
 
 __all__ = ["Run", "Session", "Statistics"]
 
 _CONSTANT, _PROGRAM = OPS["gw::constant"], OPS["gw::program"]
+
+_SEEN = 0  # of a signature: called once
 
 # Sequences of calls whose columns are known: a training repeats a few. More than this is no repetition.
 _KNOWN_SEQUENCES = 1024
@@ -245,11 +248,12 @@ class Session:
     ) -> call_pb2.Ack:
         self._signatures = signatures
         run = Run(batch)
-        one = self._one if watch is None else watch.timing(self._one)
-        for run.call, number in enumerate(batch.calls):
-            signature = signatures[number]
-            assert isinstance(signature, Signature)
-            one(run, signature)
+        if watch is None:
+            self._all(run, batch.calls, signatures)
+        else:
+            one = watch.timing(self._one)
+            for run.call, number in enumerate(batch.calls):
+                one(run, signatures[number])
         released = batch.released
         for index in range(0, len(released), 2):
             self.store.release(released[index], released[index + 1])
@@ -258,6 +262,29 @@ class Session:
         if watch is not None:
             watch.report(run.ack.timing)
         return run.ack
+
+    def _all(self, run: Run, calls: Sequence[int], signatures: list[Any]) -> None:
+        """Run the calls of a batch: prepared ones here, all others by `_one`."""
+        entries, handles = self.store.entries, run.inputs
+        for run.call, number in enumerate(calls):
+            signature = signatures[number]
+            fast = signature.fast
+            if fast:
+                try:
+                    made = fast(entries, handles, run.position)
+                except Exception:
+                    made = None  # the long way meets the same error, and reports it
+                if made is not None:
+                    entries[run.handle] = made
+                    run.handle += 1
+                    run.position += len(signature.metas)
+                    continue
+            elif fast is False:
+                # Prepared at the second call: most signatures of a script are used once.
+                signature.fast = _SEEN
+            elif fast is _SEEN:
+                signature.fast = fast_call(self.engine, signature)
+            self._one(run, signature)
 
     def _one(self, run: Run, signature: Signature) -> None:
         """Run one call, or poison its outputs with the first cause."""

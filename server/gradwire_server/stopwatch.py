@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from gradwire_protocol.v1 import call_pb2
@@ -43,4 +44,4 @@ class Stopwatch:
         readings = self._readings
         into.started_ns, into.finished_ns = self._started, self._clock()
         into.prepared_ns = readings[0] - self._started
-        into.call_ns.extend([after - before for before, after in zip(readings, readings[1:], strict=False)])
+        into.call_ns.extend([after - before for before, after in pairwise(readings)])

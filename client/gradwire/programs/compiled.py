@@ -10,9 +10,11 @@ from __future__ import annotations
 import functools
 import gc
 import warnings
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakSet
 
 from gradwire import callsite
 from gradwire.autocasting import state as autocast_state
@@ -28,7 +30,7 @@ from gradwire.tensor import Tensor, get_default_dtype
 from gradwire.tree import TreeSpec, tree_flatten
 from gradwire_protocol.inplace import requires_grad
 
-__all__ = ["CompiledFunction"]
+__all__ = ["CompiledFunction", "compiled_functions"]
 
 # Kinds of arguments that one function has programs for; and how often two recordings may differ before it stays eager.
 _MAX_KINDS = 8
@@ -53,17 +55,25 @@ class _Kind:
     eager: str = ""  # why it stays eager
 
     def run(self, leaves: Sequence[Any]) -> tuple[bool, Any]:
-        """Run the program whose surroundings are as they were; return whether there is one, and its result."""
+        """Run the program whose surroundings are as they were; return whether there is one, and its result or why not."""
+        why = ""
         for index, variant in enumerate(self.variants):
-            if variant.found.changed() is None:
+            changed = variant.found.changed()
+            if changed is None:
                 try:
                     result = variant.replay.run(leaves)
-                except Mismatch:
+                except Mismatch as error:
+                    why = why or str(error)
                     continue
                 if index:
                     self.variants.insert(0, self.variants.pop(index))
                 return True, result
-        return False, None
+            why = why or f"{changed.place.name} changed"
+        return False, why or "recorded again, to see that it repeats"
+
+
+# All that live, for those who ask how often each ran as a program.
+compiled_functions: WeakSet[CompiledFunction] = WeakSet()
 
 
 class CompiledFunction:
@@ -75,6 +85,9 @@ class CompiledFunction:
         self._max_kinds = kinds
         self._kinds: dict[Any, _Kind] = {}
         self.replays = 0
+        self.recordings = 0
+        self.reasons: Counter[str] = Counter()  # why calls were no replay
+        compiled_functions.add(self)
         functools.update_wrapper(self, function, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -87,14 +100,19 @@ class CompiledFunction:
         if kind is None:
             if len(self._kinds) >= self._max_kinds:
                 self._warn_of_kinds(key)
+                self.reasons[f"too many kinds of arguments: {_difference(list(self._kinds), key)}"] += 1
                 return self.function(*args, **kwargs)
+            self.reasons[_news(list(self._kinds), key)] += 1
             kind = self._kinds[key] = _Kind()
-        ran, result = kind.run(leaves)
-        if ran:
-            self.replays += 1
-            return result
+        else:
+            ran, result = kind.run(leaves)
+            if ran:
+                self.replays += 1
+                return result
+            self.reasons[kind.eager or result] += 1
         if kind.eager:
             return self.function(*args, **kwargs)
+        self.recordings += 1
         return self._record(kind, leaves, args, kwargs)
 
     # -- recording -----------------------------------------------------------------------------------------------------
@@ -220,6 +238,10 @@ def _is_hashable(leaf: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def _news(known: Sequence[Any], key: Any) -> str:
+    return f"a new kind of arguments: {_difference(known, key)}" if known else "the first call"
 
 
 def _difference(known: Sequence[Any], key: Any) -> str:

@@ -74,7 +74,7 @@ def convolve(xp: Any, images: Array, weight: Array, windows: Windows, groups: in
     matrix = _grouped(weight, groups)
     if windows.is_pointwise:
         return xp.matmul(matrix, _picked(xp, images, windows, groups)).reshape(shape)
-    if goes_by_rows(xp, windows, groups):
+    if goes_by_rows(xp, images, windows, groups):
         return convolve_rows(xp, images, weight, windows)
     made = xp.empty(shape, images.dtype)
     for start, end, columns in column_blocks(xp, images, windows, groups):
@@ -96,13 +96,13 @@ def spread(xp: Any, grad: Array, weight: Array, windows: Windows, groups: int) -
     if windows.is_pointwise:
         products = xp.matmul(matrix.swapaxes(1, 2), _picked(xp, grad, _all_points(windows), groups))
         return _spread_points(xp, products, shape, windows)
-    back = _back(xp, windows, grad.shape[1], channels, groups)
+    back = _back(xp, grad, windows, channels, groups)
     if back is not None:
         return convolve(xp, grad, _mirrored(xp, weight, groups), back, groups)
     return _spread_columns(xp, grad, matrix, shape, windows, groups)
 
 
-def _back(xp: Any, windows: Windows, outputs: int, channels: int, groups: int) -> Windows | None:
+def _back(xp: Any, grad: Array, windows: Windows, channels: int, groups: int) -> Windows | None:
     """Return the windows of the convolution by the mirrored kernel that `spread` is, where that costs less than sums.
 
     It copies columns, of the gradient, instead of adding up as many of the images.
@@ -112,8 +112,8 @@ def _back(xp: Any, windows: Windows, outputs: int, channels: int, groups: int) -
     if not covered or min(margins) < 0:
         return None
     back = Windows(windows.count, windows.kernel, windows.stride, margins, windows.dilation, windows.size)
-    most = _MOST_OUTPUTS_BY_ROWS if goes_by_rows(xp, back, groups) else _MOST_OUTPUTS
-    return back if outputs <= most * channels else None
+    most = _MOST_OUTPUTS_BY_ROWS if goes_by_rows(xp, grad, back, groups) else _MOST_OUTPUTS
+    return back if grad.shape[1] <= most * channels else None
 
 
 def _all_points(windows: Windows) -> Windows:
@@ -157,7 +157,7 @@ def weight_gradient(xp: Any, grad: Array, images: Array, windows: Windows, group
         points = _picked(xp, images, windows, groups)
         products = xp.matmul(_picked(xp, grad, _all_points(windows), groups), points.swapaxes(2, 3))
         return products.sum(axis=0, dtype=grad.dtype).reshape(shape)
-    if goes_by_rows(xp, windows, groups):
+    if goes_by_rows(xp, images, windows, groups):
         return weight_gradient_by_rows(xp, grad, images, windows)
     total: Array = None
     for start, end, columns in column_blocks(xp, images, windows, groups):
@@ -220,8 +220,8 @@ def _both_gradients(
     xp: Any, grad: Array, images: Array, weight: Array, windows: Windows, groups: int
 ) -> tuple[Array, Array] | None:
     """Return the gradients by images and weight where they share columns, else None."""
-    back = _back(xp, windows, grad.shape[1], images.shape[1], groups)
-    if back is None or windows.is_pointwise or not grad.size or not weight.size or not goes_by_rows(xp, back, groups):
+    back = _back(xp, grad, windows, images.shape[1], groups)
+    if back is None or windows.is_pointwise or not weight.size or not goes_by_rows(xp, grad, back, groups):
         return None
     return gradients_by_rows(xp, grad, images, _mirrored(xp, weight, groups), windows, back)
 

@@ -113,7 +113,9 @@ def layer_norm(
         xp.multiply(values, weight.reshape(-1), out=values)
     if bias is not None:
         xp.add(values, bias.reshape(-1), out=values)
-    return tuple(in_dtype(array.reshape(meta.shape), meta) for array, meta in zip((values, mean, rstd), result, strict=True))
+    return tuple(
+        in_dtype(array.reshape(meta.shape), meta) for array, meta in zip((values, mean, rstd), result, strict=True)
+    )
 
 
 @kernel("native_layer_norm_backward")

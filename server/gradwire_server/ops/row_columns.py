@@ -20,9 +20,11 @@ Array = Any
 _COLUMNS = 1 << 17
 # Products of fewer columns starve BLAS; `im2col` gathers those of several samples in one product.
 _FEWEST_COLUMNS = 64
+# Of fewer elements copies cost less than the calls: one for each place of the kernel along all axes but the first.
+_FEWEST_ELEMENTS = 1 << 12
 
 
-def goes_by_rows(xp: Any, windows: Windows, groups: int) -> bool:
+def goes_by_rows(xp: Any, images: Array, windows: Windows, groups: int) -> bool:
     """Return whether these functions serve a convolution. On a GPU its many small products would all be launches."""
     return (
         groups == 1
@@ -30,6 +32,7 @@ def goes_by_rows(xp: Any, windows: Windows, groups: int) -> bool:
         and windows.kernel[0] > 1
         and windows.stride[0] == 1
         and math.prod(windows.count) >= _FEWEST_COLUMNS
+        and images.size >= _FEWEST_ELEMENTS
         and getattr(xp, "__name__", "") != "cupy"
     )
 

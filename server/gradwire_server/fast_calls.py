@@ -1,0 +1,97 @@
+"""Prepared calls: what a session runs for the plain calls that make up nearly all of a stream of small ones.
+
+One look-up in the signature gives a function that takes the handles' arrays, checks that they are what the signature says,
+runs the kernel and wraps its result. Whatever is unusual - a poisoned or missing handle, an error, numbers that vary, views,
+writes, several results - it leaves to `Session`, by returning None before anything changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from gradwire_protocol.signature import Signature
+from gradwire_protocol.tape import record
+from gradwire_server.engine import Array, Engine, direct_numbers
+from gradwire_server.rules import kernel_for
+
+__all__ = ["FastCall", "fast_call"]
+
+# (entries, handles of the batch, where this call's begin) -> the result, or None for the long way.
+FastCall = Callable[[Mapping[int, Any], Sequence[int], int], Array | None]
+
+
+def fast_call(engine: Engine, signature: Signature) -> FastCall | None:
+    """Return the prepared call of a signature, None if it has none."""
+    op = signature.op
+    plain = not (op.writes or op.is_view or op.is_control or signature.lengths or signature.returns_list)
+    known = signature.usual or not signature.kinds
+    if not plain or not known or len(signature.outputs) != 1 or None in signature.metas:
+        return None
+    makers = {1: _one, 2: _two}
+    make = makers.get(len(signature.metas))
+    return None if make is None else make(engine, signature, _function(engine, signature))
+
+
+def _function(engine: Engine, signature: Signature) -> Callable[..., Any]:
+    """Return the kernel as a function of the arrays alone."""
+    op, xp = signature.op, engine.backend.xp
+    numbers = direct_numbers(signature, op.usual if signature.usual else (), xp)
+    found = kernel_for(op, engine.backend.name)
+    if found is not None and numbers is not None and not numbers and not signature.statics:
+        return getattr(xp, found.ufunc) if found.ufunc else partial(found.function, xp)
+    if op.name in _SUMS and numbers == [1]:
+        return getattr(xp, _SUMS[op.name])  # type: ignore[no-any-return]
+    runner, usual = signature.kernel or engine.prepare(signature), op.usual if signature.usual else ()
+    return lambda *data: runner(data, usual)[0]
+
+
+# With the usual alpha of 1 these are single ufuncs.
+_SUMS = {"add.Tensor": "add", "sub.Tensor": "subtract"}
+
+
+def _wrapper(engine: Engine, signature: Signature) -> Callable[[Any, Sequence[Array]], Array | None]:
+    """Return what makes an array of a kernel's result, and records the call if the signature says so."""
+    array_type, asarray, meta = engine.backend.array_type, engine.backend.xp.asarray, signature.outputs[0]
+    shape, dtype, needs = meta.shape, meta.dtype.numpy, signature.needs
+    scalars = signature.op.usual if signature.usual else ()
+
+    def wrap(data: Any, inputs: Sequence[Array]) -> Array | None:
+        if type(data) is not array_type:
+            data = asarray(data)
+        if data.shape != shape or data.dtype != dtype or not data.flags.c_contiguous:
+            return None
+        made = Array(engine, data, meta)
+        if needs:
+            engine.learn(signature, inputs)
+            record(signature, inputs, (made,), scalars)
+        return made
+
+    return wrap
+
+
+def _one(engine: Engine, signature: Signature, function: Callable[..., Any]) -> FastCall:
+    wrap, meta = _wrapper(engine, signature), signature.metas[0]
+
+    def call(entries: Mapping[int, Any], handles: Sequence[int], start: int) -> Array | None:
+        array = entries.get(handles[start])
+        if type(array) is not Array or array.meta is not meta:
+            return None
+        return wrap(function(array.data), (array,))
+
+    return call
+
+
+def _two(engine: Engine, signature: Signature, function: Callable[..., Any]) -> FastCall:
+    wrap, first_meta, second_meta = _wrapper(engine, signature), *signature.metas
+
+    def call(entries: Mapping[int, Any], handles: Sequence[int], start: int) -> Array | None:
+        first, second = entries.get(handles[start]), entries.get(handles[start + 1])
+        if type(first) is not Array or type(second) is not Array:
+            return None
+        if first.meta is not first_meta or second.meta is not second_meta:
+            return None
+        return wrap(function(first.data, second.data), (first, second))
+
+    return call
