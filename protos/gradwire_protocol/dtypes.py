@@ -7,7 +7,7 @@ bfloat16 numpy lacks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import ml_dtypes
@@ -36,6 +36,11 @@ class DType:
     category: Category
     rank: int
     numpy: np.dtype[np.generic]
+    is_differentiable: bool = field(init=False)  # whether tensors of it may require grad: floating and complex ones
+
+    def __post_init__(self) -> None:
+        # Not a property: it is asked for with every recorded call.
+        object.__setattr__(self, "is_differentiable", self.category >= Category.FLOAT)
 
     @property
     def itemsize(self) -> int:
@@ -56,11 +61,6 @@ class DType:
     def is_signed(self) -> bool:
         """Return whether negative values can be held."""
         return self.name not in ("bool", "uint8")
-
-    @property
-    def is_differentiable(self) -> bool:
-        """Return whether tensors of this type may require grad: floating and complex ones."""
-        return self.category >= Category.FLOAT
 
     def __repr__(self) -> str:
         return qualified(self.name)

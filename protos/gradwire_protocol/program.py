@@ -83,6 +83,8 @@ def program_signature(program: Program, digest: str, needs: int) -> Signature:
     signature.op, signature.metas, signature.statics = OPS["gw::program"], program.inputs, (digest,)
     signature.kinds, signature.lengths, signature.default = program.kinds, (len(program.inputs),), float32
     signature.needs, signature.outputs, signature.offsets = needs, program.output_metas(), None
+    signature.kept_inputs = signature.kept_results = ()
+    signature.graded = tuple(range(len(signature.outputs)))
     signature.returns_list, signature.kept, signature.written = True, (), program.written_inputs()
     signature.float_count = program.kinds.count(float) + 2 * program.kinds.count(complex)
     signature.int_count = program.kinds.count(int) + program.kinds.count(bool)

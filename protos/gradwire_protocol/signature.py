@@ -47,8 +47,9 @@ class Signature:
     """
 
     __slots__ = (
-        "default", "fast", "float_count", "int_count", "kept", "kernel", "kinds", "lengths", "metas", "needs", "number", "offsets",
-        "op", "outputs", "returns_list", "statics", "usual", "written",
+        "default", "fast", "float_count", "graded", "int_count", "kept", "kept_inputs", "kept_results", "kernel",
+        "kinds", "lengths", "metas", "needs", "number", "offsets", "op", "outputs", "returns_list", "statics",
+        "usual", "written",
     )  # fmt: skip
 
     op: Op
@@ -61,7 +62,10 @@ class Signature:
     outputs: tuple[Meta, ...]
     offsets: tuple[int, ...] | None
     returns_list: bool
+    graded: tuple[int, ...]  # the outputs that a gradient may come for
     kept: tuple[str, ...]
+    kept_inputs: tuple[tuple[str, int, int, bool], ...]  # of those: name, first and number of tensors, whether a list
+    kept_results: tuple[tuple[str, int], ...]  # of those: name, and which output
     written: tuple[int, ...]  # the flattened tensor inputs that the call writes to
     usual: bool  # the numbers are the op's defaults, and are not sent
     float_count: int  # entries of a batch's float column that one call uses; a complex number takes two
@@ -134,7 +138,9 @@ def resolve(
     signature.offsets = tuple(r.offset for r in results) if op.is_view else None
     written = signature.outputs or metas[:1]
     signature.needs = needs & differentiable_mask(op, lengths) if _any_differentiable(written) else 0
+    signature.graded = tuple(index for index, meta in enumerate(signature.outputs) if meta.dtype.is_differentiable)
     signature.kept = kept_names(op, signature.needs, lengths)
+    _place_kept(signature)
     signature.written = _written(op, lengths) if op.writes else ()
     sent = () if usual else kinds
     signature.usual = usual
@@ -187,6 +193,18 @@ def kept_names(op: Op, needs: int, lengths: tuple[int, ...]) -> tuple[str, ...]:
         if needs >> first & ((1 << count) - 1):
             needed.update(dict.fromkeys(kept))
     return tuple(needed)
+
+
+def _place_kept(signature: Signature) -> None:
+    """Work out once where a node finds what it keeps."""
+    op, inputs, results = signature.op, [], []
+    for name in signature.kept:
+        if name.startswith("result"):
+            results.append((name, int(name[6:] or 0)))
+        else:
+            is_list = op.arguments[op.positions[name]].type == "Tensor[]"
+            inputs.append((name, *tensor_span(op, name, signature.lengths), is_list))
+    signature.kept_inputs, signature.kept_results = tuple(inputs), tuple(results)
 
 
 def tensor_span(op: Op, name: str, lengths: tuple[int, ...]) -> tuple[int, int]:

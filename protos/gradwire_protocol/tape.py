@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gradwire_protocol.inplace import forbidden_view, message_name
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import OPS, torch_type_name
-from gradwire_protocol.signature import Signature, resolve, tensor_span
+from gradwire_protocol.signature import Signature, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -260,36 +260,29 @@ def gradient_edge(variable: Variable) -> Edge | None:
 
 
 def _keep_inputs(node: Node, inputs: Sequence[Variable | None]) -> None:
-    signature = node.signature
-    for name in signature.kept:
-        if name.startswith("result"):
-            continue
-        first, size = tensor_span(signature.op, name, signature.lengths)
-        values = tuple(
+    for name, first, size, is_list in node.signature.kept_inputs:
+        values = tuple([
             Kept(value, value.storage, value.storage.version, -1)
-            for value in inputs[first : first + size]
-            if value is not None
-        )
-        if signature.op.arguments[signature.op.positions[name]].type == "Tensor[]":
+            for value in inputs[first : first + size] if value is not None
+        ])  # fmt: skip
+        if is_list:
             node.kept[name] = values
         elif values:
             node.kept[name] = values[0]
 
 
 def _keep_outputs(node: Node, outputs: Sequence[Variable]) -> None:
-    for name in node.signature.kept:
-        if name.startswith("result"):
-            number = int(name[6:] or 0)
-            output = outputs[number]
-            node.kept[name] = Kept(output.kept_output(), output.storage, output.storage.version, number)
+    for name, number in node.signature.kept_results:
+        output = outputs[number]
+        node.kept[name] = Kept(output.kept_output(), output.storage, output.storage.version, number)
 
 
 def _edges(signature: Signature, inputs: Sequence[Variable | None]) -> tuple[Edge | None, ...]:
-    needs = signature.needs
-    return tuple(
-        gradient_edge(variable) if needs >> index & 1 and variable is not None else None
-        for index, variable in enumerate(inputs)
-    )
+    needs, edges = signature.needs, list[Edge | None]()
+    for variable in inputs:
+        edges.append(gradient_edge(variable) if needs & 1 and variable is not None else None)
+        needs >>= 1
+    return tuple(edges)
 
 
 def record(
@@ -303,10 +296,10 @@ def record(
     if signature.kept:
         _keep_inputs(node, inputs)
         _keep_outputs(node, outputs)
-    for number, output in enumerate(outputs):
-        if output.meta.dtype.is_differentiable:
-            output.node = node
-            output.output_nr = number
+    for number in signature.graded:
+        output = outputs[number]
+        output.node = node
+        output.output_nr = number
 
 
 def bind_view(view: Variable, viewed: Variable, kind: str = "") -> None:

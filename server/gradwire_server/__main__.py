@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -37,6 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, RuntimeError) as error:
         print(f"gradwire worker: {error}", file=sys.stderr)
         return 1
+    # What is loaded by now lives as long as the process. Graphs are long chains of small objects, which counting references
+    # frees; looking for cycles among them at every 700th cost a third of a recorded call.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     server.start()
     print(f"gradwire worker: serving {settings.device} on {server.address}", flush=True)
     if settings.until_stdin_closes:

@@ -197,7 +197,8 @@ class Engine:
             if array is None:
                 continue
             if needs >> index & 1:
-                array.leaf_requires_grad = array.leaf_requires_grad or gradient_edge(array) is None
+                if array.node is None and not array.leaf_requires_grad:
+                    array.leaf_requires_grad = gradient_edge(array) is None
             elif array.leaf_requires_grad and differentiable_mask(op, lengths) >> index & 1:
                 array.leaf_requires_grad = False
 

@@ -1,17 +1,16 @@
-"""What a timeline adds up to: in all, per line of the user's, per op, per compiled function."""
+"""What a timeline adds up to: in all, per line of the user's, per op."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gradwire import callsite
 from gradwire.profiling.places import Place, expression, place_of
-from gradwire.profiling.recorder import Batch, Wait
+from gradwire.profiling.recorder import Batch, Transfer, Wait
 from gradwire.profiling.timeline import Timeline
 
-__all__ = ["Functions", "LineCost", "OpCost", "Summary", "summary"]
+__all__ = ["LineCost", "OpCost", "Summary", "summary"]
 
 # Calls that bring elements along in their message, which are theirs and not the message's.
 _INLINE = "gw::constant"
@@ -51,17 +50,6 @@ class OpCost:
     calls: int
     worker_seconds: float
     place: Place
-
-
-@dataclass(frozen=True, slots=True)
-class Functions:
-    """A compiled function: how many of its calls ran a program, were recorded, or ran as ever; and why not a program."""
-
-    name: str
-    hits: int
-    recordings: int
-    eager_calls: int
-    reasons: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +135,11 @@ def _add_message(tallies: _Tallies, timeline: Timeline, batch: Batch) -> None:
     tallies.add(batch.sites[-1] if batch.sites else batch.site, "received", batch.received_bytes)
 
 
-def _add_stand(tallies: _Tallies, timeline: Timeline, stand: object) -> None:
+def _add_stand(tallies: _Tallies, timeline: Timeline, stand: Wait | Transfer) -> None:
     """Add a wait, or a transfer, for which the client stood still too."""
     if isinstance(stand, Wait):
         tallies.add(stand.site, "reads", stand.reads)
     else:
-        assert hasattr(stand, "nbytes")
         tallies.add(stand.site, "sent" if stand.is_upload else "received", stand.nbytes)
     tallies.add(stand.site, "waits", 1)
     tallies.add(stand.site, "wait_ns", stand.ended_ns - stand.began_ns)
