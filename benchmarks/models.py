@@ -1,6 +1,6 @@
 """The models of the benchmark, written once: each function takes `torch` or `gradwire` and builds from its `nn`.
 
-Owns architectures alone; data, optimizers and timing are in `model_rows`. Nothing here imports either of the two.
+Owns architectures alone; data, optimizers and timing are in `workloads`. Nothing here imports either of the two.
 """
 
 from __future__ import annotations
@@ -8,7 +8,14 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-__all__ = ["char_gpt", "lenet", "lstm_classifier", "resnet20"]
+__all__ = ["cell_classifier", "char_gpt", "lenet", "lstm_classifier", "mlp", "resnet20"]
+
+
+def mlp(torch: Any, *widths: int) -> Any:
+    """Return linear layers from one width to the next, with ReLU between them."""
+    nn = torch.nn
+    layers = [layer for before, after in pairwise(widths) for layer in (nn.Linear(before, after), nn.ReLU())]
+    return nn.Sequential(*layers[:-1])
 
 
 def lenet(torch: Any) -> Any:
@@ -129,3 +136,22 @@ def lstm_classifier(torch: Any, width: int = 128, classes: int = 10) -> Any:
             return self.head(outputs[-1])
 
     return LSTMClassifier()
+
+
+def cell_classifier(torch: Any, width: int = 128, classes: int = 10) -> Any:
+    """Return the same with a Python loop over an LSTMCell."""
+    nn = torch.nn
+
+    class CellClassifier(nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = nn.LSTMCell(width, width)
+            self.head = nn.Linear(width, classes)
+
+        def forward(self, x: Any) -> Any:
+            state = None
+            for part in x.unbind(0):
+                state = self.cell(part, state)
+            return self.head(state[0])
+
+    return CellClassifier()

@@ -142,4 +142,5 @@ from gradwire.cuda import OutOfMemoryError
 from gradwire.func import vmap
 from gradwire import accelerator, amp, backends, cpu, cuda, distributed, distributions, func, jit, masked, mps, onnx
 from gradwire.programs.compile import compile
-from gradwire import compiler, hub, multiprocessing, serialization, signal, testing, xpu
+from gradwire.profiling import profile
+from gradwire import compiler, hub, multiprocessing, profiler, serialization, signal, testing, xpu

@@ -395,8 +395,5 @@ def reach(roots: Sequence[Edge | None]) -> tuple[list[Node], list[Edge | None]]:
 
 def leaves(edges: Iterable[Edge | None]) -> list[Variable]:
     """Return the leaves that edges lead to, each once, in order."""
-    found: dict[int, Variable] = {}
-    for edge in edges:
-        if edge is not None and not isinstance(edge.target, Node):
-            found.setdefault(id(edge.target), edge.target)
-    return list(found.values())
+    targets = [edge.target for edge in edges if edge is not None]
+    return list({id(target): target for target in targets if not isinstance(target, Node)}.values())

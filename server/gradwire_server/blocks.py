@@ -48,7 +48,7 @@ def _in_blocks(
     xp: Any, function: Callable[..., Any], flat: list[Any], shape: tuple[int, ...], out: Array | None
 ) -> Any:
     given = flat if out is None else flat[:-1]
-    target = None if out is None else flat[-1]
+    target: Any = None if out is None else flat[-1]
     for start in range(0, given[0].size, _BLOCK):
         part = slice(start, start + _BLOCK)
         arguments = [value[part] if getattr(value, "ndim", 0) else value for value in given]

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, cast
 from gradwire_protocol import codec, limits
 from gradwire_protocol.dtypes import DType
 from gradwire_protocol.errors import BatchMalformed, HandleNotFound, KernelError, LimitExceeded
-from gradwire_protocol.meta import Meta
 from gradwire_protocol.opaque import OpaqueNode
 from gradwire_protocol.part import Part
 from gradwire_protocol.signature import Signature

@@ -23,6 +23,7 @@ from gradwire_protocol.errors import BatchMalformed, HandleNotFound, LimitExceed
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import table_digest
 from gradwire_protocol.v1 import failure_pb2, worker_pb2, worker_pb2_grpc
+from gradwire_server import own_queue
 from gradwire_server.backend import Backend
 from gradwire_server.engine import Array
 from gradwire_server.session import Session
@@ -35,6 +36,8 @@ log = logging.getLogger("gradwire.worker")
 
 # Threads beyond one per session: uploads, downloads and health checks that run beside the streams.
 _SPARE_THREADS = 16
+
+_WATCH_SECONDS = 0.25
 
 
 class _Open:
@@ -197,6 +200,29 @@ def _receive(chunks: Iterator[Any], into: np.ndarray[Any, Any], meta: Meta) -> i
     return position
 
 
+class _PolledHealth(health.HealthServicer):
+    """Health whose watchers look themselves, since nothing wakes a handler of `OwnQueueServer` from outside."""
+
+    def Watch(self, request: Any, context: Any, send_response_callback: Any = None) -> Any:
+        """Yield the status now and whenever it changes."""
+        last = None
+        while context.is_active():
+            statuses: dict[str, int] = self._server_status  # type: ignore[attr-defined]
+            status = statuses.get(request.service, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
+            if status != last:
+                last = status
+                yield health_pb2.HealthCheckResponse(status=status)
+            time.sleep(_WATCH_SECONDS)
+
+
+def _open_server(settings: Settings) -> Any:
+    """Return the fastest server that this grpcio allows, before it has a port."""
+    threads = settings.max_sessions + _SPARE_THREADS
+    if own_queue.available() and not settings.public_server:
+        return own_queue.OwnQueueServer(threads, _OPTIONS)
+    return grpc.server(ThreadPoolExecutor(threads, thread_name_prefix="gradwire"), options=_OPTIONS)
+
+
 class WorkerServer:
     """A gRPC server with the worker and `grpc.health.v1` on one address."""
 
@@ -204,10 +230,9 @@ class WorkerServer:
         """Bind the address; raise OSError if it cannot be had."""
         self._settings = settings
         self.service = WorkerService(backend, settings)
-        pool = ThreadPoolExecutor(settings.max_sessions + _SPARE_THREADS, thread_name_prefix="gradwire")
-        self._server = grpc.server(pool, options=_OPTIONS)
+        self._server = _open_server(settings)
         worker_pb2_grpc.add_WorkerServicer_to_server(self.service, self._server)
-        self._health = health.HealthServicer()
+        self._health = _PolledHealth()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self.address = self._bind(settings.listen)
 

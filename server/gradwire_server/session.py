@@ -26,9 +26,9 @@ from gradwire_protocol.v1 import call_pb2
 from gradwire_server.backend import Backend
 from gradwire_server.control import CONTROLS, OutlineMarker, check_arguments
 from gradwire_server.engine import Array, Engine
+from gradwire_server.fast_calls import fast_call
 from gradwire_server.programs.table import Programs
 from gradwire_server.stopwatch import Clock, Stopwatch
-from gradwire_server.fast_calls import fast_call
 from gradwire_server.store import PinnedNode, Poisoned, Store, missing
 
 __all__ = ["Run", "Session", "Statistics"]

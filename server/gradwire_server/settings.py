@@ -20,6 +20,7 @@ class Settings:
     drain_seconds: float
     threads: int
     until_stdin_closes: bool
+    public_server: bool = False
 
     def check(self) -> None:
         """Raise ValueError for settings under which a worker must not start."""
@@ -60,10 +61,14 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="end when standard input does (an embedded worker)"
     )
+    parser.add_argument(
+        "--public-server", action="store_true", help="use grpcio's documented server: slower, and nothing private"
+    )
     given = parser.parse_args(arguments)
     settings = Settings(
-        given.listen, given.device, given.max_sessions, given.drain_seconds, given.threads, given.until_stdin_closes
-    )
+        given.listen, given.device, given.max_sessions, given.drain_seconds, given.threads, given.until_stdin_closes,
+        given.public_server,
+    )  # fmt: skip
     try:
         settings.check()
     except ValueError as error:

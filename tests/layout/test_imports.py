@@ -28,12 +28,18 @@ MAY_IMPORT = {
 }
 # Libraries with one door: the only files that may import them.
 DOORS = {
-    "grpc": {"client/gradwire/transport.py", "server/gradwire_server/service.py"},
+    "grpc": {
+        "client/gradwire/transport.py",
+        "server/gradwire_server/own_queue.py",
+        "server/gradwire_server/service.py",
+    },
     "grpc_health": {"server/gradwire_server/service.py"},
     "cupy": {"server/gradwire_server/backend.py", "server/gradwire_server/lapack/device.py"},
     "cupyx": {
-        "server/gradwire_server/backend.py", "server/gradwire_server/scientific.py", "server/gradwire_server/lapack/device.py",
-    },  # fmt: skip
+        "server/gradwire_server/backend.py",
+        "server/gradwire_server/scientific.py",
+        "server/gradwire_server/lapack/device.py",
+    },
     "scipy": {"server/gradwire_server/scientific.py", "server/gradwire_server/lapack/host.py"},
     "ml_dtypes": {"protos/gradwire_protocol/dtypes.py"},
     # Only to convert a user's PyTorch tensors, where it is installed; nothing needs it.

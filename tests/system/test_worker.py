@@ -47,10 +47,10 @@ class Worker:
                 pipe.close()
 
 
-@pytest.fixture
-def worker() -> Iterator[Worker]:
-    """A running worker."""
-    running = Worker()
+@pytest.fixture(params=["own queues", "grpcio's server"])
+def worker(request: pytest.FixtureRequest) -> Iterator[Worker]:
+    """A running worker, with either server."""
+    running = Worker(*(["--public-server"] if request.param == "grpcio's server" else []))
     yield running
     running.process.kill()
     running.close()

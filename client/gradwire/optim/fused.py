@@ -82,7 +82,7 @@ class FusedOptimizer(Optimizer):
             self._update(batch, group)
 
         def again() -> list[Any]:
-            states = [self.state[parameter] if parameter in self.state else {} for parameter in batch.parameters]
+            states = [self.state.get(parameter, {}) for parameter in batch.parameters]
             with no_grad():
                 return collected(lambda: self._update(Batch(batch.parameters, states), group))
 

@@ -26,44 +26,48 @@ def findings(summary: Summary, functions: Sequence[FunctionCost]) -> list[str]:
 
 def _waits(summary: Summary) -> Iterator[tuple[float, str]]:
     for line in _dearest(summary, "wait_seconds"):
-        verb = "reads" if line.read else "waits in"
-        idle = line.wait_seconds - line.wait_worker_seconds
-        computing = f"in {ms(_each(summary, line.wait_worker_seconds))} of them the worker computes"
-        advice = ""
-        if line.read and idle > line.wait_seconds / 4:
-            advice = "; read it less often, or keep it on the worker and read it at the end"
-        yield line.wait_seconds, (
-            f"{line.place} {verb} {line.expression} {_often(summary, line.waits)}: "
-            f"{of(_each(summary, line.wait_seconds), _each(summary, summary.wall_seconds))}; {computing}{advice}"
+        often = line.waits >= summary.steps > 0
+        wait, computed, whole = (
+            seconds / summary.steps if often else seconds
+            for seconds in (line.wait_seconds, line.wait_worker_seconds, summary.wall_seconds)
         )
+        text = (
+            f"{line.place} {'reads' if line.read else 'waits in'} {line.expression} {_often(summary, line.waits)}: "
+            f"{of(wait, whole)}; in {ms(computed)} of them the worker computes"
+        )
+        if line.read and wait - computed > wait / 4:
+            text += "; read it less often, or add up on the worker and read at the end"
+        yield line.wait_seconds, text
 
 
 def _idle(summary: Summary) -> Iterator[tuple[float, str]]:
     if summary.idle_seconds < _WORTH * summary.wall_seconds:
         return
-    lines = sorted(summary.lines, key=lambda line: -line.idle_seconds)[:1]
-    for line in lines:
-        if line.idle_seconds < _WORTH * summary.wall_seconds:
-            continue
-        cause = "while the client waits there" if line.waits else "until the call there comes"
-        yield line.idle_seconds, (
-            f"the worker is idle {of(_each(summary, summary.idle_seconds), _each(summary, summary.wall_seconds))}; "
-            f"most of it, {ms(_each(summary, line.idle_seconds))} ms, at {line.place} ({line.expression}), {cause}"
+    line = max(summary.lines, key=lambda line: line.idle_seconds)
+    step = " a step" if summary.steps else ""
+    text = f"the worker is idle {of(_each(summary, summary.idle_seconds), _each(summary, summary.wall_seconds))}{step}"
+    if line.idle_seconds > summary.idle_seconds / 4:
+        when = "while the client waits at" if line.waits else "until the call comes at"
+        text += f", {ms(_each(summary, line.idle_seconds))} of them {when} {line.place} ({line.expression})"
+    if summary.transit_seconds > summary.idle_seconds / 4:
+        text += f", {ms(_each(summary, summary.transit_seconds))} while a message is on its way"
+    yield summary.idle_seconds, text
+    if summary.steps and summary.idle_seconds > summary.wall_seconds / 2 and not any(x.programs for x in summary.lines):
+        yield (
+            0.0,
+            "no call ran as a program; gradwire.compile makes one message of a step and spares the client's Python",
         )
-    if summary.calls > 20 * max(summary.messages, 1) or not summary.steps:
-        return
-    if not any(line.programs for line in summary.lines) and summary.worker_seconds < summary.wall_seconds / 2:
-        yield 0.0, "no call ran as a program: gradwire.compile makes one message of a step, and spares the client's Python"
 
 
 def _busy(summary: Summary) -> Iterator[tuple[float, str]]:
-    if summary.worker_seconds < summary.wall_seconds / 2:
+    if summary.worker_seconds < summary.wall_seconds / 2 or not summary.ops:
         return
-    op = summary.ops[0]
-    yield op.worker_seconds, (
-        f"the worker computes {of(_each(summary, summary.worker_seconds), _each(summary, summary.wall_seconds))}; its "
-        f"dearest op is {op.op}, {ms(_each(summary, op.worker_seconds))} ms in {op.calls:,} calls, most of it at {op.place}"
+    op, step = summary.ops[0], " a step" if summary.steps else ""
+    text = (
+        f"the worker computes {of(_each(summary, summary.worker_seconds), _each(summary, summary.wall_seconds))}{step}; "
+        f"dearest is {op.op}, {ms(_each(summary, op.worker_seconds))} ms in {op.calls:,} calls, most of it at {op.place}"
     )
+    yield op.worker_seconds, text
 
 
 def _bytes(summary: Summary) -> Iterator[tuple[float, str]]:
@@ -91,13 +95,16 @@ def _dearest(summary: Summary, name: str) -> list[LineCost]:
 
 
 def _each(summary: Summary, seconds: float) -> float:
-    """Return the seconds of a step, or of all where there are no steps."""
+    """Return the seconds a step, or all where there are no steps."""
     return seconds / max(summary.steps, 1)
 
 
 def _often(summary: Summary, count: int) -> str:
+    times = "once" if count == 1 else f"{count:,} times"
     if not summary.steps:
-        return f"{count} times" if count != 1 else "once"
+        return times
     if count == summary.steps:
         return "every step"
-    return f"{count / summary.steps:.1f} times a step" if count > summary.steps else f"{count} times in {summary.steps} steps"
+    return (
+        f"{count / summary.steps:.1f} times a step" if count > summary.steps else f"{times} in {summary.steps:,} steps"
+    )

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from gradwire.profiling.recorder import Called
 from gradwire.programs.compiled import CompiledFunction, compiled_functions
 
-__all__ = ["FunctionCost", "Marks", "program_names"]
+__all__ = ["FunctionCost", "Marks", "name_of", "op_name", "program_names"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,11 @@ class Marks:
 def name_of(function: CompiledFunction) -> str:
     """Return a compiled function's name, or its module's class."""
     return getattr(function.function, "__qualname__", type(function.function).__name__)
+
+
+def op_name(called: Called, programs: dict[str, str]) -> str:
+    """Return what a call is called: its op, or the function whose program it runs."""
+    return f"program of {programs.get(called.digest, called.digest[:8])}" if called.digest else called.op
 
 
 def program_names() -> dict[str, str]:

@@ -150,6 +150,11 @@ class Recorder:
         began = int(began_seconds * 1e9)
         self.transfers.append(Transfer(callsite.current(3), began, time.perf_counter_ns(), nbytes, is_upload))
 
+    def note_range(self, name: str, thread: int, depth: int, began_ns: int, first_call: int) -> None:
+        """Take note of a named part of the script that ends now; `first_call` counts the session's calls."""
+        base, now = self.first_call, time.perf_counter_ns()
+        self.ranges.append(Range(name, thread, depth, began_ns, now, first_call - base, self.session.call_count - base))
+
 
 def _digest(op: str, statics: Any) -> str:
     return str(statics[0]) if op == "gw::program" else ""

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from gradwire import callsite
+from gradwire.profiling.functions import op_name, program_names
 from gradwire.profiling.places import Place, expression, place_of
 from gradwire.profiling.recorder import Batch, Transfer, Wait
 from gradwire.profiling.timeline import Timeline
@@ -41,6 +42,11 @@ class LineCost:
     programs: int
     backwards: int
 
+    @property
+    def time_seconds(self) -> float:
+        """Return what decides how dear a line is: all of its times."""
+        return self.wait_seconds + self.worker_seconds + self.idle_seconds
+
 
 @dataclass(frozen=True, slots=True)
 class OpCost:
@@ -54,7 +60,11 @@ class OpCost:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """All of it. `end_seconds`: after the block, until the worker had done all; `error_seconds`: of the joined clocks."""
+    """All of it.
+
+    `end_seconds`: after the block, until the worker had done all. `transit_seconds`: of the worker's idle time, while a message
+    for it was on its way. `error_seconds`: of the joined clocks.
+    """
 
     wall_seconds: float
     end_seconds: float
@@ -64,6 +74,7 @@ class Summary:
     wait_seconds: float
     worker_seconds: float
     idle_seconds: float
+    transit_seconds: float
     sent_bytes: int
     received_bytes: int
     error_seconds: float
@@ -85,7 +96,7 @@ class _Tallies:
     def lines(self) -> tuple[LineCost, ...]:
         """Return the costs, the dearest line first."""
         made = [self._line(place, sums) for place, sums in self.by_place.items()]
-        return tuple(sorted(made, key=lambda line: (-line.wait_seconds - line.worker_seconds - line.idle_seconds, line.place)))
+        return tuple(sorted(made, key=lambda line: (-line.time_seconds, line.place)))
 
     def _line(self, place: Place, sums: Counter[str]) -> LineCost:
         site = self.waiting.get(place)
@@ -107,10 +118,12 @@ def summary(timeline: Timeline, left_ns: int) -> Summary:
         _add_stand(tallies, timeline, stand)
     ops = _add_work(tallies, timeline)
     lines = tallies.lines()
-    wall, worker = (recorder.ended_ns - recorder.began_ns) / 1e9, sum(w.ended_ns - w.began_ns for w in timeline.work) / 1e9
+    wall = (recorder.ended_ns - recorder.began_ns) / 1e9
+    worker = sum(work.ended_ns - work.began_ns for work in timeline.work) / 1e9
     return Summary(
         wall, (recorder.ended_ns - left_ns) / 1e9, sum(len(batch.calls) for batch in batches), len(batches),
         sum(line.waits for line in lines), sum(line.wait_seconds for line in lines), worker, max(wall - worker, 0.0),
+        sum(work.transit_ns for work in timeline.work) / 1e9,
         sum(line.sent_bytes for line in lines), sum(line.received_bytes for line in lines), timeline.offset.error_ns / 1e9,
         len(recorder.steps_ns) or max((max(line.backwards, line.programs) for line in lines), default=0), lines, ops,
     )  # fmt: skip
@@ -150,13 +163,15 @@ def _add_stand(tallies: _Tallies, timeline: Timeline, stand: Wait | Transfer) ->
 def _add_work(tallies: _Tallies, timeline: Timeline) -> tuple[OpCost, ...]:
     ops: defaultdict[str, Counter[Place]] = defaultdict(Counter)
     counts: Counter[str] = Counter()
+    programs = program_names()
     for work in timeline.work:
         for site, spent in work.idle:
             tallies.add(site, "idle_ns", spent)
         for call in work.calls:
             spent = call.ended_ns - call.began_ns
             tallies.add(call.site, "worker_ns", spent)
-            counts[call.called.op] += 1
-            ops[call.called.op][place_of(call.site)] += spent
+            op = op_name(call.called, programs)
+            counts[op] += 1
+            ops[op][place_of(call.site)] += spent
     made = [OpCost(op, counts[op], sum(by.values()) / 1e9, by.most_common(1)[0][0]) for op, by in ops.items()]
     return tuple(sorted(made, key=lambda op: -op.worker_seconds))

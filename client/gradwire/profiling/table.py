@@ -11,7 +11,7 @@ __all__ = ["SORTS", "head", "line_table", "op_table"]
 
 # What lines can be sorted by, and how.
 SORTS: dict[str, Callable[[LineCost], float]] = {
-    "time": lambda line: line.wait_seconds + line.worker_seconds + line.idle_seconds,
+    "time": lambda line: line.time_seconds,
     "calls": lambda line: line.calls,
     "messages": lambda line: line.messages,
     "waits": lambda line: line.waits,
@@ -22,7 +22,9 @@ SORTS: dict[str, Callable[[LineCost], float]] = {
     "received_bytes": lambda line: line.received_bytes,
     "programs": lambda line: line.programs,
 }
-_LINE_HEAD = ("line", "calls", "messages", "waits", "wait ms", "worker ms", "idle ms", "up", "down", "programs", "source")
+_LINE_HEAD = (
+    "line", "calls", "messages", "waits", "wait ms", "worker ms", "idle ms", "up", "down", "programs", "source",
+)  # fmt: skip
 _OP_HEAD = ("op", "calls", "worker ms", "% of worker", "us a call", "most of it at")
 
 
@@ -30,13 +32,15 @@ def head(summary: Summary, worker: str) -> list[str]:
     """Return what a profile adds up to."""
     wall = summary.wall_seconds or 1e-9
     steps = f", {summary.steps} steps of {ms(summary.wall_seconds / summary.steps)} ms" if summary.steps else ""
+    joined = f"clocks joined to within {summary.error_seconds * 1e6:,.0f} us"
     return [
         f"{ms(summary.wall_seconds)} ms{steps}: {summary.calls:,} calls in {summary.messages:,} messages, "
         f"{bytes_text(summary.sent_bytes)} up, {bytes_text(summary.received_bytes)} down",
-        f"client: {summary.waits:,} waits, {ms(summary.wait_seconds)} ms ({summary.wait_seconds / wall:.0%}); at the end "
-        f"{ms(summary.end_seconds)} ms until the worker had done all",
-        f"worker {worker}: computed {ms(summary.worker_seconds)} ms ({summary.worker_seconds / wall:.0%}), idle "
-        f"{ms(summary.idle_seconds)} ms; the clocks are joined to within {summary.error_seconds * 1e6:,.0f} us",
+        f"client: waited {ms(summary.wait_seconds)} ms ({summary.wait_seconds / wall:.0%}), {summary.waits:,} times, and at the "
+        f"end {ms(summary.end_seconds)} ms until the worker had done all",
+        f"worker: computed {ms(summary.worker_seconds)} ms ({summary.worker_seconds / wall:.0%}), was idle "
+        f"{ms(summary.idle_seconds)} ms, {ms(summary.transit_seconds)} of them while a message was on its way",
+        f"worker {worker}, {joined}",
     ]
 
 

@@ -27,13 +27,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A batch on the worker, and for whom the worker was idle before it: (site, nanoseconds) each."""
+    """A batch on the worker; before it the worker was idle, for lines of the client's (site, nanoseconds) and for transit.
+
+    `transit_ns`: the message had left the client, and the worker had not begun with it.
+    """
 
     batch: Batch
     began_ns: int
     ended_ns: int
     calls: tuple[Call, ...]
     idle: tuple[tuple[callsite.Site, int], ...]
+    transit_ns: int
 
 
 class Timeline:
@@ -69,7 +73,10 @@ class Timeline:
             if timing is not None and not batch.is_probe:
                 began, ended = self.offset.to_client(timing.started_ns), self.offset.to_client(timing.finished_ns)
                 calls = self._calls(batch, index, began + timing.prepared_ns, timing.call_ns)
-                made.append(Work(batch, began, ended, calls, self._idle(batch, free_ns, began, ends)))
+                left = min(max(batch.sent_ns, free_ns), began)
+                made.append(
+                    Work(batch, began, ended, calls, self._idle(batch, free_ns, left, ends), max(began - left, 0))
+                )
                 free_ns = ended
             index += len(batch.calls)
         return made
@@ -82,19 +89,18 @@ class Timeline:
             began_ns += spent
         return tuple(made)
 
-    def _idle(self, batch: Batch, free_ns: int, began_ns: int, ends: list[int]) -> tuple[tuple[callsite.Site, int], ...]:
-        """Say for whom the worker was idle from `free_ns` to `began_ns`.
+    def _idle(self, batch: Batch, free_ns: int, left_ns: int, ends: list[int]) -> tuple[tuple[callsite.Site, int], ...]:
+        """Say for whom the worker was idle from when it was free until a message left.
 
         As long as the client stood still after the worker was free, for the line that it stood at; from then on, for the line
         whose call came next.
         """
         sender = batch.sites[0] if batch.sites else batch.site
-        found = bisect_right(ends, began_ns) - 1
+        found = bisect_right(ends, left_ns) - 1
         if found >= 0 and ends[found] > free_ns:
-            standing = ends[found] - free_ns
-            pieces = [(self.stands[found].site, standing), (sender, began_ns - ends[found])]
+            pieces = [(self.stands[found].site, ends[found] - free_ns), (sender, left_ns - ends[found])]
         else:
-            pieces = [(sender, began_ns - free_ns)]
+            pieces = [(sender, left_ns - free_ns)]
         return tuple((site, spent) for site, spent in pieces if spent > 0)
 
 

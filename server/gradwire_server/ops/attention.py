@@ -12,6 +12,7 @@ from typing import Any
 
 from gradwire_protocol.meta import Meta
 from gradwire_server.ops.reduction import in_dtype, widened
+from gradwire_server.ops.row_sums import row_dots, row_sums
 from gradwire_server.rules import joint_gradient, kernel
 
 Array = Any
@@ -111,6 +112,10 @@ def flat(array: Array) -> Array:
     return widened(array).reshape((math.prod(array.shape[:-2]), *array.shape[-2:]))
 
 
+def _rows(array: Array) -> Array:
+    return array.reshape(math.prod(array.shape[:-1]), array.shape[-1])
+
+
 @kernel(_NAME)
 def attention(
     xp: Any, query: Array, key: Array, value: Array, is_causal: bool, attn_mask: Array | None, scale: float,
@@ -128,7 +133,7 @@ def attention(
     for block in scores.blocks():
         batch, rows, keys = block
         weights, shift = scores.exponentials(block, None)
-        total = xp.matmul(weights, xp.ones((weights.shape[-1], 1), weights.dtype))
+        total = row_sums(xp, _rows(weights)).reshape(*weights.shape[:-1], 1)
         total = xp.where(total == 0, total.dtype.type(1), total)
         out[batch, rows] = xp.matmul(weights, values[batch, keys]) / total
         logsumexp[batch, rows] = (shift + xp.log(total))[..., 0]
@@ -152,7 +157,7 @@ def attention_backward(
     """With weights P: dV = P.T g; dS = P (g V.T - sum(g o)); dQ = dS K scale; dK = dS.T Q scale."""
     scores, values = _Scores(xp, query, key, is_causal, attn_mask, scale), flat(value)
     g, norm = flat(grad_out), logsumexp.reshape((*scores.query.shape[:2], 1))
-    dot = xp.matmul(g[..., None, :], flat(out)[..., None])[..., 0]
+    dot = row_dots(xp, _rows(g), _rows(flat(out))).reshape(norm.shape)
     by_query, by_key, by_value = (xp.zeros(array.shape, g.dtype) for array in (scores.query, scores.key, values))
     if key.shape[-2] and query.shape[-2]:
         for block in scores.blocks():

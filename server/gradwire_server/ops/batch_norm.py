@@ -47,8 +47,8 @@ def _normalize(
     """Return the result in (N, C, L), and mean, variance and rstd of the batch as (C, 1)."""
     x = _rows(input)
     if batch_norm_blocks.serves(xp, x):
-        given = (None if parameter is None else widened(parameter) for parameter in (weight, bias))
-        values, *moments = batch_norm_blocks.normalize(xp, x, *given, eps)
+        scale, shift = (None if parameter is None else widened(parameter) for parameter in (weight, bias))
+        values, *moments = batch_norm_blocks.normalize(xp, x, scale, shift, eps)
         mean, variance, rstd = (vector[:, None] for vector in moments)
         return values, mean, variance, rstd
     count = x.shape[0] * x.shape[2]

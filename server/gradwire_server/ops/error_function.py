@@ -24,7 +24,7 @@ _OF_NORMAL = tuple(c * _INV_SQRT2 ** (2 * k + 1) for k, c in enumerate(_COEFFICI
 
 
 def erf(xp: Any, self: Array, out: Array | None = None) -> Array:
-    """Compute erf(self)."""
+    """Compute the error function."""
     if _is_fitted(xp, self):
         return _by_tanh(xp, self, _COEFFICIENTS, out)
     return xp_special(xp).erf(self, out=out)
