@@ -41,11 +41,12 @@ class Svg:
     ) -> None:  # fmt: skip
         """Draw a line through points, with an arrow's head at its end if wanted."""
         self._has_arrows = self._has_arrows or arrow
-        more = {"marker-end": "url(#arrow)"} if arrow else {}
+        more: dict[str, float | str] = {"marker-end": "url(#arrow)"} if arrow else {}
+        more["stroke-width"] = width
         if dashed:
             more["stroke-dasharray"] = "4 3"
         path = " ".join(f"{_number(x)},{_number(y)}" for x, y in points)
-        self._shape("polyline", title, points=path, fill="none", stroke=stroke, **{"stroke-width": width, **more})
+        self._shape("polyline", title, points=path, fill="none", stroke=stroke, **more)
 
     def text(
         self, x: float, y: float, words: str, *, size: float = 12, fill: str = "#222222", anchor: str = "start",
@@ -54,8 +55,10 @@ class Svg:
         """Write words whose base line is at `y`; `anchor` says which part of them is at `x`: start, middle or end."""
         if anchor not in ("start", "middle", "end"):
             raise ValueError(f"an anchor must be start, middle or end; got {anchor!r}")
-        weight = {"font-weight": "bold"} if bold else {}
-        given = _attributes(x=x, y=y, fill=fill, **{"font-size": size, "text-anchor": anchor, **weight})
+        more: dict[str, float | str] = {"font-size": size, "text-anchor": anchor}
+        if bold:
+            more["font-weight"] = "bold"
+        given = _attributes(x=x, y=y, fill=fill, **more)
         self._parts.append(f'<text {given} xml:space="preserve">{escape(words, quote=False)}</text>')
 
     @staticmethod

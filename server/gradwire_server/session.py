@@ -251,9 +251,9 @@ class Session:
         if watch is None:
             self._all(run, batch.calls, signatures)
         else:
-            one = watch.timing(self._one)
-            for run.call, number in enumerate(batch.calls):
-                one(run, signatures[number])
+            one = watch.timing(self._all)
+            for index, number in enumerate(batch.calls):
+                one(run, (number,), signatures, index)
         released = batch.released
         for index in range(0, len(released), 2):
             self.store.release(released[index], released[index + 1])
@@ -263,10 +263,10 @@ class Session:
             watch.report(run.ack.timing)
         return run.ack
 
-    def _all(self, run: Run, calls: Sequence[int], signatures: list[Any]) -> None:
-        """Run the calls of a batch: prepared ones here, all others by `_one`."""
+    def _all(self, run: Run, calls: Sequence[int], signatures: list[Any], first: int = 0) -> None:
+        """Run calls of a batch, from its call `first` on: prepared ones here, all others by `_one`."""
         entries, handles = self.store.entries, run.inputs
-        for run.call, number in enumerate(calls):
+        for run.call, number in enumerate(calls, first):
             signature = signatures[number]
             fast = signature.fast
             if fast:

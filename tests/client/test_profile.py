@@ -70,7 +70,7 @@ def small_training(steps: int = 4) -> Profile:
 def test_each_line_has_its_calls_and_waits(loopback: Loopback) -> None:
     p = small_training()
     read = line_of(p, "loss.item()")
-    assert (read.calls, read.waits, read.read, read.expression) == (4, 4, True, "loss.item()")
+    assert (read.calls, read.waits, read.waits_for, read.expression) == (4, 4, "a value", "loss.item()")
     assert read.wait_seconds > 0
     assert read.received_bytes > 0
     backward = line_of(p, "loss.backward()")
@@ -86,6 +86,7 @@ def test_it_adds_up_to_what_the_session_counts(loopback: Loopback) -> None:
         for _ in range(300):
             x = x + 1
         x.sum().item()
+        session.flush()  # what was released
         after = session.statistics()
     total = p.summary
     assert total.calls == after.calls - before.calls == 302
@@ -117,7 +118,9 @@ def test_a_worker_measures_only_for_a_client_that_profiles(loopback: Loopback) -
     assert readings
     loopback.sent.clear()
     gw.randn(3).sum().item()
-    assert [worker_pb2.ClientFrame.FromString(sent).batch.profile for sent in loopback.sent] == [False] * len(loopback.sent)
+    assert [worker_pb2.ClientFrame.FromString(sent).batch.profile for sent in loopback.sent] == [False] * len(
+        loopback.sent
+    )
 
 
 def test_a_program_counts_with_its_function_and_why_it_did_not_run(loopback: Loopback) -> None:
@@ -199,7 +202,9 @@ def site(index: int) -> Any:
 
 def batch(sent: int, started: int, finished: int, index: int) -> Batch:
     """Return a batch of one call; its times are microseconds of clocks that agree."""
-    timing = call_pb2.Timing(started_ns=started * 1000, finished_ns=finished * 1000, call_ns=[(finished - started) * 1000])
+    timing = call_pb2.Timing(
+        started_ns=started * 1000, finished_ns=finished * 1000, call_ns=[(finished - started) * 1000]
+    )
     return Batch(
         sent * 1000, site(index), [0], [site(index)], [], is_probe=False, sent_ns=sent * 1000,
         received_ns=finished * 1000, timing=timing,
@@ -218,12 +223,15 @@ def recorder_of(batches: list[Batch], waits: list[Wait], ended: int) -> Recorder
 
 
 def test_the_worker_is_idle_for_the_wait_then_for_the_next_call_then_for_the_way() -> None:
-    waits = [Wait(site(9), 10_000, 50_000, reads=True)]
+    waits = [Wait(site(9), 10_000, 50_000, "a value")]
     timeline = Timeline(recorder_of([batch(0, 0, 40, 1), batch(80, 100, 120, 2)], waits, 120))
     assert timeline.offset == Offset(0, 1)
     (first, second) = timeline.work
     assert first.idle == ()
-    assert [(place_of(where).file, spent) for where, spent in second.idle] == [("line9.py", 10_000), ("line2.py", 30_000)]
+    assert [(place_of(where).file, spent) for where, spent in second.idle] == [
+        ("line9.py", 10_000),
+        ("line2.py", 30_000),
+    ]
     assert second.transit_ns == 20_000
 
 
@@ -235,7 +243,11 @@ def test_a_batch_that_was_there_in_time_leaves_the_worker_idle_for_no_line() -> 
 
 def test_the_worker_s_time_in_a_wait_is_where_they_overlap() -> None:
     timeline = Timeline(recorder_of([batch(0, 10, 40, 1), batch(50, 60, 90, 2)], [], 100))
-    assert [timeline.busy_ns(low * 1000, high * 1000) // 1000 for low, high in ((0, 100), (20, 70), (40, 60))] == [60, 30, 0]
+    assert [timeline.busy_ns(low * 1000, high * 1000) // 1000 for low, high in ((0, 100), (20, 70), (40, 60))] == [
+        60,
+        30,
+        0,
+    ]
 
 
 # -- what is said ------------------------------------------------------------------------------------------------------
@@ -246,7 +258,15 @@ def line_cost(**given: Any) -> LineCost:
         ("calls", "messages", "waits", "wait_seconds", "wait_worker_seconds", "sent_bytes", "received_bytes",
          "worker_seconds", "idle_seconds", "programs", "backwards"), 0,
     )  # fmt: skip
-    return LineCost(**{**values, "place": Place("train.py", 41, "main"), "expression": "loss.item()", "read": True, **given})
+    return LineCost(
+        **{
+            **values,
+            "place": Place("train.py", 41, "main"),
+            "expression": "loss.item()",
+            "waits_for": "a value",
+            **given,
+        }
+    )
 
 
 def summary_of(*lines: LineCost, **given: Any) -> Summary:
@@ -260,11 +280,15 @@ def summary_of(*lines: LineCost, **given: Any) -> Summary:
 
 def test_it_names_the_line_that_reads_every_step() -> None:
     (said,) = findings(summary_of(line_cost(waits=10, wait_seconds=0.31, wait_worker_seconds=0.1)), ())
-    assert said.startswith("train.py:41 reads loss.item() every step: 31.0 of 43.0 ms; in 10.0 of them the worker computes")
+    assert said.startswith(
+        "train.py:41 reads loss.item() every step: 31.0 of 43.0 ms; in 10.0 of them the worker computes"
+    )
     assert "read it less often" in said
 
 
-@pytest.mark.parametrize(("waits", "words"), [(1, "once in 10 steps: 310 of 430"), (20, "2.0 times a step: 31.0 of 43.0")])
+@pytest.mark.parametrize(
+    ("waits", "words"), [(1, "once in 10 steps: 310 of 430"), (20, "2.0 times a step: 31.0 of 43.0")]
+)
 def test_it_says_how_often(waits: int, words: str) -> None:
     (said,) = findings(summary_of(line_cost(waits=waits, wait_seconds=0.31, wait_worker_seconds=0.3)), ())
     assert words in said

@@ -57,4 +57,4 @@ def estimate(trips: Iterable[Trip]) -> Offset | None:
         return None
     low, high = max(least for least, _ in bounds), min(most for _, most in bounds)
     middle = (low + high) // 2
-    return Offset(middle, max(abs(high - low + 1) // 2, 1))
+    return Offset(middle, max((abs(high - low) + 1) // 2, 1))

@@ -13,6 +13,8 @@ __all__ = ["findings"]
 # Less than this part of the time is not worth a sentence; no more sentences of one kind than this.
 _WORTH = 0.05
 _MOST = 3
+# What a line does that waits for something.
+_WAITS = {"a value": "reads", "room": "waits for the worker to catch up in", "all": "waits until all ran in"}
 
 
 def findings(summary: Summary, functions: Sequence[FunctionCost]) -> list[str]:
@@ -32,10 +34,10 @@ def _waits(summary: Summary) -> Iterator[tuple[float, str]]:
             for seconds in (line.wait_seconds, line.wait_worker_seconds, summary.wall_seconds)
         )
         text = (
-            f"{line.place} {'reads' if line.read else 'waits in'} {line.expression} {_often(summary, line.waits)}: "
+            f"{line.place} {_WAITS[line.waits_for]} {line.expression} {_often(summary, line.waits)}: "
             f"{of(wait, whole)}; in {ms(computed)} of them the worker computes"
         )
-        if line.read and wait - computed > wait / 4:
+        if line.waits_for == "a value" and wait - computed > wait / 4:
             text += "; read it less often, or add up on the worker and read at the end"
         yield line.wait_seconds, text
 

@@ -33,24 +33,31 @@ class Place:
         return f"{os.path.basename(path) if path.startswith(os.pardir) else path}:{self.line}"
 
 
-@lru_cache(maxsize=8192)
 def place_of(site: callsite.Site) -> Place:
     """Return the line of a site."""
-    code, _ = site
-    file, _, line = callsite.describe(site).rpartition(":")
-    return Place(file, int(line), code.co_qualname)
+    return _place(site[0].co_filename, site)
+
+
+def expression(site: callsite.Site) -> str:
+    """Return what stands at a site (`loss.item()`), or its whole line where only that is known."""
+    return _expression(site[0].co_filename, site)
+
+
+# The file is in the key since equal code of two files is equal to Python.
+@lru_cache(maxsize=8192)
+def _place(file: str, site: callsite.Site) -> Place:
+    line = callsite.describe(site).rpartition(":")[2]
+    return Place(file, int(line), site[0].co_qualname)
 
 
 @lru_cache(maxsize=8192)
-def expression(site: callsite.Site) -> str:
-    """Return what stands at a site (`loss.item()`), or its whole line where only that is known."""
+def _expression(file: str, site: callsite.Site) -> str:
     code, instruction = site
-    positions = list(code.co_positions())[max(instruction, 0) // 2]
-    line, last, start, end = positions
+    line, last, start, end = list(code.co_positions())[max(instruction, 0) // 2]
     if line is None or last != line or start is None or end is None:
         return place_of(site).text
     # Columns count bytes of UTF-8.
-    source = linecache.getline(code.co_filename, line).encode()[start:end].decode(errors="replace")
+    source = linecache.getline(file, line).encode()[start:end].decode(errors="replace")
     return _short(source.strip()) or place_of(site).text
 
 

@@ -118,7 +118,7 @@ class Profile:
     @cached_property
     def summary(self) -> Summary:
         """Return what it adds up to; `lines` and `ops` are in it."""
-        return summary(self.timeline, self._left_ns)
+        return summary(self.timeline, self._functions, self._left_ns)
 
     @property
     def functions(self) -> tuple[FunctionCost, ...]:

@@ -51,12 +51,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """The client stood still from one time to another. `reads`: for a value; else for room, or to be sure that all ran."""
+    """The client stood still from one time to another: for "a value", for "room" to send more, or until "all" ran."""
 
     site: callsite.Site
     began_ns: int
     ended_ns: int
-    reads: bool
+    waits_for: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Recorder:
         batch = self.batches[-1]
         batch.sent_ns, batch.sent_bytes = time.perf_counter_ns(), nbytes
         if self._received_ns > batch.began_ns:
-            self.waits.append(Wait(batch.site, batch.began_ns, self._received_ns, reads=False))
+            self.waits.append(Wait(batch.site, batch.began_ns, self._received_ns, "room"))
         self._unanswered.append(batch)
 
     def received(self, ack: call_pb2.Ack, nbytes: int) -> None:
@@ -142,7 +142,7 @@ class Recorder:
         """Take note of a wait that ends now, with the last answer that has values."""
         if not self.is_probing:
             self.waits.append(
-                Wait(callsite.current(3), int(began_seconds * 1e9), time.perf_counter_ns(), reads=ack is not None)
+                Wait(callsite.current(3), int(began_seconds * 1e9), time.perf_counter_ns(), "a value" if ack else "all")
             )
 
     def transferred(self, began_seconds: float, nbytes: int, *, is_upload: bool) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradwire import callsite
-from gradwire.profiling.functions import op_name, program_names
+from gradwire.profiling.functions import FunctionCost, op_name, program_names
 from gradwire.profiling.places import Place, expression, place_of
 from gradwire.profiling.recorder import Batch, Transfer, Wait
 from gradwire.profiling.timeline import Timeline
@@ -16,13 +17,14 @@ __all__ = ["LineCost", "OpCost", "Summary", "summary"]
 # Calls that bring elements along in their message, which are theirs and not the message's.
 _INLINE = "gw::constant"
 _PROGRAM = "gw::program"
+_WAITED_FOR = ("a value", "room", "all")
 
 
 @dataclass(frozen=True, slots=True)
 class LineCost:
     """What one line of the user's cost.
 
-    `waits` and `wait_seconds`: the client stood still there; in `wait_worker_seconds` of them the worker computed.
+    `waits` and `wait_seconds`: the client stood still there, mostly for what `waits_for` says (see `Wait`); in `wait_worker_seconds` of them the worker computed.
     `worker_seconds`: of its calls. `idle_seconds`: the worker was idle for its sake. `messages`: those that it sent off.
     `programs`: how many of its calls ran a program. `expression`: what waits there, or else the line.
     """
@@ -34,7 +36,7 @@ class LineCost:
     waits: int
     wait_seconds: float
     wait_worker_seconds: float
-    read: bool
+    waits_for: str
     sent_bytes: int
     received_bytes: int
     worker_seconds: float
@@ -103,13 +105,17 @@ class _Tallies:
         seconds = {name: sums[f"{name}_ns"] / 1e9 for name in ("wait", "wait_worker", "worker", "idle")}
         return LineCost(
             place, place.text if site is None else expression(site), sums["calls"], sums["messages"], sums["waits"],
-            seconds["wait"], seconds["wait_worker"], bool(sums["reads"]), round(sums["sent"]), round(sums["received"]),
+            seconds["wait"], seconds["wait_worker"], max(_WAITED_FOR, key=lambda name: sums[name]), round(sums["sent"]), round(sums["received"]),
             seconds["worker"], seconds["idle"], sums["programs"], sums["backwards"],
         )  # fmt: skip
 
 
-def summary(timeline: Timeline, left_ns: int) -> Summary:
-    """Add a timeline up. `left_ns`: when the user's block ended."""
+def summary(timeline: Timeline, functions: Sequence[FunctionCost], left_ns: int) -> Summary:
+    """Add a timeline up. `left_ns`: when the user's block ended.
+
+    Where the user does not say how many steps there were, they are as many as the calls of the busiest `backward` or of the
+    compiled function that was called most.
+    """
     recorder, tallies = timeline.recorder, _Tallies()
     batches = [batch for batch in recorder.batches if not batch.is_probe]
     for batch in batches:
@@ -125,7 +131,7 @@ def summary(timeline: Timeline, left_ns: int) -> Summary:
         sum(line.waits for line in lines), sum(line.wait_seconds for line in lines), worker, max(wall - worker, 0.0),
         sum(work.transit_ns for work in timeline.work) / 1e9,
         sum(line.sent_bytes for line in lines), sum(line.received_bytes for line in lines), timeline.offset.error_ns / 1e9,
-        len(recorder.steps_ns) or max((max(line.backwards, line.programs) for line in lines), default=0), lines, ops,
+        len(recorder.steps_ns) or max([0, *(line.backwards for line in lines), *(cost.calls for cost in functions)]), lines, ops,
     )  # fmt: skip
 
 
@@ -151,7 +157,7 @@ def _add_message(tallies: _Tallies, timeline: Timeline, batch: Batch) -> None:
 def _add_stand(tallies: _Tallies, timeline: Timeline, stand: Wait | Transfer) -> None:
     """Add a wait, or a transfer, for which the client stood still too."""
     if isinstance(stand, Wait):
-        tallies.add(stand.site, "reads", stand.reads)
+        tallies.add(stand.site, stand.waits_for, 1)
     else:
         tallies.add(stand.site, "sent" if stand.is_upload else "received", stand.nbytes)
     tallies.add(stand.site, "waits", 1)
