@@ -95,7 +95,8 @@ class _Call:
     def receive(self) -> bytes | None:
         """Wait for the message that was asked for; None at the end of the client's messages."""
         self._open_once()
-        self.ask()
+        if self._message is None:  # else it came while `send` waited, and another one must not take its place
+            self.ask()
         while self._receiving and not self.is_over:
             self._take()
         message, self._message = self._message, None

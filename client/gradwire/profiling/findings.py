@@ -49,8 +49,7 @@ def _idle(summary: Summary) -> Iterator[tuple[float, str]]:
     step = " a step" if summary.steps else ""
     text = f"the worker is idle {of(_each(summary, summary.idle_seconds), _each(summary, summary.wall_seconds))}{step}"
     if line.idle_seconds > summary.idle_seconds / 4:
-        when = "while the client waits at" if line.waits else "until the call comes at"
-        text += f", {ms(_each(summary, line.idle_seconds))} of them {when} {line.place} ({line.expression})"
+        text += f", {ms(_each(summary, line.idle_seconds))} of them for {line.place} ({line.expression})"
     if summary.transit_seconds > summary.idle_seconds / 4:
         text += f", {ms(_each(summary, summary.transit_seconds))} while a message is on its way"
     yield summary.idle_seconds, text

@@ -24,9 +24,10 @@ _WAITED_FOR = ("a value", "room", "all")
 class LineCost:
     """What one line of the user's cost.
 
-    `waits` and `wait_seconds`: the client stood still there, mostly for what `waits_for` says (see `Wait`); in `wait_worker_seconds` of them the worker computed.
-    `worker_seconds`: of its calls. `idle_seconds`: the worker was idle for its sake. `messages`: those that it sent off.
-    `programs`: how many of its calls ran a program. `expression`: what waits there, or else the line.
+    `waits` and `wait_seconds`: the client stood still there, mostly for what `waits_for` says (see `Wait`); in
+    `wait_worker_seconds` of them the worker computed. `worker_seconds`: of its calls. `idle_seconds`: the worker was idle for
+    its sake. `messages`: those that it sent off. `programs`: how many of its calls ran a program. `expression`: what waits
+    there, or else the line.
     """
 
     place: Place
@@ -103,9 +104,10 @@ class _Tallies:
     def _line(self, place: Place, sums: Counter[str]) -> LineCost:
         site = self.waiting.get(place)
         seconds = {name: sums[f"{name}_ns"] / 1e9 for name in ("wait", "wait_worker", "worker", "idle")}
+        waits_for = max(_WAITED_FOR, key=lambda name: sums[name])
         return LineCost(
             place, place.text if site is None else expression(site), sums["calls"], sums["messages"], sums["waits"],
-            seconds["wait"], seconds["wait_worker"], max(_WAITED_FOR, key=lambda name: sums[name]), round(sums["sent"]), round(sums["received"]),
+            seconds["wait"], seconds["wait_worker"], waits_for, round(sums["sent"]), round(sums["received"]),
             seconds["worker"], seconds["idle"], sums["programs"], sums["backwards"],
         )  # fmt: skip
 
