@@ -1,6 +1,7 @@
 """The floors: what a bare gRPC stream costs here. A server process that echoes, receives or sends bytes, and its client.
 
-Same kind of stream, same client mechanism and same chunk size as gradwire's own, with nothing in between.
+Same kind of stream, same client and server mechanisms and same chunk size as gradwire's own, with nothing in between; and
+the same through grpcio's documented API on both ends.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 
 from gradwire.transport import DirectStream, PublicStream
 from gradwire_protocol.limits import CHUNK_BYTES
+from gradwire_server.own_queue import OwnQueueServer, available
 
 __all__ = ["Floor", "serve"]
 
@@ -48,29 +50,36 @@ def _source(request: bytes, context: Any) -> Iterator[bytes]:
         yield data[start : start + CHUNK_BYTES].tobytes()
 
 
-def serve(listen: str) -> None:
-    """Serve until standard input closes."""
-    server = grpc.server(ThreadPoolExecutor(8), handlers=(_Handler(),))
-    port = server.add_insecure_port(listen)
-    server.start()
-    print(listen if listen.startswith("unix:") else f"127.0.0.1:{port}", flush=True)
+def serve() -> None:
+    """Serve in the worker's style and in grpcio's documented one, on two ports, until standard input closes."""
+    ports = []
+    for server in (OwnQueueServer(8, ()) if available() else _documented(), _documented()):
+        server.add_generic_rpc_handlers((_Handler(),))
+        ports.append(server.add_insecure_port("127.0.0.1:0"))
+        server.start()
+    print(*ports, flush=True)
     sys.stdin.read()
+
+
+def _documented() -> Any:
+    return grpc.server(ThreadPoolExecutor(8))
 
 
 class Floor:
     """A client of the bare server, in the style of gradwire's transport."""
 
-    def __init__(self, listen: str) -> None:
-        """Start the server process on a TCP or Unix address."""
+    def __init__(self) -> None:
+        """Start the server process."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.floor", listen], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "benchmarks.floor"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         assert self._process.stdout is not None
-        self.address = self._process.stdout.readline().strip()
-        self._channel = grpc.insecure_channel(self.address)
-        grpc.channel_ready_future(self._channel).result(timeout=10)
-        self._stream = DirectStream(self._channel, self.address)
-        self._public = PublicStream(self._channel, self.address)
+        same, public = (f"127.0.0.1:{port}" for port in self._process.stdout.readline().split())
+        self._same, self._channel = grpc.insecure_channel(same), grpc.insecure_channel(public)
+        for channel in (self._same, self._channel):
+            grpc.channel_ready_future(channel).result(timeout=10)
+        self._stream = DirectStream(self._same, same)
+        self._public = PublicStream(self._channel, public)
 
     def echo(self, message: bytes) -> bytes:
         """Send a message and wait for it to come back."""
@@ -81,13 +90,6 @@ class Floor:
         """Do the same through grpcio's documented API: a request iterator and a response iterator."""
         self._public.send(message)
         return self._public.receive()
-
-    def echo_all(self, messages: list[bytes]) -> None:
-        """Send messages, then wait until all have come back."""
-        for message in messages:
-            self._stream.send(message)
-        for _ in messages:
-            self._stream.receive()
 
     def upload(self, data: np.ndarray[Any, Any]) -> None:
         """Send bytes in chunks."""
@@ -112,6 +114,7 @@ class Floor:
         """Stop the server."""
         self._stream.close()
         self._public.close()
+        self._same.close()
         self._channel.close()
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -119,4 +122,4 @@ class Floor:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve()

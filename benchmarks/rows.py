@@ -78,7 +78,7 @@ def eager(address: str) -> list[Line]:
     remote(one)()
     messages = list(recorder.sent)
     session._stream = recorder._stream
-    floor = Floor("127.0.0.1:0")
+    floor = Floor()
     times = interleave(
         {
             "gradwire": remote(one),
@@ -106,7 +106,7 @@ def item(address: str) -> list[Line]:
     """Time one op and its `.item()` against a bare ping-pong on the same kind of socket."""
     session = use(Session(GrpcConnection(address, connect_seconds=10, public_stream=False)))
     x = gw.ones(())
-    floor = Floor("127.0.0.1:0")
+    floor = Floor()
     times = interleave(
         {
             "gradwire": lambda: (x + x).item(),
@@ -130,7 +130,7 @@ def item(address: str) -> list[Line]:
 def bulk(address: str) -> list[Line]:
     """Time uploads and downloads of 1 KiB to 256 MiB against a raw gRPC stream of the same bytes."""
     session = use(Session(GrpcConnection(address, connect_seconds=10, public_stream=False)))
-    floor = Floor("127.0.0.1:0")
+    floor = Floor()
     lines = []
     for exponent in (10, 13, 16, 20, 24, 26, 28):
         data = np.ones(2**exponent // 4, np.float32)
