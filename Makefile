@@ -1,7 +1,7 @@
 # Everything to remember. Each target makes its own virtual environment (VENV) from nothing but python3, make and git.
 #   make VENV=/tmp/v PYTHON=python3.13 test     another place, another Python
 #   make test ARGS="-k matmul -x"               more arguments for pytest
-#   make bench ROW=eager                        one row of the benchmarks
+#   make bench ROW=W1                           one row of the benchmarks; ARGS="--write" keeps the result
 
 VENV ?= .venv
 PYTHON ?= python3
@@ -63,7 +63,7 @@ check: $(VENV)/.has-server-test ## Lint, types, stale generated files, layout
 	$(BIN)/python -m pytest tests/layout
 
 bench: $(VENV)/.has-server-test-parity ## Run the benchmarks, or one ROW of them
-	$(BIN)/python benchmarks/run.py $(ROW)
+	$(BIN)/python benchmarks/run.py $(ROW) $(ARGS)
 
 generate: $(VENV)/.has-server-test ## Write the protobuf stubs and the op methods again
 	$(BIN)/python protos/generate_protos.py

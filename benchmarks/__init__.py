@@ -1,1 +1,1 @@
-"""Benchmarks: `make bench`, or `make bench ROW=eager`. Results with date and machine are in RESULTS.md."""
+"""Benchmarks: `make bench`, or `make bench ROW=W1`. Results with date and machine are in RESULTS.md."""

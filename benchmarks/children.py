@@ -22,8 +22,9 @@ class Child:
     """A process that runs a module of this folder."""
 
     def __init__(self, module: str, *arguments: str, python: str = sys.executable) -> None:
+        self._command = [python, "-m", f"benchmarks.{module}", *arguments]
         self._process = subprocess.Popen(
-            [python, "-m", f"benchmarks.{module}", *arguments],
+            self._command,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=_ROOT,
         )  # fmt: skip
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
@@ -39,7 +40,7 @@ class Child:
         assert self._stdout is not None
         line = self._stdout.readline()
         if not line:
-            raise RuntimeError(f"{self._process.args} must answer; it ended with status {self._process.wait()}")
+            raise RuntimeError(f"{' '.join(self._command)} must answer; it ended with status {self._process.wait()}")
         return json.loads(line)
 
     def ask(self, question: str = "") -> Any:

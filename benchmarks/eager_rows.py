@@ -154,7 +154,10 @@ def _graph_memory() -> list[Curve]:
         for side, bytes_ in child.answer().items():
             grown[side].append(bytes_ / 2**20)
         child.close()
-    return [Curve(f"{side}'s memory for a graph of so many nodes", _MEMORY_SIZES, tuple(v), "MiB") for side, v in grown.items()]
+    return [
+        Curve(f"{side}'s memory for a graph of so many nodes", _MEMORY_SIZES, tuple(v), "MiB")
+        for side, v in grown.items()
+    ]
 
 
 _STEP_GOALS = (Goal("64-64-10 / PyTorch", 2.0), Goal("784-512-512-10 / PyTorch", 1.0))

@@ -100,13 +100,15 @@ class Floor:
             for start in range(0, raw.nbytes, CHUNK_BYTES):
                 yield raw[start : start + CHUNK_BYTES].tobytes()
 
-        self._channel.stream_unary("/floor/Sink")(chunks())
+        send: Any = self._channel.stream_unary("/floor/Sink")
+        send(chunks())
 
     def download(self, nbytes: int) -> None:
         """Receive bytes in chunks into memory made once."""
         into = np.empty(nbytes, np.uint8)
         position = 0
-        for chunk in self._channel.unary_stream("/floor/Source")(str(nbytes).encode()):
+        receive: Any = self._channel.unary_stream("/floor/Source")
+        for chunk in receive(str(nbytes).encode()):
             into[position : position + len(chunk)] = np.frombuffer(chunk, np.uint8)
             position += len(chunk)
 

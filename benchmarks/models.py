@@ -149,7 +149,7 @@ def cell_classifier(torch: Any, width: int = 128, classes: int = 10) -> Any:
             self.head = nn.Linear(width, classes)
 
         def forward(self, x: Any) -> Any:
-            state = None
+            state: Any = None
             for part in x.unbind(0):
                 state = self.cell(part, state)
             return self.head(state[0])

@@ -20,6 +20,14 @@ _CLIENTS = (1, 4, 16, 64)
 _CLIENT_SECONDS = 2.0
 
 
+def _clients_in_words(count: int) -> str:
+    return f"{count} client{'s' if count > 1 else ''}"
+
+
+def _p99(count: int) -> str:
+    return f"p99 of a step, {_clients_in_words(count)}"
+
+
 def _clients(settings: Settings) -> Record:
     children = [Child("client", settings.worker.address) for _ in range(max(_CLIENTS))]
     for child in children:
@@ -38,11 +46,15 @@ def _clients(settings: Settings) -> Record:
     for count in _CLIENTS:
         p50, p99 = np.percentile(taken[count], (50, 99)) * 1e3
         remark = f"a step and its wait: median {p50:.3g} ms, p99 {p99:.3g} ms"
-        record.lines.append(Line(f"{count} clients, all their steps", Samples(tuple(rates[count])), "steps/s", remark))
-        record.reached[f"p99 of a step, {count} clients"] = float(p99)
+        record.lines.append(
+            Line(f"{_clients_in_words(count)}, all their steps", Samples(tuple(rates[count])), "steps/s", remark)
+        )
+        record.reached[_p99(count)] = float(p99)
     total = {count: Samples(tuple(rates[count])).median for count in _CLIENTS}
     record.reached["total rate, lowest / of one client"] = min(total.values()) / total[1]
-    curve = Curve("so many clients each do 1,000 steps", _CLIENTS, tuple(count * 1000 / total[count] for count in _CLIENTS), "s")
+    curve = Curve(
+        "so many clients each do 1,000 steps", _CLIENTS, tuple(count * 1000 / total[count] for count in _CLIENTS), "s"
+    )
     record.curves.append(curve)
     record.reached["growth, exponent"] = curve.exponent
     return record
@@ -131,7 +143,7 @@ ROWS = {
         "1, 4, 16 and 64 client processes on one worker; a compiled step of about 1 ms and a wait for each",
         (
             Goal("total rate, lowest / of one client", 0.85, at_least=True),
-            *(Goal(f"p99 of a step, {count} clients", None, "ms") for count in _CLIENTS),
+            *(Goal(_p99(count), None, "ms") for count in _CLIENTS),
             Goal("growth, exponent", 1.05, ""),
         ),
         _clients,

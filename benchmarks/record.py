@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -115,7 +115,9 @@ class Row:
             value = record.reached.get(goal.what)
             known = value is not None and not math.isnan(value)
             judged.append(
-                (goal, goal.shown(value), goal.verdict(value)) if known and value is not None else (goal, "-", "not measured")
+                (goal, goal.shown(value), goal.verdict(value))
+                if known and value is not None
+                else (goal, "-", "not measured")
             )
         return judged
 
@@ -126,10 +128,12 @@ class Row:
         for curve in record.curves:
             parts += ["```", curve.text(), "```", ""]
         parts += [f"{note}\n" for note in record.notes]
-        parts += [f"- {goal.what}: **{value}**, {goal.wanted}: {verdict}" for goal, value, verdict in self.judged(record)]
+        parts += [
+            f"- {goal.what}: **{value}**, {goal.wanted}: {verdict}" for goal, value, verdict in self.judged(record)
+        ]
         return "\n".join([*parts, ""])
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Return the lines of a Markdown table and an empty one."""
     return [f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *rows)] + [""]

@@ -201,7 +201,9 @@ def contest(
     worker: Worker, workload: Workload, names: tuple[str, ...], peers: dict[str, Callable[[], object]] | None = None
 ) -> Contest:
     """Let contestants, named as in `_TITLES`, run a workload in turns; `peers` run rounds of their own by a call."""
-    sessions = {name: worker.session() if "process" not in name else in_process_session() for name in names if name != "torch"}
+    sessions = {
+        name: worker.session() if "process" not in name else in_process_session() for name in names if name != "torch"
+    }
     contestants = {
         name: Contestant(
             workload, torch_on_one_thread() if name == "torch" else gw, sessions.get(name), compiled="compiled" in name
@@ -214,7 +216,9 @@ def contest(
     for session in sessions.values():
         session.close()
     steps = (workload.rounds + 2) * workload.repeats
-    note = f"{workload.about}: after {steps} steps " + ", ".join(f"{name} {value:.6f}" for name, value in values.items())
+    note = f"{workload.about}: after {steps} steps " + ", ".join(
+        f"{name} {value:.6f}" for name, value in values.items()
+    )
     replays = {name: contestant.replays for name, contestant in contestants.items() if "compiled" in name}
     note += "".join(f"; {name} ran {count} of {steps} as its program" for name, count in replays.items()) + "."
     return Contest(seconds, _lines(workload, seconds), note)

@@ -22,7 +22,7 @@ class Loopback:
 
     def __init__(self, backend: str = "cpu") -> None:
         self.worker = WorkerSession(open_backend(backend))
-        self.stream = self
+        self.stream: Any = self
         self.sent: list[bytes] = []
         self._replies: list[bytes] = []
 

@@ -36,7 +36,8 @@ def _round() -> Callable[[], None]:
     draw = np.random.default_rng(0)
     widths = (784, 512, 512, 10)
     parameters: Any = [
-        (draw.uniform(-1, 1, pair).astype(np.float32) * pair[0] ** -0.5, np.zeros(pair[1], np.float32)) for pair in pairwise(widths)
+        (draw.uniform(-1, 1, pair).astype(np.float32) * pair[0] ** -0.5, np.zeros(pair[1], np.float32))
+        for pair in pairwise(widths)
     ]
     momenta = jax.tree.map(np.zeros_like, parameters)
     inputs = jax.device_put(draw.standard_normal((128, 784), np.float32))

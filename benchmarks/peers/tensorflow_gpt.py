@@ -25,12 +25,22 @@ def _weights(tf: Any) -> dict[str, Any]:
     draw = np.random.default_rng(0)
     shapes: dict[str, tuple[int, ...]] = {"characters": (VOCABULARY, WIDTH), "positions": (CONTEXT, WIDTH)}
     for layer in range(LAYERS):
-        linear = {"qkv": (WIDTH, 3 * WIDTH), "out": (WIDTH, WIDTH), "up": (WIDTH, 4 * WIDTH), "down": (4 * WIDTH, WIDTH)}
+        linear = {
+            "qkv": (WIDTH, 3 * WIDTH),
+            "out": (WIDTH, WIDTH),
+            "up": (WIDTH, 4 * WIDTH),
+            "down": (4 * WIDTH, WIDTH),
+        }
         for name, shape in linear.items():
             shapes |= {f"{layer}.{name}.weight": shape, f"{layer}.{name}.bias": shape[1:]}
         for name in ("norm1", "norm2"):
             shapes |= {f"{layer}.{name}.scale": (WIDTH,), f"{layer}.{name}.bias": (WIDTH,)}
-    shapes |= {"norm.scale": (WIDTH,), "norm.bias": (WIDTH,), "head.weight": (WIDTH, VOCABULARY), "head.bias": (VOCABULARY,)}
+    shapes |= {
+        "norm.scale": (WIDTH,),
+        "norm.bias": (WIDTH,),
+        "head.weight": (WIDTH, VOCABULARY),
+        "head.bias": (VOCABULARY,),
+    }
 
     def first(name: str, shape: tuple[int, ...]) -> Any:
         if name.endswith("scale"):
@@ -66,7 +76,9 @@ def _loss(tf: Any, weights: dict[str, Any], inputs: Any, labels: Any) -> Any:
     x = tf.gather(weights["characters"], inputs) + weights["positions"]
     for layer in range(LAYERS):
         x += _attention(tf, weights, layer, _norm(tf, weights, f"{layer}.norm1", x))
-        hidden = tf.nn.gelu(_linear(tf, weights, f"{layer}.up", _norm(tf, weights, f"{layer}.norm2", x)), approximate=False)
+        hidden = tf.nn.gelu(
+            _linear(tf, weights, f"{layer}.up", _norm(tf, weights, f"{layer}.norm2", x)), approximate=False
+        )
         x += _linear(tf, weights, f"{layer}.down", hidden)
     logits = tf.reshape(_linear(tf, weights, "head", _norm(tf, weights, "norm", x)), (ROWS * CONTEXT, VOCABULARY))
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))

@@ -17,7 +17,7 @@ from gradwire.autograd.grad_mode import state as grad_state
 from gradwire_protocol.dtypes import DType, bfloat16, float16, float32, float64, promote_types
 from gradwire_protocol.registry import OPS, Op
 
-__all__ = ["as_it_was", "cast_inputs", "cast_named", "settings", "snapshot", "state", "suspended", "switch"]
+__all__ = ["as_it_was", "cast_inputs", "cast_named", "own_cache", "settings", "snapshot", "state", "suspended", "switch"]
 
 _Source = tuple[Any, int, Any]
 Snapshot = tuple[frozenset[str], dict[str, DType], bool]
@@ -106,6 +106,16 @@ def suspended() -> Iterator[None]:
         yield
     finally:
         settings.is_suspended = previous
+
+
+@contextmanager
+def own_cache() -> Iterator[None]:
+    """Cast weights anew, and keep no cast beyond the block: in a program, a cast of before would be a stale weight."""
+    previous, settings.cache = settings.cache, {}
+    try:
+        yield
+    finally:
+        settings.cache = previous
 
 
 def cast_inputs(op: Op, tensors: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -263,6 +263,32 @@ def test_a_shared_argument_is_not_taken_for_two() -> None:
             assert run(x, x).tolist() == [float(power * power)] * 2
 
 
+def test_autocast_around_it_and_inside() -> None:
+    """The casts of weights that autocast keeps must not outlive a run: the weights change."""
+
+    def make() -> Any:
+        net = perceptron()
+        optimizer = gw.optim.SGD(net.parameters(), lr=0.1)
+        x = gw.randn(6, 8)
+        forward = gw.compile(net) if make_compiled else net
+
+        def step(index: int) -> Any:
+            optimizer.zero_grad()
+            with gw.autocast("cpu", dtype=gw.bfloat16):
+                loss = forward(x).float().square().mean()
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        return [numbers(step(index)) for index in range(6)], numbers([p for p in net.parameters()])
+
+    seen = []
+    for make_compiled in (False, True):
+        gw.manual_seed(0)
+        seen.append(make())
+    assert seen[0] == seen[1]
+
+
 def test_custom_functions_and_checkpoints_inside() -> None:
     class Cube(gw.autograd.Function):
         @staticmethod

@@ -258,7 +258,9 @@ def _graph(builder: _Builder, recording: Recording) -> _Graph:
         edge = gradient_edge(tensor)
         if edge is not None and _key(edge) in reached:
             needs |= 1 << index
-    held = {kept.value.handle for node in nodes for kept in node.kept_values() if kept.value is not None}
+    values = [kept.value for node in nodes for kept in node.kept_values() if kept.value is not None]
+    # A view keeps what it views.
+    held = {value.handle for value in values} | {value.base.handle for value in values if value.base is not None}
     kept = tuple(index for index, tensor in enumerate(builder.inputs) if tensor.handle in held)
     return _Graph(differentiable, spent, needs, kept, held)
 

@@ -17,6 +17,8 @@ from typing import Any
 from weakref import WeakSet
 
 from gradwire import callsite
+from gradwire.autocasting import own_cache
+from gradwire.autocasting import snapshot as autocast_snapshot
 from gradwire.autocasting import state as autocast_state
 from gradwire.autograd.grad_mode import state as grad_state
 from gradwire.autograd.saved_tensors import state as saved_state
@@ -122,7 +124,7 @@ class CompiledFunction:
         found = survey(self.function, leaves)
         grads = {id(tensor._grad): tensor for tensor in _seen(found, leaves) if tensor._grad is not None}
         held = [tensor._grad for tensor in grads.values()]
-        with recorded(session) as recording:
+        with own_cache(), recorded(session) as recording:
             result = self.function(*args, **kwargs)
         kind.recordings += 1
         self._check_effects(found)
@@ -223,8 +225,16 @@ def _kind_of(leaves: Sequence[Any], spec: TreeSpec) -> Any:
             parts.append((leaf.meta, requires_grad(leaf), shown.setdefault(id(leaf.storage.memory), index)))
         else:
             parts.append((type(leaf), leaf if _is_hashable(leaf) else id(leaf)))
-    modes = grad_state.recording, grad_state.inference, autocast_state.active, get_default_dtype()
+    modes = grad_state.recording, grad_state.inference, _autocast(), get_default_dtype()
     return spec_key(spec), tuple(parts), modes
+
+
+def _autocast() -> Any:
+    """Return what autocast does in this thread; None for nothing."""
+    if not autocast_state.active:
+        return None
+    enabled, dtypes, _ = autocast_snapshot()
+    return enabled, tuple(dtypes.items())
 
 
 def spec_key(spec: TreeSpec) -> Any:
