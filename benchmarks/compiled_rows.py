@@ -26,7 +26,7 @@ def _row(limits: dict[str, float | None], framework: str = "", module: str = "",
         child, version = peer(framework, module) if framework else (None, "")
         for goal, name in zip(goals, limits, strict=False):
             peers: dict[str, Callable[[], object]] = {version: child.ask} if child is not None else {}
-            found = contest(settings.worker, WORKLOADS[name], _ALL, peers)
+            found = contest(settings.worker, name, _ALL, peers)
             record.lines += found.lines
             record.notes.append(found.note)
             record.reached[goal.what] = found.ratio("compiled", "torch")
@@ -47,7 +47,7 @@ _R_GOALS = {"lenet": Goal("a step over 3 ms", 1.05), "small mlp": Goal("a step o
 def _remote_against_in_process(settings: Settings) -> Record:
     record = Record()
     for name, goal in _R_GOALS.items():
-        found = contest(settings.worker, WORKLOADS[name], ("compiled", "compiled in process"))
+        found = contest(settings.worker, name, ("compiled", "compiled in process"))
         record.lines += found.lines
         record.notes.append(found.note)
         record.reached[goal.what] = found.ratio("compiled", "compiled in process")

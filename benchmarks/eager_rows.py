@@ -11,7 +11,7 @@ from benchmarks.floor import Floor
 from benchmarks.measure import interleave
 from benchmarks.record import Curve, Goal, Line, Record, Row, Settings
 from benchmarks.worker import torch_on_one_thread
-from benchmarks.workloads import WORKLOADS, contest
+from benchmarks.workloads import contest
 from gradwire.session import Session
 
 __all__ = ["ROWS"]
@@ -93,7 +93,7 @@ def _item(settings: Settings) -> Record:
 def _eager_steps(settings: Settings) -> Record:
     record = Record()
     for name, goal in zip(("small mlp", "mlp"), _STEP_GOALS, strict=True):
-        found = contest(settings.worker, WORKLOADS[name], ("eager", "eager in process", "torch"))
+        found = contest(settings.worker, name, ("eager", "eager in process", "torch"))
         record.lines += found.lines
         record.notes.append(found.note)
         record.reached[goal.what] = found.ratio("eager", "torch")

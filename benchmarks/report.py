@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.record import Record, Row, table
 
-__all__ = ["append_results", "head", "update_readme"]
+__all__ = ["append_results", "head", "summary", "update_readme", "with_table"]
 
 _HERE = Path(__file__).resolve().parent
 _BEGIN, _END = "<!-- written by run.py --write: begin -->", "<!-- end -->"
@@ -53,9 +53,14 @@ def append_results(block: str) -> None:
 
 
 def update_readme(rows: dict[str, Row], records: dict[str, Record]) -> None:
-    """Write the table of goals again; rows that were not measured now keep what they reached before."""
+    """Write the table of goals in README.md again."""
     path = _HERE / "README.md"
-    before, rest = path.read_text().split(_BEGIN)
+    path.write_text(with_table(path.read_text(), rows, records))
+
+
+def with_table(text: str, rows: dict[str, Row], records: dict[str, Record]) -> str:
+    """Return README's text with its table made again; rows that were not measured now keep what they reached before."""
+    before, rest = text.split(_BEGIN)
     old, after = rest.split(_END)
     known = {line.split("`")[1]: line.rsplit("|", 2)[1].strip() for line in old.splitlines() if line.startswith("| `")}
     lines = [
@@ -68,7 +73,7 @@ def update_readme(rows: dict[str, Row], records: dict[str, Record]) -> None:
         for name, row in rows.items()
     ]
     shown = "\n".join(table(("row", "measures", "to reach", "reached"), lines))
-    path.write_text(f"{before}{_BEGIN}\n{shown}{_END}{after}")
+    return f"{before}{_BEGIN}\n{shown}{_END}{after}"
 
 
 def _wanted(row: Row) -> str:

@@ -198,9 +198,10 @@ class Contest:
 
 
 def contest(
-    worker: Worker, workload: Workload, names: tuple[str, ...], peers: dict[str, Callable[[], object]] | None = None
+    worker: Worker, name: str, names: tuple[str, ...], peers: dict[str, Callable[[], object]] | None = None
 ) -> Contest:
     """Let contestants, named as in `_TITLES`, run a workload in turns; `peers` run rounds of their own by a call."""
+    workload = WORKLOADS[name]
     sessions = {
         name: worker.session() if "process" not in name else in_process_session() for name in names if name != "torch"
     }
@@ -221,14 +222,14 @@ def contest(
     )
     replays = {name: contestant.replays for name, contestant in contestants.items() if "compiled" in name}
     note += "".join(f"; {name} ran {count} of {steps} as its program" for name, count in replays.items()) + "."
-    return Contest(seconds, _lines(workload, seconds), note)
+    return Contest(seconds, _lines(name, seconds), note)
 
 
-def _lines(workload: Workload, seconds: dict[str, Samples]) -> list[Line]:
+def _lines(workload: str, seconds: dict[str, Samples]) -> list[Line]:
     torch = seconds.get("torch")
     lines = []
     for name, samples in seconds.items():
         remark = f"{samples.over(torch):.2f}x of PyTorch" if torch is not None and name != "torch" else ""
         factor, unit = (1e3, "ms") if samples.median >= 1e-3 else (1e6, "us")
-        lines.append(Line(f"{_TITLES.get(name, name)}, a step", samples.times(factor), unit, remark))
+        lines.append(Line(f"{workload}: {_TITLES.get(name, name)}, a step", samples.times(factor), unit, remark))
     return lines

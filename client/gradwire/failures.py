@@ -16,6 +16,7 @@ class Failures:
         """Start with none."""
         self._pending: list[Exception] = []
         self._known: dict[tuple[int, int], Exception] = {}
+        self.program_lines: dict[str, list[str]] = {}  # by digest: the user's line of each call
 
     def note(self, failure: failure_pb2.Failure, sites: list[callsite.Site]) -> None:
         """Remember a failed call, to be raised at the next wait."""
@@ -27,9 +28,19 @@ class Failures:
             text = (
                 f"{error}\n  raised on the worker by {failure.op}, called at {where}; nothing of that call was applied"
             )
+            if failure.program_call:
+                text = f"{error}\n  raised on the worker by a program, called at {where}, in {self._inner(failure)}"
             known = self._known[key] = type(error)(text)
         if all(known is not pending for pending in self._pending):
             self._pending.append(known)
+
+    def _inner(self, failure: failure_pb2.Failure) -> str:
+        """Name the call of a program that failed; what came before it in the program was applied."""
+        digest = failure.op.rpartition("'")[0].rpartition("'")[2]
+        lines = self.program_lines.get(digest, [])
+        number = failure.program_call
+        where = f"the call of {lines[number - 1]}" if number <= len(lines) else f"its call {number}"
+        return f"{where}; what comes before that in the program was applied"
 
     def refused(self, failure: failure_pb2.Failure) -> None:
         """Remember that a batch was refused: later ones build on it, so nothing after it can run."""

@@ -106,13 +106,14 @@ class Session:
             self.signatures[key] = signature
         return signature
 
-    def intern_program(self, signature: Signature, encoded: bytes) -> Signature:
-        """Give the run of a program its number; the program travels with it."""
+    def intern_program(self, signature: Signature, encoded: bytes, lines: list[str]) -> Signature:
+        """Give the run of a program its number; the program travels with it. `lines` are the user's, of its calls."""
         key = (signature.op, signature.statics, signature.needs)
         with self.lock:
             found = self.signatures.get(key)
             if found is not None:
                 return found
+            self._failures.program_lines[signature.statics[0]] = lines
             self._columns.programs.append(encoded)
             self._columns.tensor_bytes += len(encoded)
             return self.intern(key, signature)

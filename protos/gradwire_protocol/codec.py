@@ -155,7 +155,10 @@ def _check_counts(name: str, op: Any, metas: int, statics: int, kinds: int, leng
 
 def encode_failure(error: BaseException, batch: int = 0, call: int = 0, op: str = "") -> failure_pb2.Failure:
     """Return the message of an error; it carries the class and the words, never a path or a traceback."""
-    return failure_pb2.Failure(error=class_name(error), message=str(error), batch=batch, call=call, op=op)
+    inner = getattr(error, "program_call", 0)
+    return failure_pb2.Failure(
+        error=class_name(error), message=str(error), batch=batch, call=call, op=op, program_call=inner
+    )
 
 
 def decode_failure(message: failure_pb2.Failure) -> Exception:

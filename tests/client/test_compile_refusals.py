@@ -92,3 +92,19 @@ def test_options_that_are_not_there_are_refused() -> None:
         with pytest.raises(RuntimeError):
             gw.compile(lambda x: x, **options)
     assert gw.compile(len, disable=True) is len
+
+
+def test_a_failure_inside_of_a_program_names_the_line() -> None:
+    table = gw.arange(6.0).view(3, 2)
+
+    @gw.compile
+    def look_up(index: Any) -> Any:
+        rows = table * 2
+        return gw.nn.functional.embedding(index, rows)  # the look-up
+
+    for _ in range(3):
+        look_up(gw.tensor([0, 1]))
+    with pytest.raises(IndexError, match="raised on the worker by a program, called at") as error:
+        look_up(gw.tensor([0, 7])).tolist()
+    assert "# the look-up" in line_of(error)
+    assert look_up(gw.tensor([2])).tolist() == [[8.0, 10.0]]

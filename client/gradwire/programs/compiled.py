@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import gc
 import warnings
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +29,7 @@ from gradwire.programs.recording import Recording, active, recorded
 from gradwire.programs.replay import Mismatch, Replay
 from gradwire.session import Session
 from gradwire.tensor import Tensor, get_default_dtype
-from gradwire.tree import TreeSpec, tree_flatten
+from gradwire.tree import tree_flatten
 from gradwire_protocol.inplace import requires_grad
 
 __all__ = ["CompiledFunction", "compiled_functions"]
@@ -96,8 +96,8 @@ class CompiledFunction:
         """Call the function, or run its program."""
         if active() is not None or saved_state.pair is not None:  # hooks of saved tensors are asked call by call
             return self.function(*args, **kwargs)
-        leaves, spec = tree_flatten((args, kwargs))
-        key = _kind_of(leaves, spec)
+        leaves, structure = _flat(args, kwargs)
+        key = _kind_of(leaves, structure)
         kind = self._kinds.get(key)
         if kind is None:
             if len(self._kinds) >= self._max_kinds:
@@ -215,7 +215,15 @@ def _session_of(leaves: Sequence[Any]) -> Session:
     return next((leaf.session for leaf in leaves if isinstance(leaf, Tensor)), None) or sessions.current()
 
 
-def _kind_of(leaves: Sequence[Any], spec: TreeSpec) -> Any:
+def _flat(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Sequence[Any], Any]:
+    """Return the leaves of a call's arguments, and what stands for their structure."""
+    if not kwargs and not any(isinstance(value, tuple | list | dict | deque) for value in args):
+        return args, len(args)
+    leaves, spec = tree_flatten((args, kwargs))
+    return leaves, str(spec)
+
+
+def _kind_of(leaves: Sequence[Any], structure: Any) -> Any:
     """Return what decides which program runs: structure, shapes, dtypes, values that are no tensors, and modes."""
     parts: list[Any] = []
     shown: dict[int, int] = {}
@@ -226,7 +234,7 @@ def _kind_of(leaves: Sequence[Any], spec: TreeSpec) -> Any:
         else:
             parts.append((type(leaf), leaf if _is_hashable(leaf) else id(leaf)))
     modes = grad_state.recording, grad_state.inference, _autocast(), get_default_dtype()
-    return spec_key(spec), tuple(parts), modes
+    return structure, tuple(parts), modes
 
 
 def _autocast() -> Any:
@@ -235,11 +243,6 @@ def _autocast() -> Any:
         return None
     enabled, dtypes, _ = autocast_snapshot()
     return enabled, tuple(dtypes.items())
-
-
-def spec_key(spec: TreeSpec) -> Any:
-    """Return a hashable form of a structure."""
-    return str(spec)
 
 
 def _is_hashable(leaf: Any) -> bool:

@@ -84,7 +84,16 @@ class Survey:
 
     def changed(self) -> Guard | None:
         """Return the first guard that does not hold any more."""
-        return next((guard for guard in self.guards if not guard.holds()), None)
+        for guard in self.guards:
+            place = guard.place
+            try:  # what lies there is nearly always the same object, and this is asked before every run
+                if place.get(place.key) is guard.content:
+                    continue
+            except (LookupError, AttributeError, ValueError):
+                return guard
+            if not guard.holds():
+                return guard
+        return None
 
     # -- walking -------------------------------------------------------------------------------------------------------
 

@@ -115,7 +115,7 @@ class Replay:
         return numbers
 
     def _interned(self) -> Signature:
-        return self._session.intern_program(self._signature, self.capture.encoded)
+        return self._session.intern_program(self._signature, self.capture.encoded, self.capture.lines)
 
     def _record(self, tensors: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         """Hang the differentiable outputs on one node."""

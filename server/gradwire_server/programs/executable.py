@@ -48,6 +48,13 @@ def _own(engine: Engine, results: Sequence[Any]) -> tuple[Any, ...]:
     return tuple([data if data.flags.c_contiguous else backend.xp.ascontiguousarray(data) for data in arrays])
 
 
+def located(error: Exception, step: Step | Fusion) -> Exception:
+    """Return an error that says which of the program's calls failed: `codec.encode_failure` sends it."""
+    first = step.steps[0] if isinstance(step, Fusion) else step
+    error.program_call = first.origin + 1  # type: ignore[attr-defined]
+    return error
+
+
 class Executable:
     """A program that is ready to run in one session. Not for two threads at once."""
 
@@ -68,7 +75,9 @@ class Executable:
             for value, steps in plan.input_views.items()
         ]
         self._seen: list[Any] = [None] * len(self._views)
-        self._instructions = [made for step in plan.steps for made in self._instructions_of(step)]
+        made = [(instruction, step) for step in plan.steps for instruction in self._instructions_of(step)]
+        self._instructions = [instruction for instruction, _ in made]
+        self._steps = [step for _, step in made]
         self._transient = self._transient_slots()
 
     # -- running -------------------------------------------------------------------------------------------------------
@@ -85,11 +94,16 @@ class Executable:
                 self._seen[index] = slots[slot]
                 for view in views:
                     view()
+        position = 0
         try:
             for instruction in self._instructions:
                 instruction()
+                position += 1
             return [slots[slot] for slot in self._outputs]
+        except Exception as error:
+            raise located(error, self._steps[position]) from None
         finally:
+            slots[: len(inputs)] = [None] * len(inputs)
             for slot in self._transient:
                 slots[slot] = None
 

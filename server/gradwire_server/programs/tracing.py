@@ -38,6 +38,7 @@ class TracingEngine(Engine):
         """Trace for a backend."""
         super().__init__(backend, default)
         self.steps: list[Step] = []
+        self.origin = 0
         self._count = 0
 
     def value(self, meta: Meta, viewed: Value | None = None, constant: Any = None) -> Value:
@@ -50,7 +51,7 @@ class TracingEngine(Engine):
         values = tuple([None if array is None else array.data for array in inputs])
         viewed = values[0] if signature.op.is_view else None
         outputs = tuple([self.value(meta, viewed) for meta in signature.outputs])
-        self.steps.append(Step(signature, values, scalars, outputs))
+        self.steps.append(Step(signature, values, scalars, outputs, self.origin))
         return outputs
 
     def _wrap(self, data: Any, meta: Meta) -> Array:
@@ -149,7 +150,7 @@ class _Tracer:
 def trace(program: Program, backend: Backend, needs: int) -> Traced:
     """Unfold a program; `needs` has bit i set where input i requires grad outside."""
     tracer = _Tracer(program, backend)
-    for call in program.calls:
+    for tracer.engine.origin, call in enumerate(program.calls):
         tracer.run(call)
     tracer.check_inputs()
     outputs = [tracer.entries[value] for value in program.outputs]

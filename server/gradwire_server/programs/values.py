@@ -39,12 +39,13 @@ class Value:
 
 @dataclass(slots=True, eq=False)
 class Step:
-    """One kernel call. `numbers` are constants or `Varying`."""
+    """One kernel call. `numbers` are constants or `Varying`; `origin` is the program's call that it comes from."""
 
     signature: Signature
     inputs: tuple[Value | None, ...]
     numbers: tuple[Any, ...]
     outputs: tuple[Value, ...]
+    origin: int = 0
 
     @property
     def written(self) -> Iterator[Value]:
