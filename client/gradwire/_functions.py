@@ -63,6 +63,10 @@ def add(input: Tensor, other: Any, alpha: Any = 1) -> Any:
     return expect_tensor("add", input).add(other, alpha)
 
 
+def addbmm(input: Tensor, batch1: Any, batch2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    return expect_tensor("addbmm", input).addbmm(batch1, batch2, beta=beta, alpha=alpha)
+
+
 def addcdiv(input: Tensor, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Any:
     return expect_tensor("addcdiv", input).addcdiv(tensor1, tensor2, value=value)
 
@@ -77,6 +81,10 @@ def addmm(input: Tensor, mat1: Any, mat2: Any, *, beta: Any = 1, alpha: Any = 1)
 
 def addmv(input: Tensor, mat: Any, vec: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
     return expect_tensor("addmv", input).addmv(mat, vec, beta=beta, alpha=alpha)
+
+
+def addr(input: Tensor, vec1: Any, vec2: Any, *, beta: Any = 1, alpha: Any = 1) -> Any:
+    return expect_tensor("addr", input).addr(vec1, vec2, beta=beta, alpha=alpha)
 
 
 def affine_grid_generator(input: Tensor, size: Any, align_corners: Any) -> Any:
@@ -397,6 +405,10 @@ def count_nonzero(input: Tensor, dim: Any = None, *, axis: Any = None) -> Any:
 
 def cov(input: Tensor, *, correction: Any = 1, fweights: Any = None, aweights: Any = None) -> Any:
     return expect_tensor("cov", input).cov(correction=correction, fweights=fweights, aweights=aweights)
+
+
+def cross(input: Tensor, other: Any, dim: Any = None) -> Any:
+    return expect_tensor("cross", input).cross(other, dim)
 
 
 def cross_entropy_loss(input: Tensor, target: Any, weight: Any = None, reduction: Any = 1, ignore_index: Any = -100, label_smoothing: Any = 0.0) -> Any:
@@ -779,6 +791,10 @@ def index_select(input: Tensor, dim: Any, index: Any) -> Any:
     return expect_tensor("index_select", input).index_select(dim, index)
 
 
+def inner(input: Tensor, other: Any) -> Any:
+    return expect_tensor("inner", input).inner(other)
+
+
 def instance_norm(input: Tensor, weight: Any, bias: Any, running_mean: Any, running_var: Any, use_input_stats: Any, momentum: Any, eps: Any) -> Any:
     return expect_tensor("instance_norm", input).instance_norm(weight, bias, running_mean, running_var, use_input_stats, momentum, eps)
 
@@ -821,6 +837,10 @@ def isreal(input: Tensor) -> Any:
 
 def kl_div(input: Tensor, target: Any, reduction: Any = 1, *, log_target: Any = False) -> Any:
     return expect_tensor("kl_div", input).kl_div(target, reduction, log_target=log_target)
+
+
+def kron(input: Tensor, other: Any) -> Any:
+    return expect_tensor("kron", input).kron(other)
 
 
 def kthvalue(input: Tensor, k: Any, dim: Any = -1, keepdim: Any = False) -> Any:
@@ -921,6 +941,10 @@ def linalg_lu_factor_ex(input: Tensor, *, pivot: Any = True, check_errors: Any =
 
 def linalg_lu_solve(input: Tensor, pivots: Any, B: Any, *, left: Any = True, adjoint: Any = False) -> Any:
     return expect_tensor("linalg_lu_solve", input).linalg_lu_solve(pivots, B, left=left, adjoint=adjoint)
+
+
+def linalg_matrix_exp(input: Tensor) -> Any:
+    return expect_tensor("linalg_matrix_exp", input).linalg_matrix_exp()
 
 
 def linalg_matrix_rank(input: Tensor, tol: Any = None, hermitian: Any = False, *, atol: Any = None, rtol: Any = None) -> Any:
@@ -1061,6 +1085,10 @@ def masked_scatter_backward(input: Tensor, mask: Any, sizes: Any) -> Any:
 
 def matmul(input: Tensor, other: Any) -> Any:
     return expect_tensor("matmul", input).matmul(other)
+
+
+def matrix_exp(input: Tensor) -> Any:
+    return expect_tensor("matrix_exp", input).matrix_exp()
 
 
 def matrix_power(input: Tensor, n: Any) -> Any:
@@ -1837,6 +1865,10 @@ def tile(input: Tensor, *counts: Any, dims: Any = None) -> Any:
 
 def topk(input: Tensor, k: Any, dim: Any = -1, largest: Any = True, sorted: Any = True) -> Any:
     return expect_tensor("topk", input).topk(k, dim, largest, sorted)
+
+
+def trace(input: Tensor) -> Any:
+    return expect_tensor("trace", input).trace()
 
 
 def transpose(input: Tensor, dim0: Any, dim1: Any) -> Any:

@@ -346,6 +346,7 @@ _op_cholesky_inverse = OPS["cholesky_inverse"]
 _op_linalg_solve_triangular = OPS["linalg_solve_triangular"]
 _op_linalg_ldl_factor_ex = OPS["linalg_ldl_factor_ex"]
 _op_linalg_ldl_solve = OPS["linalg_ldl_solve"]
+_op_linalg_matrix_exp = OPS["linalg_matrix_exp"]
 _op_nll_loss_forward = OPS["nll_loss_forward"]
 _op_nll_loss_backward = OPS["nll_loss_backward"]
 _op_nll_loss2d_forward = OPS["nll_loss2d_forward"]
@@ -1344,6 +1345,9 @@ class OpMethods(Composites):
 
     def linalg_lu_solve(self, pivots: Self, B: Self, *, left: bool = True, adjoint: bool = False) -> Self:
         return self._call(_op_linalg_lu_solve, (self, pivots, B), (left, adjoint))  # type: ignore[no-any-return]
+
+    def linalg_matrix_exp(self) -> Self:
+        return self._call(_op_linalg_matrix_exp, (self,))  # type: ignore[no-any-return]
 
     def linalg_qr(self, mode: str = 'reduced') -> tuple[Self, ...]:
         return self._call(_op_linalg_qr, (self,), (mode,))  # type: ignore[no-any-return]

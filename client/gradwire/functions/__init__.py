@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gradwire.functions.chains import *
 from gradwire.functions.combinations import *
 from gradwire.functions.complex_numbers import *
 from gradwire.functions.copies import *

@@ -18,6 +18,7 @@ from gradwire_protocol.composites.distance import DistanceComposites
 from gradwire_protocol.composites.embedding import EmbeddingComposites
 from gradwire_protocol.composites.indexing import IndexingComposites
 from gradwire_protocol.composites.linalg import LinalgComposites
+from gradwire_protocol.composites.linalg_products import LinalgProductComposites
 from gradwire_protocol.composites.loss import LossComposites
 from gradwire_protocol.composites.margin import MarginComposites
 from gradwire_protocol.composites.matmul import MatmulComposites
@@ -58,6 +59,7 @@ class Composites(
     MatmulComposites,
     LinalgComposites,
     LossComposites,
+    LinalgProductComposites,
     CreationComposites,
     CTCComposites,
     DecompositionComposites,

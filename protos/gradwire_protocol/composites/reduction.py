@@ -79,6 +79,13 @@ def _moment(self: Any, name: str, dim: Any, unbiased: bool | None, keepdim: bool
     return _run(self, OPS[f"{name}.correction"], (ints(dim), keepdim), (correction,))
 
 
+def _nuclear(self: Any, dim: tuple[int, ...] | None, keepdim: bool, dtype: DType | None) -> Any:
+    """Return the nuclear norm; here, since decompositions are declared after reductions."""
+    from gradwire_protocol.composites.linalg_products import matrix_norm
+
+    return matrix_norm(self, "nuc", tuple(range(self.meta.ndim)) if dim is None else dim, keepdim, dtype)  # type: ignore[arg-type]
+
+
 def _scan_inplace(self: T, name: str, dim: int | None, dtype: DType | None) -> T:
     if dtype not in (None, self.meta.dtype):
         raise RuntimeError(
@@ -249,10 +256,15 @@ class ReductionComposites(Callable_):
     def norm(
         self, p: Number | str | None = "fro", dim: Dims = None, keepdim: bool = False, dtype: DType | None = None
     ) -> Self:
-        """Compute (sum |self|^p)^(1/p) over `dim`; "fro" and None are 2, inf and -inf the extremes, 0 counts."""
+        """Compute (sum |self|^p)^(1/p) over `dim`; "fro" and None are 2, inf and -inf the extremes, 0 counts.
+
+        "nuc" is the sum of the singular values of the matrices that two axes span.
+        """
         if isinstance(p, str):
+            if p == "nuc":
+                return _nuclear(self, ints(dim), keepdim, dtype)
             if p != "fro":
-                raise RuntimeError(f"norm needs p to be a number or 'fro'; got {p!r}")
+                raise RuntimeError(f"linalg.matrix_norm: Order {p} not supported.")
             p = 2.0
         return _run(self, _NORM, (ints(dim), keepdim, dtype), (2.0 if p is None else p,))
 

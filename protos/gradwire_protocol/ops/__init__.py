@@ -17,6 +17,7 @@ from gradwire_protocol.ops import (  # noqa: F401
     foreach,
     indexing,
     linalg,
+    linalg_products,
     loss,
     matmul,
     normalization,

@@ -20,6 +20,7 @@ from gradwire_server.ops import (  # noqa: F401
     indexing,
     linalg,
     linalg_lu,
+    linalg_products,
     loss,
     matmul,
     normalization,
