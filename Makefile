@@ -33,7 +33,7 @@ venv:
 	    f"gradwire needs Python 3.11 or newer; $(PYTHON) is {sys.version.split()[0]}; set PYTHON=python3.11")' && \
 	  $(PYTHON) -m venv $(VENV); }
 
-# One stamp per set of extras: `.has-server-test` stands for `pip install -e '.[server,test]'`.
+# One stamp per set of extras: `.has-server-jit-test` stands for `pip install -e ".[server,jit,test]"`.
 $(VENV)/.has-%: pyproject.toml | venv
 	$(PIP) install --quiet --editable '.[$(subst -,$(comma),$*)]'
 	@touch $@
@@ -45,16 +45,16 @@ $(VENV)/.has-%: pyproject.toml | venv
 demo: $(VENV)/.has-server-examples ## Train the digits example on a worker of its own
 	$(BIN)/python examples/digits.py
 
-test: $(VENV)/.has-server-test ## Run the tests that need no PyTorch
+test: $(VENV)/.has-server-jit-test ## Run the tests that need no PyTorch
 	$(BIN)/python -m pytest -m "not parity" $(ARGS)
 
-parity: $(VENV)/.has-server-test-parity-examples ## Install PyTorch as oracle and run the tests against it
+parity: $(VENV)/.has-server-jit-test-parity-examples ## Install PyTorch as oracle and run the tests against it
 	$(BIN)/python -m pytest -m parity $(ARGS)
 
-parity-full: $(VENV)/.has-server-test-parity-examples ## Run all of PyTorch's operator samples and write docs/coverage.md
+parity-full: $(VENV)/.has-server-jit-test-parity-examples ## Run all of PyTorch's operator samples and write docs/coverage.md
 	$(BIN)/python -m tests.opdb --write
 
-check: $(VENV)/.has-server-test ## Lint, types, stale generated files, layout
+check: $(VENV)/.has-server-jit-test ## Lint, types, stale generated files, layout
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -62,10 +62,10 @@ check: $(VENV)/.has-server-test ## Lint, types, stale generated files, layout
 	$(BIN)/python protos/generate_methods.py --check
 	$(BIN)/python -m pytest tests/layout
 
-bench: $(VENV)/.has-server-test-parity ## Run the benchmarks, or one ROW of them
+bench: $(VENV)/.has-server-jit-test-parity ## Run the benchmarks, or one ROW of them
 	$(BIN)/python benchmarks/run.py $(ROW) $(ARGS)
 
-generate: $(VENV)/.has-server-test ## Write the protobuf stubs and the op methods again
+generate: $(VENV)/.has-server-jit-test ## Write the protobuf stubs and the op methods again
 	$(BIN)/python protos/generate_protos.py
 	$(BIN)/python protos/generate_methods.py
 

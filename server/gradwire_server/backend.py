@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from gradwire_protocol.dtypes import bfloat16
+from gradwire_server.loops import numba_version
 
 __all__ = ["Backend", "CpuBackend", "CudaBackend", "HostArray", "open_backend"]
 
@@ -277,6 +278,7 @@ def host_fingerprint() -> str:
         "blas kernel and threads": _openblas() or f"unknown, {_thread_settings()}",
         "libc": " ".join(platform.libc_ver()),
         "processor": _processor(),
+        "numba": numba_version() or "none",
     }
     return _joined(facts)
 

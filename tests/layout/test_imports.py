@@ -24,6 +24,7 @@ MAY_IMPORT = {
         "cupy",
         "cupyx",
         "scipy",
+        "numba",
     },
 }
 # Libraries with one door: the only files that may import them.
@@ -41,6 +42,7 @@ DOORS = {
         "server/gradwire_server/lapack/device.py",
     },
     "scipy": {"server/gradwire_server/scientific.py", "server/gradwire_server/lapack/host.py"},
+    "numba": {"server/gradwire_server/loops/compiled.py"},
     "ml_dtypes": {"protos/gradwire_protocol/dtypes.py"},
     # Only to convert a user's PyTorch tensors, where it is installed; nothing needs it.
     "torch": {"client/gradwire/pytorch.py"},

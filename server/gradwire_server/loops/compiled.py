@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from gradwire_server.ops.error_function import _OF_NORMAL as OF_NORMAL
+from gradwire_server.ops.error_function import OF_NORMAL
 
 __all__ = ["erf_argument", "gelu_backward_arguments", "gelu_backward_result", "gelu_result"]
 

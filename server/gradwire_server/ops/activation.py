@@ -13,6 +13,7 @@ from gradwire_protocol.dtypes import from_numpy
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import OPS, torch_type_name
 from gradwire_server import philox
+from gradwire_server.loops import host_loops
 from gradwire_server.ops.error_function import erf_of_normal
 from gradwire_server.rules import gradient, joint_gradient, kernel, pointwise
 from gradwire_server.steps import deliver, drop, select, widened, zero_gradient
@@ -20,6 +21,9 @@ from gradwire_server.steps import deliver, drop, select, widened, zero_gradient
 Array = Any
 
 _DENSITY = 1 / math.sqrt(2 * math.pi)
+# Of a block, from which on a compiled loop is worth its call; a small script never gets there.
+_LOOP_ELEMENTS = 16_384
+
 # The tanh form of gelu: D. Hendrycks, K. Gimpel, "Gaussian error linear units", 2016.
 _TANH_SCALE, _TANH_CUBE = math.sqrt(2 / math.pi), 0.044715
 
@@ -198,6 +202,13 @@ def _tanh_argument(x: Array) -> Array:
 
 def gelu(xp: Any, self: Array, approximate: str, out: Array | None = None) -> Array:
     """Compute self * Phi(self), Phi the normal distribution, which `tanh` approximates."""
+    loops = _gelu_loops(xp, self, approximate)
+    if loops is not None and (out is None or out.flags.c_contiguous):
+        out = xp.empty_like(self) if out is None else out
+        inner = xp.empty_like(self)
+        loops.erf_argument(self, inner)
+        loops.gelu_result(self, xp.tanh(inner, out=inner), self.dtype.type(0.5), self.dtype.type(1), out)
+        return out
     inner = xp.tanh(_tanh_argument(self)) if approximate == "tanh" else erf_of_normal(xp, self)
     inner += 1
     return xp.multiply(self * 0.5, inner, out=out)
@@ -205,6 +216,9 @@ def gelu(xp: Any, self: Array, approximate: str, out: Array | None = None) -> Ar
 
 def gelu_backward(xp: Any, grad: Array, self: Array, approximate: str, out: Array | None = None) -> Array:
     """Compute grad * gelu'(self): Phi + self * Phi'."""
+    loops = _gelu_loops(xp, self, approximate)
+    if loops is not None and grad.flags.c_contiguous and (out is None or out.flags.c_contiguous):
+        return _gelu_backward_in_loops(xp, loops, grad, self, xp.empty_like(self) if out is None else out)
     square = self * self
     if approximate == "tanh":
         inner = xp.tanh(_tanh_argument(self))
@@ -219,6 +233,23 @@ def gelu_backward(xp: Any, grad: Array, self: Array, approximate: str, out: Arra
     inner *= 0.5
     inner += rest
     return xp.multiply(grad, inner, out=out)
+
+
+def _gelu_loops(xp: Any, self: Array, approximate: str) -> Any:
+    """Return the compiled loops for a block of a large array, None where numpy's calls must do."""
+    if approximate != "none" or self.ndim != 1 or self.size < _LOOP_ELEMENTS or self.dtype.char != "f":
+        return None
+    return host_loops(xp) if self.flags.c_contiguous else None
+
+
+def _gelu_backward_in_loops(xp: Any, loops: Any, grad: Array, self: Array, out: Array) -> Array:
+    number = self.dtype.type
+    inner, density = xp.empty_like(self), xp.empty_like(self)
+    loops.gelu_backward_arguments(self, number(-0.5), inner, density)
+    xp.tanh(inner, out=inner)
+    xp.exp(density, out=density)
+    loops.gelu_backward_result(grad, self, inner, density, number(_DENSITY), number(0.5), number(1), out)
+    return out
 
 
 @kernel("glu")

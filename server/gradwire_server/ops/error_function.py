@@ -12,7 +12,7 @@ from typing import Any
 
 from gradwire_server.scientific import xp_special
 
-__all__ = ["erf", "erf_of_normal"]
+__all__ = ["OF_NORMAL", "erf", "erf_of_normal"]
 
 Array = Any
 _COEFFICIENTS = (
@@ -20,7 +20,7 @@ _COEFFICIENTS = (
     -5.6684719097699145e-06, 1.4185199667651304e-07,
 )  # fmt: skip
 _INV_SQRT2 = math.sqrt(0.5)
-_OF_NORMAL = tuple(c * _INV_SQRT2 ** (2 * k + 1) for k, c in enumerate(_COEFFICIENTS))
+OF_NORMAL = tuple(c * _INV_SQRT2 ** (2 * k + 1) for k, c in enumerate(_COEFFICIENTS))
 
 
 def erf(xp: Any, self: Array, out: Array | None = None) -> Array:
@@ -33,7 +33,7 @@ def erf(xp: Any, self: Array, out: Array | None = None) -> Array:
 def erf_of_normal(xp: Any, self: Array) -> Array:
     """Compute erf(self / sqrt(2)), which is 2 Phi(self) - 1, in memory of its own."""
     if _is_fitted(xp, self):
-        return _by_tanh(xp, self, _OF_NORMAL, None)
+        return _by_tanh(xp, self, OF_NORMAL, None)
     return xp_special(xp).erf(self * _INV_SQRT2)
 
 

@@ -1,0 +1,104 @@
+"""Arrays on their way from the bulk plane to the `gw::upload` calls that take them.
+
+The transfers of a session run beside its calls, in threads of their own: a call may come before its elements, and waits.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+
+from gradwire_protocol import codec, limits
+from gradwire_protocol.errors import BatchMalformed, HandleNotFound, WorkerLost
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.v1 import failure_pb2
+
+__all__ = ["Uploads"]
+
+HostArray = np.ndarray[Any, Any]
+
+
+class Uploads:
+    """The uploads of one session. Each number is begun once, then finished or failed, then taken once."""
+
+    def __init__(self, room_bytes: int = limits.UPLOAD_ROOM_BYTES, stall_seconds: float = limits.STALL_SECONDS) -> None:
+        """Start with none. Past `room_bytes` a new one waits; a call waits `stall_seconds` for the next byte."""
+        self._room_bytes, self._stall_seconds = room_bytes, stall_seconds
+        self._changed = threading.Condition()
+        self._ready: dict[int, HostArray | failure_pb2.Failure] = {}
+        self._last = 0
+        self._moved_at = 0.0
+        self._takers = 0
+        self._is_closed = False
+        self.ready_bytes = 0
+
+    def begin(self, number: int) -> None:
+        """Begin a transfer; wait while many are ready that no call took yet, unless one waits for this."""
+        with self._changed:
+            if number <= self._last:
+                raise BatchMalformed(f"uploads are numbered upwards; got {number} after {self._last}")
+            self._last = number
+            self.moved()
+            while self.ready_bytes > self._room_bytes and not self._takers and not self._is_closed:
+                self._changed.wait()
+            if self._is_closed:
+                raise WorkerLost("an upload needs a session that is open; this one has ended")
+
+    def moved(self) -> None:
+        """Note that a transfer goes on."""
+        self._moved_at = time.monotonic()
+
+    def finish(self, number: int, values: HostArray) -> None:
+        """Hand over what was received."""
+        with self._changed:
+            self._ready[number] = values
+            self.ready_bytes += values.nbytes
+            self._changed.notify_all()
+
+    def fail(self, number: int, error: BaseException) -> None:
+        """Let the call that takes this upload fail with what went wrong."""
+        with self._changed:
+            self._ready[number] = codec.encode_failure(error)
+            self._changed.notify_all()
+
+    def take(self, number: int, meta: Meta) -> HostArray:
+        """Wait for an upload and return it; raise what ended it, or HandleNotFound if it does not come."""
+        with self._changed:
+            found = self._ready.pop(number, None)
+            if found is None:
+                found = self._wait(number)
+            if isinstance(found, failure_pb2.Failure):
+                raise codec.decode_failure(found)
+            self.ready_bytes -= found.nbytes
+            self._changed.notify_all()
+        if found.shape != meta.shape or found.dtype != meta.dtype.numpy:
+            raise HandleNotFound(f"upload {number} must be {meta}, as its call says; it is {found.dtype}{found.shape}")
+        return found
+
+    def _wait(self, number: int) -> HostArray | failure_pb2.Failure:
+        self._takers += 1
+        self._changed.notify_all()
+        began = time.monotonic()
+        try:
+            while number not in self._ready:
+                left = max(began, self._moved_at) + self._stall_seconds - time.monotonic()
+                if left <= 0 or self._is_closed:
+                    raise HandleNotFound(
+                        f"upload {number} must arrive for its call to run; nothing came for {self._stall_seconds:g} s; the "
+                        "connection for large tensors was lost; send it again"
+                    )
+                self._changed.wait(left)
+        finally:
+            self._takers -= 1
+        return self._ready.pop(number)
+
+    def close(self) -> None:
+        """End all waiting."""
+        with self._changed:
+            self._is_closed = True
+            self._ready.clear()
+            self.ready_bytes = 0
+            self._changed.notify_all()
