@@ -7,11 +7,14 @@ from typing import Any
 
 from gradwire_protocol.dtypes import DType
 from gradwire_protocol.meta import Meta
+from gradwire_server.loops import host_loops
 from gradwire_server.ops.reduction import in_dtype, widened
 from gradwire_server.ops.row_sums import column_sums, row_dots, row_sums
 from gradwire_server.rules import gradient, joint_gradient, kernel
 
 Array = Any
+# From so many elements on a compiled loop is worth its import; over more rows a plain sum loses digits.
+_LOOP_ELEMENTS, _MOST_ROWS = 65_536, 65_536
 Shape = tuple[int, ...]
 
 
@@ -105,6 +108,12 @@ def layer_norm(
 ) -> tuple[Array, ...]:  # fmt: skip
     """Compute x' * weight + bias with x' = (x - mean) / sqrt(variance + eps), and return (that, mean, rstd)."""
     x, count = _matrix(widened(input), normalized_shape), math.prod(normalized_shape)
+    loops = _row_loops(xp, x, weight, bias)
+    if loops is not None:
+        values, mean, rstd = xp.empty_like(x), xp.empty(len(x), x.dtype), xp.empty(len(x), x.dtype)
+        numbers = xp.asarray((count, eps), x.dtype)
+        loops.layer_norm(x, weight.reshape(-1), bias.reshape(-1), numbers, values, mean, rstd)  # type: ignore[union-attr]
+        return tuple(array.reshape(meta.shape) for array, meta in zip((values, mean, rstd), result, strict=True))
     mean = row_sums(xp, x) / count
     values = xp.subtract(x, mean)
     rstd = 1 / xp.sqrt(row_dots(xp, values, values) / count + x.dtype.type(eps))
@@ -118,6 +127,14 @@ def layer_norm(
     )
 
 
+def _row_loops(xp: Any, x: Array, *others: Array | None) -> Any:
+    """Return the compiled loops if all arrays are contiguous, there, and of one dtype, and the rows are not too many."""
+    if x.size < _LOOP_ELEMENTS or len(x) > _MOST_ROWS or x.dtype.char not in "fd" or not x.flags.c_contiguous:
+        return None
+    fit = all(array is not None and array.dtype == x.dtype and array.flags.c_contiguous for array in others)
+    return host_loops(xp) if fit else None
+
+
 @kernel("native_layer_norm_backward")
 def layer_norm_backward(
     xp: Any, grad_out: Array, input: Array, normalized_shape: Shape, mean: Array, rstd: Array,
@@ -127,6 +144,21 @@ def layer_norm_backward(
     g, x, count = (
         _matrix(widened(grad_out), normalized_shape), _matrix(widened(input), normalized_shape), math.prod(normalized_shape)
     )  # fmt: skip
+    loops = _row_loops(xp, x, weight, g) if all(output_mask) else None
+    if loops is not None:
+        by_x, by_weight, by_bias = xp.empty_like(x), xp.zeros(count), xp.zeros(count)  # summed in double precision
+        loops.layer_norm_backward(
+            g,
+            x,
+            mean.reshape(-1),
+            rstd.reshape(-1),
+            weight.reshape(-1),
+            by_x,
+            by_weight,
+            by_bias,  # type: ignore[union-attr]
+        )
+        made = (by_x, by_weight, by_bias)
+        return tuple(in_dtype(array.reshape(meta.shape), meta) for array, meta in zip(made, result, strict=True))
     scale = widened(rstd).reshape(-1, 1)
     normal = x - widened(mean).reshape(-1, 1)
     xp.multiply(normal, scale, out=normal)

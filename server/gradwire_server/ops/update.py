@@ -6,7 +6,16 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from gradwire_server.ops.update_blocks import average, average_square, blocks, descent, fill, shrink
+from gradwire_server.ops.update_blocks import (
+    average,
+    average_square,
+    block_loops,
+    blocks,
+    descent,
+    fill,
+    flat,
+    shrink,
+)
 from gradwire_server.rules import kernel
 
 Array = Any
@@ -20,7 +29,12 @@ def fused_sgd(
 ) -> None:  # fmt: skip
     """Update by stochastic gradient descent with momentum, as torch.optim.SGD documents it."""
     buffers = momentum_buffer_list if momentum != 0 else ()
+    usual = momentum != 0 and dampening == 0 and not (nesterov or maximize or is_first_step) and weight_decay == 0
     for p, grad, *buffer, first, second in blocks(xp, self, grads, buffers, scratch=2):
+        loops = block_loops(xp, p, grad, *buffer) if usual else None
+        if loops is not None:
+            loops.momentum(*flat(p, grad, buffer[0]), xp.asarray((momentum, lr), p.dtype))
+            continue
         step = descent(xp, grad, p, weight_decay, maximize, first)
         if buffer:
             step = _momentum(xp, step, buffer[0], momentum, dampening, nesterov, is_first_step, second)
@@ -62,6 +76,12 @@ def _adam(
     for p, grad, mean, square, *top, first, second in blocks(
         xp, self, grads, exp_avgs, exp_avg_sqs, largest, scratch=2
     ):
+        loops = None if top or maximize or (weight_decay and not decoupled) else block_loops(xp, p, grad, mean, square)
+        if loops is not None:
+            decay = 1 - lr * weight_decay if decoupled else 1.0
+            numbers = (decay, 1 - beta1, beta2, 1 - beta2, correction, eps, step_size)
+            loops.adam(*flat(p, grad, mean, square), xp.asarray(numbers, p.dtype))
+            continue
         if decoupled:
             shrink(xp, p, lr, weight_decay)
         g = descent(xp, grad, p, 0.0 if decoupled else weight_decay, maximize, first)

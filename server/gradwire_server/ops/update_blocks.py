@@ -9,13 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-__all__ = ["average", "average_square", "blocks", "descent", "fill", "shrink"]
+from gradwire_server.loops import host_loops
+
+__all__ = ["average", "average_square", "block_loops", "blocks", "descent", "fill", "flat", "shrink"]
 
 Array = Any
 
 # Elements. Five float32 arrays of this size stay in a 1 MiB second-level cache.
 _BLOCK = 32_768
 _WHOLE = 1 << 62
+# From so many on, a compiled loop is worth its call, and a model large enough for its import.
+_LOOP_ELEMENTS = 16_384
 
 
 def _block(xp: Any) -> int:
@@ -73,6 +77,19 @@ def blocks(xp: Any, *lists: Sequence[Array], scratch: int) -> list[tuple[Array, 
             shaped[key] = extra
         made.append((*part, *extra))
     return made
+
+
+def block_loops(xp: Any, *arrays: Array) -> Any:
+    """Return the compiled loops if they take the parts of a block, which have one dtype, None if not."""
+    first = arrays[0]
+    if first.size < _LOOP_ELEMENTS or first.dtype.char not in "fd":
+        return None
+    return host_loops(xp) if all(a.flags.c_contiguous and a.dtype == first.dtype for a in arrays) else None
+
+
+def flat(*arrays: Array) -> tuple[Array, ...]:
+    """Return contiguous arrays as vectors."""
+    return tuple([array.reshape(-1) for array in arrays])
 
 
 def fill(arrays: Sequence[Array], number: float) -> None:
