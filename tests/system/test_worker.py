@@ -237,6 +237,17 @@ def test_both_streams_carry_the_same(worker: Worker, public: bool) -> None:
     session.close()
 
 
+def test_no_batch_is_lost_among_many_that_nothing_waits_for(worker: Worker) -> None:
+    """A message that came while the worker waited to send was once overwritten by the next."""
+    session = sessions.use(connect(worker))
+    total = gw.zeros(4)
+    for _ in range(600):
+        total = total + 1
+        session.flush()
+    assert total.tolist() == [600.0] * 4
+    session.close()
+
+
 def test_large_tensors_travel_in_chunks(worker: Worker) -> None:
     import numpy as np
 
