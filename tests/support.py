@@ -25,6 +25,7 @@ class Loopback:
         self.stream: Any = self
         self.sent: list[bytes] = []
         self._replies: list[bytes] = []
+        self._uploads = 0
 
     def send(self, message: bytes) -> None:
         self.sent.append(message)
@@ -42,8 +43,10 @@ class Loopback:
     def bulk(self, token: bytes) -> Loopback:
         return self
 
-    def upload(self, number: int, values: np.ndarray[Any, Any], meta: Meta) -> None:
-        self.worker.uploads[number] = np.array(values, dtype=meta.dtype.numpy).reshape(meta.shape)
+    def upload(self, values: np.ndarray[Any, Any], meta: Meta) -> int:
+        self._uploads += 1
+        self.worker.uploads.finish(self._uploads, np.array(values, dtype=meta.dtype.numpy).reshape(meta.shape))
+        return self._uploads
 
     def download(self, handle: int, meta: Meta) -> np.ndarray[Any, Any]:
         entry: Any = self.worker.store.array(handle)

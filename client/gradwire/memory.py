@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
-    "MemoryMethods", "channels_last", "channels_last_3d", "check_memory_format", "contiguous_format", "layout",
-    "memory_format", "preserve_format", "strided",
+    "MemoryMethods", "channels_last", "channels_last_3d", "check_memory_format", "contiguous_format", "jagged",
+    "layout", "memory_format", "preserve_format", "sparse_bsc", "sparse_bsr", "sparse_coo", "sparse_csc", "sparse_csr",
+    "strided",
 ]  # fmt: skip
 
 
@@ -29,7 +30,7 @@ class memory_format:
 
 
 class layout(memory_format):
-    """How elements are stored; here there is one, `strided`."""
+    """How elements are stored; tensors here are `strided`, and the others are names to refuse, or to compare with."""
 
     __slots__ = ()
 
@@ -39,6 +40,8 @@ preserve_format = memory_format("preserve_format")
 channels_last = memory_format("channels_last")
 channels_last_3d = memory_format("channels_last_3d")
 strided = layout("strided")
+sparse_coo, sparse_csr, sparse_csc = layout("sparse_coo"), layout("sparse_csr"), layout("sparse_csc")
+sparse_bsr, sparse_bsc, jagged = layout("sparse_bsr"), layout("sparse_bsc"), layout("jagged")
 
 _CHANNELS_LAST_NDIM = {channels_last: 4, channels_last_3d: 5}
 

@@ -57,7 +57,6 @@ class Session:
         self._counts = Counts()
         self._next_handle = 1
         self._first_signature = self._next_signature = 0
-        self._next_upload = 1
         self._number = 0
         self._sent_at = 0.0
         self._columns = Columns(1, 0)
@@ -293,12 +292,11 @@ class Session:
     # -- the bulk plane ------------------------------------------------------------------------------------------------
 
     def upload(self, values: np.ndarray[Any, Any], meta: Meta) -> int:
-        """Send a large array beside the calls; return the number that a gw::upload call takes it by."""
-        with self.lock:
-            number = self._next_upload
-            self._next_upload += 1
+        """Copy a large array and send it beside the calls; return the number that a gw::upload call takes it by."""
+        # What came before can run while this one is on its way, and takes the uploads that wait for it.
+        self.flush()
         started = time.perf_counter()
-        self._bulk.upload(number, values, meta)
+        number: int = self._bulk.upload(values, meta)
         self._counts.sent_bytes += meta.nbytes
         if self.profiler is not None:
             self.profiler.transferred(started, meta.nbytes, is_upload=True)

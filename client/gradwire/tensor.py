@@ -29,6 +29,7 @@ from gradwire.properties import PropertyMethods
 from gradwire.random import RandomMethods
 from gradwire.reshaping import ReshapingMethods
 from gradwire.shape_methods import ShapeMethods
+from gradwire.spectra import SpectralMethods
 from gradwire.subclasses import SubclassMethods
 from gradwire_protocol.dtypes import DType, float32
 from gradwire_protocol.inplace import INFERENCE, MULTIPLE, NO_GRAD, check_inplace, check_overlap, requires_grad
@@ -91,6 +92,7 @@ class Tensor(
     RandomMethods,
     ReshapingMethods,
     ShapeMethods,
+    SpectralMethods,
     SubclassMethods,
     OpMethods,
 ):

@@ -1,4 +1,4 @@
-"""The gRPC edge of the client: a control stream driven from the caller's own thread, the bulk plane, health.
+"""The gRPC edge of the client: a control stream driven from the caller's own thread, channels, health.
 
 `open_stream` prefers `DirectStream`, which uses the mechanism of grpcio's own single-threaded unary-stream call: send and
 receive without a consumer thread, about 60 us of CPU and two thread hops less per message. That is private API, so it is
@@ -8,24 +8,20 @@ probed at start and `PublicStream` takes over where it is missing; both pass the
 from __future__ import annotations
 
 import queue
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 import grpc
-import numpy as np
 
-from gradwire_protocol import codec, limits
+from gradwire_protocol import limits
 from gradwire_protocol.errors import WorkerLost, WorkerUnreachable
-from gradwire_protocol.meta import Meta
-from gradwire_protocol.v1 import worker_pb2, worker_pb2_grpc
 
 __all__ = [
-    "Bulk",
     "Connection",
     "DirectStream",
     "GrpcConnection",
     "PublicStream",
     "Stream",
+    "bulk_channel",
     "health",
     "open_channel",
     "open_stream",
@@ -67,11 +63,11 @@ def _lost(address: str, status: object, details: str) -> WorkerLost:
 class PublicStream:
     """The control stream over grpcio's public API."""
 
-    def __init__(self, channel: grpc.Channel, address: str) -> None:
+    def __init__(self, channel: grpc.Channel, address: str, method: str = _METHOD) -> None:
         """Open the stream."""
         self._address = address
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
-        call: Any = channel.stream_stream(_METHOD, request_serializer=None, response_deserializer=None)
+        call: Any = channel.stream_stream(method, request_serializer=None, response_deserializer=None)
         self._replies = call(iter(self._outbox.get, None))
 
     def send(self, message: bytes) -> None:
@@ -96,7 +92,7 @@ class PublicStream:
 class DirectStream:
     """The control stream over grpcio's segregated call: events are taken from the call's own queue by whoever waits."""
 
-    def __init__(self, channel: grpc.Channel, address: str) -> None:
+    def __init__(self, channel: grpc.Channel, address: str, method: str = _METHOD) -> None:
         """Open the stream; raise AttributeError, ImportError or TypeError where this grpcio works otherwise."""
         from grpc._cython import cygrpc
 
@@ -108,7 +104,7 @@ class DirectStream:
         self._status: Any = None
         # One tag per batch of operations; initial metadata goes out with the call.
         self._call = channel._channel.segregated_call(  # type: ignore[attr-defined]
-            0, _METHOD.encode(), None, None, (), None,
+            0, method.encode(), None, None, (), None,
             (
                 ((cygrpc.SendInitialMetadataOperation((), 0),), "open"),
                 ((cygrpc.ReceiveInitialMetadataOperation(0),), "metadata"),
@@ -191,70 +187,20 @@ def open_channel(address: str, seconds: float) -> grpc.Channel:
     return channel
 
 
-def open_stream(channel: grpc.Channel, address: str, *, public: bool = False) -> Stream:
-    """Open the control stream in the fastest way that this grpcio allows; `public` asks for the documented API."""
+def open_stream(channel: grpc.Channel, address: str, *, public: bool = False, method: str = _METHOD) -> Stream:
+    """Open a stream, the control stream unless told otherwise, in the fastest way that this grpcio allows; `public` asks for the documented API."""
     if not public:
         try:
-            return DirectStream(channel, address)
+            return DirectStream(channel, address, method)
         except (AttributeError, ImportError, TypeError):
             pass
-    return PublicStream(channel, address)
+    return PublicStream(channel, address, method)
 
 
-class Bulk:
-    """Large tensors, in chunks, on a channel of their own."""
-
-    def __init__(self, address: str, token: bytes) -> None:
-        """Prepare; the connection is made at the first transfer."""
-        self._address = address
-        self._token = token
-        self._channel: grpc.Channel | None = None
-
-    def _stub(self) -> Any:
-        if self._channel is None:
-            # Not shared with the control stream: calls must not wait behind megabytes.
-            options = (*_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
-            self._channel = grpc.insecure_channel(target(self._address), options=options)
-        return worker_pb2_grpc.WorkerStub(self._channel)
-
-    def upload(self, number: int, values: np.ndarray[Any, Any], meta: Meta) -> None:
-        """Send an array and wait until the worker has all of it."""
-        try:
-            reply = self._stub().Upload(self._chunks(number, values, meta))
-        except grpc.RpcError as error:
-            raise _lost(self._address, error.code(), error.details() or "") from None
-        if reply.HasField("failure"):
-            raise codec.decode_failure(reply.failure)
-
-    def _chunks(self, number: int, values: np.ndarray[Any, Any], meta: Meta) -> Iterator[Any]:
-        header = worker_pb2.UploadHeader(token=self._token, upload=number, meta=codec.encode_meta(meta))
-        yield worker_pb2.UploadChunk(header=header)
-        data = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
-        for start in range(0, data.nbytes, limits.CHUNK_BYTES):
-            yield worker_pb2.UploadChunk(data=data[start : start + limits.CHUNK_BYTES].tobytes())
-
-    def download(self, handle: int, meta: Meta) -> np.ndarray[Any, Any]:
-        """Return the elements of a tensor, received into memory made once."""
-        into = np.empty(meta.numel, meta.dtype.numpy)
-        data = into.view(np.uint8)
-        position = 0
-        try:
-            for chunk in self._stub().Download(worker_pb2.DownloadRequest(token=self._token, handle=handle)):
-                if chunk.HasField("failure"):
-                    raise codec.decode_failure(chunk.failure)
-                part = np.frombuffer(chunk.data, np.uint8)
-                data[position : position + len(part)] = part
-                position += len(part)
-        except grpc.RpcError as error:
-            raise _lost(self._address, error.code(), error.details() or "") from None
-        if position != data.nbytes:
-            raise WorkerLost(f"a download of {meta} has {data.nbytes} bytes; the stream ended after {position}")
-        return into.reshape(meta.shape)
-
-    def close(self) -> None:
-        """Close the channel."""
-        if self._channel is not None:
-            self._channel.close()
+def bulk_channel(address: str) -> grpc.Channel:
+    """Return a channel with a connection of its own, which is made at its first use."""
+    options = (*_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
+    return grpc.insecure_channel(target(address), options=options)
 
 
 class Connection(Protocol):
@@ -279,8 +225,10 @@ class GrpcConnection:
         self._channel = open_channel(address, connect_seconds)
         self.stream = open_stream(self._channel, address, public=public_stream)
 
-    def bulk(self, token: bytes) -> Bulk:
+    def bulk(self, token: bytes) -> Any:
         """Return the bulk plane."""
+        from gradwire.bulk import Bulk
+
         return Bulk(self.address, token)
 
     def close(self) -> None:

@@ -8,6 +8,7 @@
     |   +-- UnknownOp                an op or signature number that was never declared
     +-- HandleNotFound               a handle that this session does not hold (freed, foreign or never made)
     +-- LimitExceeded                a bound of `limits` or of the worker's settings; says which, its limit and the use
+    +-- TransferDamaged              the elements of a large tensor changed on their way; send it again
     +-- WorkerUnreachable(ConnectionError)   nobody answers at the address
     +-- WorkerLost(ConnectionError)          the worker went away with its tensors
     +-- WorkerDraining               the worker takes no new session
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 __all__ = [
     "BatchConflict", "BatchMalformed", "CheckpointError", "GradwireError", "HandleNotFound", "KernelError", "LimitExceeded",
-    "LinAlgError", "ProtocolError", "UnknownOp", "VersionMismatch", "WorkerDraining", "WorkerLost", "WorkerUnreachable",
+    "LinAlgError", "ProtocolError", "TransferDamaged", "UnknownOp", "VersionMismatch", "WorkerDraining", "WorkerLost", "WorkerUnreachable",
     "class_name",
     "from_class_name",
 ]  # fmt: skip
@@ -60,6 +61,10 @@ class LimitExceeded(GradwireError):
     """A bound was reached. The message has the bound's name, its limit and the use."""
 
 
+class TransferDamaged(GradwireError):
+    """The elements of a large tensor have another checksum than they were sent with. Nothing of them was used."""
+
+
 class WorkerUnreachable(GradwireError, ConnectionError):
     """Nobody answers at the address. Nothing was sent."""
 
@@ -90,7 +95,7 @@ _CLASSES: dict[str, type[Exception]] = {
     for cls in (
         RuntimeError, IndexError, TypeError, ValueError, NotImplementedError, MemoryError, OverflowError, ZeroDivisionError,
         GradwireError, ProtocolError, VersionMismatch, BatchMalformed, BatchConflict, UnknownOp, HandleNotFound,
-        LimitExceeded, LinAlgError, WorkerLost, WorkerDraining, KernelError,
+        LimitExceeded, LinAlgError, TransferDamaged, WorkerLost, WorkerDraining, KernelError,
     )
 }  # fmt: skip
 

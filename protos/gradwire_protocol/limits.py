@@ -4,7 +4,8 @@ from __future__ import annotations
 
 __all__ = [
     "CHUNK_BYTES", "INLINE_BYTES", "MAX_BATCH_BYTES", "MAX_BATCH_CALLS", "MAX_MESSAGE_BYTES", "MAX_NDIM", "MAX_NUMEL",
-    "MAX_PROGRAMS", "MAX_SIGNATURES", "MAX_UNACKED_BATCHES", "PROTOCOL_VERSION",
+    "MAX_PROGRAMS", "MAX_SEGMENT_BYTES", "MAX_SIGNATURES", "MAX_UNACKED_BATCHES", "PROTOCOL_VERSION", "QUEUED_CHUNKS", "SLOTS",
+    "SLOT_BYTES", "STALL_SECONDS", "UPLOAD_ROOM_BYTES",
 ]  # fmt: skip
 
 PROTOCOL_VERSION = 1
@@ -14,6 +15,22 @@ MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 # Measured best on the bulk path: 1 MiB chunks written into memory made once.
 CHUNK_BYTES = 1024 * 1024
+
+# Chunks that a client holds for its sending thread; past them an upload waits.
+QUEUED_CHUNKS = 32
+
+# Shared memory, for each direction: enough slots that the two sides work at once, small enough to stay in cache.
+SLOT_BYTES = 2 * 1024 * 1024
+SLOTS = 8
+
+# What a client maps at most of a worker's memory, whatever the worker says.
+MAX_SEGMENT_BYTES = 1024 * 1024 * 1024
+
+# Uploads that a session may have ready before calls take them; past that the next one waits.
+UPLOAD_ROOM_BYTES = 256 * 1024 * 1024
+
+# How long a call waits for the next byte of its upload before it fails.
+STALL_SECONDS = 30.0
 
 # Up to here a tensor rides inside its batch or its acknowledgement; above it gets a stream of its own, so that calls do
 # not wait behind it.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gradwire_protocol import codec, limits
 from gradwire_protocol.dtypes import DType
-from gradwire_protocol.errors import BatchMalformed, HandleNotFound, KernelError, LimitExceeded
+from gradwire_protocol.errors import BatchMalformed, KernelError, LimitExceeded
 from gradwire_protocol.opaque import OpaqueNode
 from gradwire_protocol.part import Part
 from gradwire_protocol.signature import Signature
@@ -45,13 +45,9 @@ def constant(session: Session, run: Run, signature: Signature, size: tuple[int, 
 def upload(
     session: Session, run: Run, signature: Signature, size: tuple[int, ...], dtype: DType, upload: int
 ) -> Results:
-    """Take a finished upload off the bulk plane."""
+    """Take an upload off the bulk plane, when all of it is there."""
     meta = signature.outputs[0]
-    host = session.uploads.pop(upload, None)
-    if host is None or host.shape != meta.shape or host.dtype != meta.dtype.numpy:
-        raise HandleNotFound(
-            f"upload {upload} needs to be finished with {meta} before its call; it is not; send it again"
-        )
+    host = session.uploads.take(upload, meta)
     return (session.engine.new(session.engine.backend.from_host(host), meta),)
 
 

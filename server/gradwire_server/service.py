@@ -1,7 +1,7 @@
-"""The gRPC edge of a worker: streams to sessions, chunks to arrays. All state is in `session.Session`.
+"""The gRPC edge of a worker: streams to sessions. All state is in `session.Session`; large tensors are `bulk`'s.
 
 Calls run in the handler thread of their own stream, so a message costs no second thread hop. The thread pool is sized for
-every session plus the bulk plane and health; one session more is refused at once instead of hanging in the pool's queue.
+every session with its two bulk streams, and health; one session more is refused at once instead of hanging in the pool's queue.
 """
 
 from __future__ import annotations
@@ -15,41 +15,33 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
-import numpy as np
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from gradwire_protocol import codec, limits
 from gradwire_protocol.errors import BatchMalformed, HandleNotFound, LimitExceeded, VersionMismatch, WorkerDraining
-from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import table_digest
 from gradwire_protocol.v1 import failure_pb2, worker_pb2, worker_pb2_grpc
 from gradwire_server import own_queue
 from gradwire_server.backend import Backend
-from gradwire_server.engine import Array
+from gradwire_server.bulk import BulkPlane
+from gradwire_server.opened import Opened
 from gradwire_server.session import Session
 from gradwire_server.settings import Settings
-from gradwire_server.store import Poisoned
 
 __all__ = ["WorkerServer"]
 
 log = logging.getLogger("gradwire.worker")
 
-# Threads beyond one per session: uploads, downloads and health checks that run beside the streams.
+# Of each session: its calls, its uploads, its downloads. Threads are made when they are needed.
+_SESSION_THREADS = 3
+# For what is short or no session's: health checks, refusals, offers of shared memory.
 _SPARE_THREADS = 16
 
 _WATCH_SECONDS = 0.25
 
 
-class _Open:
-    """A session with the lock that keeps its stream and its bulk transfers apart."""
-
-    def __init__(self, backend: Backend) -> None:
-        self.session = Session(backend)
-        self.lock = threading.Lock()
-
-
 class WorkerService(worker_pb2_grpc.WorkerServicer):
-    """The three methods of `worker.proto`."""
+    """The control plane: `worker.proto`."""
 
     def __init__(self, backend: Backend, settings: Settings) -> None:
         """Serve sessions on `backend`."""
@@ -57,7 +49,7 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
         self.settings = settings
         self.incarnation = secrets.token_hex(8)
         self.draining = False
-        self._sessions: dict[bytes, _Open] = {}
+        self._sessions: dict[bytes, Opened] = {}
         self._lock = threading.Lock()
 
     def Run(self, frames: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
@@ -74,21 +66,20 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
             # Once per stream, which stays in this thread: entering it with each batch would cost as much as a kernel.
             with self.backend.active():
                 for frame in frames:
-                    with opened.lock:
-                        ack = opened.session.apply(frame.batch)
-                    yield worker_pb2.WorkerFrame(ack=ack)
+                    yield worker_pb2.WorkerFrame(ack=opened.apply(frame.batch))
         finally:
             with self._lock:
                 del self._sessions[opened.session.token]
+            opened.close()
             log.info("session ended: %s", opened.session.statistics())
 
-    def _open(self, frame: Any) -> tuple[failure_pb2.Failure | None, _Open | None]:
+    def _open(self, frame: Any) -> tuple[failure_pb2.Failure | None, Opened | None]:
         try:
             self._check_hello(frame)
         except Exception as error:
             log.info("session refused: %s", error)
             return codec.encode_failure(error), None
-        opened = _Open(self.backend)
+        opened = Opened(self.backend)
         with self._lock:
             if len(self._sessions) >= self.settings.max_sessions:
                 full = LimitExceeded(
@@ -138,66 +129,13 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
             if not session.lock.acquire(timeout=max(deadline - time.monotonic(), 0)):
                 log.warning("a batch was still running after %g s of draining", seconds)
 
-    def _find(self, token: bytes) -> _Open:
+    def find(self, token: bytes) -> Opened:
+        """Return the open session of a token; raise HandleNotFound for another one."""
         with self._lock:
             opened = self._sessions.get(token)
         if opened is None:
             raise HandleNotFound("a transfer needs the token of a session that is open on this worker; this one is not")
         return opened
-
-    def Upload(self, chunks: Iterator[Any], context: grpc.ServicerContext) -> Any:
-        """Receive one tensor into memory made once."""
-        try:
-            opened, header, meta = self._upload_header(next(chunks))
-            host = np.empty(meta.numel, meta.dtype.numpy)
-            received = _receive(chunks, host.view(np.uint8), meta)
-            with opened.lock:
-                opened.session.uploads[header.upload] = host.reshape(meta.shape)
-        except Exception as error:
-            return worker_pb2.UploadReply(failure=codec.encode_failure(error))
-        return worker_pb2.UploadReply(received_bytes=received)
-
-    def _upload_header(self, chunk: Any) -> tuple[_Open, Any, Meta]:
-        if chunk.WhichOneof("part") != "header":
-            raise BatchMalformed("an upload must begin with its header; got data")
-        meta = codec.decode_meta(chunk.header.meta)
-        if meta is None:
-            raise BatchMalformed("an upload's header must have a dtype; got none")
-        return self._find(chunk.header.token), chunk.header, meta
-
-    def Download(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-        """Send one tensor in chunks."""
-        try:
-            opened = self._find(request.token)
-            with opened.lock, self.backend.active():
-                entry = opened.session.store.array(request.handle)
-                if isinstance(entry, Array):
-                    # A private copy: later batches may write to the array while its chunks are on their way.
-                    host = np.array(self.backend.to_host(entry.data), order="C")
-        except Exception as error:
-            yield worker_pb2.DownloadChunk(failure=codec.encode_failure(error))
-            return
-        if isinstance(entry, Poisoned):
-            yield worker_pb2.DownloadChunk(failure=entry.failure)
-            return
-        meta = codec.encode_meta(Meta.of(entry.meta.shape, entry.meta.dtype))
-        data = host.reshape(-1).view(np.uint8)
-        for start in range(0, max(data.nbytes, 1), limits.CHUNK_BYTES):
-            part = data[start : start + limits.CHUNK_BYTES].tobytes()
-            yield worker_pb2.DownloadChunk(meta=meta if start == 0 else None, data=part)
-
-
-def _receive(chunks: Iterator[Any], into: np.ndarray[Any, Any], meta: Meta) -> int:
-    position = 0
-    for chunk in chunks:
-        data = chunk.data
-        if position + len(data) > into.nbytes:
-            raise BatchMalformed(f"an upload of {meta} has {into.nbytes} bytes; more came")
-        into[position : position + len(data)] = np.frombuffer(data, np.uint8)
-        position += len(data)
-    if position != into.nbytes:
-        raise BatchMalformed(f"an upload of {meta} has {into.nbytes} bytes; {position} came; send it again")
-    return position
 
 
 class _PolledHealth(health.HealthServicer):
@@ -217,7 +155,7 @@ class _PolledHealth(health.HealthServicer):
 
 def _open_server(settings: Settings) -> Any:
     """Return the fastest server that this grpcio allows, before it has a port."""
-    threads = settings.max_sessions + _SPARE_THREADS
+    threads = _SESSION_THREADS * settings.max_sessions + _SPARE_THREADS
     if own_queue.available() and not settings.public_server:
         return own_queue.OwnQueueServer(threads, _OPTIONS)
     return grpc.server(ThreadPoolExecutor(threads, thread_name_prefix="gradwire"), options=_OPTIONS)
@@ -232,6 +170,7 @@ class WorkerServer:
         self.service = WorkerService(backend, settings)
         self._server = _open_server(settings)
         worker_pb2_grpc.add_WorkerServicer_to_server(self.service, self._server)
+        self._server.add_generic_rpc_handlers((BulkPlane(self.service.find).handler(),))
         self._health = _PolledHealth()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self.address = self._bind(settings.listen)

@@ -1,4 +1,4 @@
-"""One client's session on a worker: batches in, acknowledgements out. No I/O, and a clock only for a client that profiles.
+"""One client's session on a worker: batches in, acknowledgements out. No I/O; a clock only for profiles and late uploads.
 
 Exactly once: the answer to a batch is recorded, under its number and a digest of its content, in the same step as its
 changes. The same number again is answered from the record; the same number with other content is refused.
@@ -30,6 +30,7 @@ from gradwire_server.fast_calls import fast_call
 from gradwire_server.programs.table import Programs
 from gradwire_server.stopwatch import Clock, Stopwatch
 from gradwire_server.store import PinnedNode, Poisoned, Store, missing
+from gradwire_server.uploads import Uploads
 
 __all__ = ["Run", "Session", "Statistics"]
 
@@ -108,7 +109,7 @@ class Session:
         self.engine = Engine(backend)
         self.programs = Programs(self.engine)
         self.store = Store()
-        self.uploads: dict[int, np.ndarray[Any, Any]] = {}
+        self.uploads = Uploads()
         self.token = secrets.token_bytes(16)
         self.applied = 0
         self._signatures: list[Signature | Exception] = []
@@ -119,7 +120,8 @@ class Session:
 
     def statistics(self) -> Statistics:
         """Return what the session did and holds."""
-        return Statistics(self.applied, self._calls, len(self.store.entries), self.store.held_bytes)
+        held_bytes = self.store.held_bytes + self.uploads.ready_bytes
+        return Statistics(self.applied, self._calls, len(self.store.entries), held_bytes)
 
     def apply(self, batch: call_pb2.Batch) -> call_pb2.Ack:
         """Run a batch once and return its acknowledgement; a resend gets the recorded one.

@@ -42,7 +42,7 @@ DOORS = {
         "server/gradwire_server/lapack/device.py",
     },
     "scipy": {"server/gradwire_server/scientific.py", "server/gradwire_server/lapack/host.py"},
-    "numba": {"server/gradwire_server/loops/compiled.py"},
+    "numba": {"server/gradwire_server/loops/jit.py"},
     "ml_dtypes": {"protos/gradwire_protocol/dtypes.py"},
     # Only to convert a user's PyTorch tensors, where it is installed; nothing needs it.
     "torch": {"client/gradwire/pytorch.py"},

@@ -20,5 +20,6 @@ from gradwire.functions.queries import *
 from gradwire.functions.recurrent import *
 from gradwire.functions.searching import *
 from gradwire.functions.sequences import *
+from gradwire.functions.spectral import *
 from gradwire.functions.statistics import *
 from gradwire.functions.windows import *

@@ -56,7 +56,8 @@ class AttentionComposites(Callable_):
         """Compute softmax along `dim`, and zeros instead of NaN where every score is -inf."""
         me: Any = self
         hidden = me.eq(float("-inf")).all(dim, keepdim=True)
-        return me.softmax(dim, dtype=dtype).masked_fill(hidden, 0)
+        # Filled before too: backward through the softmax of a row of -inf is NaN, whatever it is multiplied with.
+        return me.masked_fill(hidden, 0).softmax(dim, dtype=dtype).masked_fill(hidden, 0)
 
     def _attention_weights(self, key: Any, attn_mask: Any, is_causal: bool, scale: float) -> Any:
         """Compute the safe softmax of the masked scores: (*, L, E), (*, S, E) -> (*, L, S)."""

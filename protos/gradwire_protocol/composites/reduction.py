@@ -124,6 +124,8 @@ class ReductionComposites(Callable_):
     def sum_to_size(self, *size: int | Sequence[int]) -> Self:
         """Sum over the axes along which a tensor of this size would be expanded to this one: undo a broadcast."""
         shape, wanted = self.meta.shape, sizes(size)
+        if not wanted:
+            return _run(self, _SUM, (None,))  # of no axes too, where PyTorch's dtype shows that it sums
         if shape == wanted:
             return self
         axes, keepdim = _sum_plan(shape, wanted)

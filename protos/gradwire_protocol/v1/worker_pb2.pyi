@@ -1,4 +1,3 @@
-from gradwire_protocol.v1 import tensor_pb2 as _tensor_pb2
 from gradwire_protocol.v1 import call_pb2 as _call_pb2
 from gradwire_protocol.v1 import failure_pb2 as _failure_pb2
 from google.protobuf import descriptor as _descriptor
@@ -53,47 +52,3 @@ class WorkerFrame(_message.Message):
     ack: _call_pb2.Ack
     refused: _failure_pb2.Failure
     def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[_call_pb2.Ack, _Mapping]] = ..., refused: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ...) -> None: ...
-
-class UploadHeader(_message.Message):
-    __slots__ = ("token", "upload", "meta")
-    TOKEN_FIELD_NUMBER: _ClassVar[int]
-    UPLOAD_FIELD_NUMBER: _ClassVar[int]
-    META_FIELD_NUMBER: _ClassVar[int]
-    token: bytes
-    upload: int
-    meta: _tensor_pb2.TensorMeta
-    def __init__(self, token: _Optional[bytes] = ..., upload: _Optional[int] = ..., meta: _Optional[_Union[_tensor_pb2.TensorMeta, _Mapping]] = ...) -> None: ...
-
-class UploadChunk(_message.Message):
-    __slots__ = ("header", "data")
-    HEADER_FIELD_NUMBER: _ClassVar[int]
-    DATA_FIELD_NUMBER: _ClassVar[int]
-    header: UploadHeader
-    data: bytes
-    def __init__(self, header: _Optional[_Union[UploadHeader, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
-
-class UploadReply(_message.Message):
-    __slots__ = ("received_bytes", "failure")
-    RECEIVED_BYTES_FIELD_NUMBER: _ClassVar[int]
-    FAILURE_FIELD_NUMBER: _ClassVar[int]
-    received_bytes: int
-    failure: _failure_pb2.Failure
-    def __init__(self, received_bytes: _Optional[int] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ...) -> None: ...
-
-class DownloadRequest(_message.Message):
-    __slots__ = ("token", "handle")
-    TOKEN_FIELD_NUMBER: _ClassVar[int]
-    HANDLE_FIELD_NUMBER: _ClassVar[int]
-    token: bytes
-    handle: int
-    def __init__(self, token: _Optional[bytes] = ..., handle: _Optional[int] = ...) -> None: ...
-
-class DownloadChunk(_message.Message):
-    __slots__ = ("meta", "data", "failure")
-    META_FIELD_NUMBER: _ClassVar[int]
-    DATA_FIELD_NUMBER: _ClassVar[int]
-    FAILURE_FIELD_NUMBER: _ClassVar[int]
-    meta: _tensor_pb2.TensorMeta
-    data: bytes
-    failure: _failure_pb2.Failure
-    def __init__(self, meta: _Optional[_Union[_tensor_pb2.TensorMeta, _Mapping]] = ..., data: _Optional[bytes] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ...) -> None: ...

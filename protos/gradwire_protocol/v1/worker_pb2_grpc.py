@@ -40,16 +40,6 @@ class WorkerStub:
                 request_serializer=gradwire__protocol_dot_v1_dot_worker__pb2.ClientFrame.SerializeToString,
                 response_deserializer=gradwire__protocol_dot_v1_dot_worker__pb2.WorkerFrame.FromString,
                 _registered_method=True)
-        self.Upload = channel.stream_unary(
-                '/gradwire.v1.Worker/Upload',
-                request_serializer=gradwire__protocol_dot_v1_dot_worker__pb2.UploadChunk.SerializeToString,
-                response_deserializer=gradwire__protocol_dot_v1_dot_worker__pb2.UploadReply.FromString,
-                _registered_method=True)
-        self.Download = channel.unary_stream(
-                '/gradwire.v1.Worker/Download',
-                request_serializer=gradwire__protocol_dot_v1_dot_worker__pb2.DownloadRequest.SerializeToString,
-                response_deserializer=gradwire__protocol_dot_v1_dot_worker__pb2.DownloadChunk.FromString,
-                _registered_method=True)
 
 
 class WorkerServicer:
@@ -63,19 +53,6 @@ class WorkerServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Upload(self, request_iterator, context):
-        """The bulk plane, on channels of its own: a tensor in chunks. The first message is the header.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def Download(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_WorkerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -83,16 +60,6 @@ def add_WorkerServicer_to_server(servicer, server):
                     servicer.Run,
                     request_deserializer=gradwire__protocol_dot_v1_dot_worker__pb2.ClientFrame.FromString,
                     response_serializer=gradwire__protocol_dot_v1_dot_worker__pb2.WorkerFrame.SerializeToString,
-            ),
-            'Upload': grpc.stream_unary_rpc_method_handler(
-                    servicer.Upload,
-                    request_deserializer=gradwire__protocol_dot_v1_dot_worker__pb2.UploadChunk.FromString,
-                    response_serializer=gradwire__protocol_dot_v1_dot_worker__pb2.UploadReply.SerializeToString,
-            ),
-            'Download': grpc.unary_stream_rpc_method_handler(
-                    servicer.Download,
-                    request_deserializer=gradwire__protocol_dot_v1_dot_worker__pb2.DownloadRequest.FromString,
-                    response_serializer=gradwire__protocol_dot_v1_dot_worker__pb2.DownloadChunk.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -123,60 +90,6 @@ class Worker:
             '/gradwire.v1.Worker/Run',
             gradwire__protocol_dot_v1_dot_worker__pb2.ClientFrame.SerializeToString,
             gradwire__protocol_dot_v1_dot_worker__pb2.WorkerFrame.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Upload(request_iterator,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.stream_unary(
-            request_iterator,
-            target,
-            '/gradwire.v1.Worker/Upload',
-            gradwire__protocol_dot_v1_dot_worker__pb2.UploadChunk.SerializeToString,
-            gradwire__protocol_dot_v1_dot_worker__pb2.UploadReply.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Download(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_stream(
-            request,
-            target,
-            '/gradwire.v1.Worker/Download',
-            gradwire__protocol_dot_v1_dot_worker__pb2.DownloadRequest.SerializeToString,
-            gradwire__protocol_dot_v1_dot_worker__pb2.DownloadChunk.FromString,
             options,
             channel_credentials,
             insecure,

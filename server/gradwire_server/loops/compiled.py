@@ -5,26 +5,41 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from gradwire_server.loops.gates import lstm_step, lstm_step_backward
+from gradwire_server.loops.jit import loop, sum_loop
+from gradwire_server.loops.planes import add_at_places, batch_norm, batch_norm_backward, max_pool_pairs
+from gradwire_server.loops.rows import (
+    below_row_maxima,
+    divide_by_row_sums,
+    log_softmax_backward,
+    softmax_backward,
+    subtract_row_logs,
+)
 from gradwire_server.ops.error_function import OF_NORMAL
 
 __all__ = [
-    "adam", "erf_argument", "gelu_backward_arguments", "gelu_backward_result", "gelu_result", "layer_norm",
-    "layer_norm_backward", "momentum",
+    "adam", "add_at_places", "batch_norm", "batch_norm_backward", "below_row_maxima", "divide_by_row_sums",
+    "erf_argument", "gelu_backward_arguments", "gelu_backward_result", "gelu_result", "layer_norm",
+    "layer_norm_backward", "log_softmax_backward", "lstm_step", "lstm_step_backward", "max_pool_pairs", "momentum",
+    "softmax_backward", "subtract_row_logs", "threshold_backward",
 ]  # fmt: skip
 
 Array = Any
-_loop = njit(nogil=True, cache=True, error_model="numpy")
-# Sums may be taken in another order, so that they run in several lanes; nothing else is loosened.
-_sum_loop = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nsz"})
-
 
 # Of erf(x / sqrt(2)), in single precision: the coefficients by name, so that the loop over elements has none inside.
 _C0, _C1, _C2, _C3, _C4, _C5, _C6 = (np.float32(c) for c in OF_NORMAL)
 
 
-@_loop
+@loop
+def threshold_backward(grad: Array, x: Array, threshold: Any, out: Array) -> None:
+    """Pass the gradient unless x is at most the threshold."""
+    zero = grad.dtype.type(0)
+    for i in range(x.size):
+        out[i] = zero if x[i] <= threshold else grad[i]
+
+
+@loop
 def erf_argument(x: Array, out: Array) -> None:
     """Compute x p(x^2), whose tanh is erf(x / sqrt(2)): see `ops.error_function`."""
     for i in range(x.size):
@@ -32,14 +47,14 @@ def erf_argument(x: Array, out: Array) -> None:
         out[i] = ((((((s * _C6 + _C5) * s + _C4) * s + _C3) * s + _C2) * s + _C1) * s + _C0) * x[i]
 
 
-@_loop
+@loop
 def gelu_result(x: Array, inner: Array, half: Any, one: Any, out: Array) -> None:
     """Compute x / 2 * (inner + 1)."""
     for i in range(x.size):
         out[i] = (x[i] * half) * (inner[i] + one)
 
 
-@_loop
+@loop
 def gelu_backward_arguments(x: Array, minus_half: Any, inner: Array, density: Array) -> None:
     """Compute the argument of Phi's tanh, and that of the density's exponential."""
     for i in range(x.size):
@@ -48,7 +63,7 @@ def gelu_backward_arguments(x: Array, minus_half: Any, inner: Array, density: Ar
         density[i] = s * minus_half
 
 
-@_loop
+@loop
 def gelu_backward_result(
     grad: Array, x: Array, inner: Array, density: Array, scale: Any, half: Any, one: Any, out: Array
 ) -> None:
@@ -57,7 +72,7 @@ def gelu_backward_result(
         out[i] = grad[i] * ((inner[i] + one) * half + (density[i] * scale) * x[i])
 
 
-@_loop
+@loop
 def adam(p: Array, g: Array, mean: Array, square: Array, numbers: Array) -> None:
     """Update by Adam: `numbers` are (decay, 1 - beta1, beta2, 1 - beta2, correction, eps, step size)."""
     decay, rate, beta2, rest, correction, eps, step = numbers
@@ -68,16 +83,17 @@ def adam(p: Array, g: Array, mean: Array, square: Array, numbers: Array) -> None
         p[i] = value - (mean[i] / (np.sqrt(square[i]) / correction + eps)) * step
 
 
-@_loop
+@loop
 def momentum(p: Array, g: Array, buffer: Array, numbers: Array) -> None:
-    """Update by gradient descent with momentum: `numbers` are (momentum, learning rate)."""
-    keep, rate = numbers
+    """Update by gradient descent with momentum: `numbers` are (momentum, learning rate, weight decay)."""
+    keep, rate, decay = numbers
     for i in range(p.size):
-        buffer[i] = buffer[i] * keep + g[i]
+        step = p[i] * decay + g[i] if decay != 0 else g[i]
+        buffer[i] = buffer[i] * keep + step
         p[i] = p[i] - buffer[i] * rate
 
 
-@_sum_loop
+@sum_loop
 def layer_norm(x: Array, weight: Array, bias: Array, numbers: Array, out: Array, mean: Array, rstd: Array) -> None:
     """Normalize the rows of (R, W); `numbers` are (W, eps). Sums have another order than numpy's."""
     count, eps = numbers[0], numbers[1]
@@ -95,7 +111,7 @@ def layer_norm(x: Array, weight: Array, bias: Array, numbers: Array, out: Array,
         mean[r], rstd[r] = centre, scale
 
 
-@_sum_loop
+@sum_loop
 def layer_norm_backward(
     g: Array, x: Array, mean: Array, rstd: Array, weight: Array, by_x: Array, by_weight: Array, by_bias: Array
 ) -> None:

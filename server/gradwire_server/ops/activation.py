@@ -71,7 +71,12 @@ def threshold(xp: Any, self: Array, threshold: Any, value: Any, out: Array | Non
 
 def threshold_backward(xp: Any, grad: Array, self: Array, threshold: Any, out: Array | None = None) -> Array:
     """Pass the gradient where self is above the threshold, or NaN."""
-    return deliver(drop(xp, self <= threshold, grad), out)
+    loops = host_loops(xp, grad, self, least=_LOOP_ELEMENTS) if grad.ndim == self.ndim == 1 else None
+    if loops is None or (out is not None and not out.flags.c_contiguous):
+        return deliver(drop(xp, self <= threshold, grad), out)
+    out = xp.empty_like(grad) if out is None else out
+    loops.threshold_backward(grad, self, self.dtype.type(threshold), out)
+    return out
 
 
 def elu(xp: Any, self: Array, alpha: Any, scale: Any, input_scale: Any, out: Array | None = None) -> Array:
@@ -237,9 +242,9 @@ def gelu_backward(xp: Any, grad: Array, self: Array, approximate: str, out: Arra
 
 def _gelu_loops(xp: Any, self: Array, approximate: str) -> Any:
     """Return the compiled loops for a block of a large array, None where numpy's calls must do."""
-    if approximate != "none" or self.ndim != 1 or self.size < _LOOP_ELEMENTS or self.dtype.char != "f":
+    if approximate != "none" or self.ndim != 1 or self.dtype.char != "f":
         return None
-    return host_loops(xp) if self.flags.c_contiguous else None
+    return host_loops(xp, self, least=_LOOP_ELEMENTS)
 
 
 def _gelu_backward_in_loops(xp: Any, loops: Any, grad: Array, self: Array, out: Array) -> Array:

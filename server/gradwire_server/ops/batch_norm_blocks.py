@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gradwire_protocol.dtypes import float64
+from gradwire_server.loops import host_loops
 
 __all__ = ["gradients", "normalize", "serves"]
 
@@ -74,6 +75,11 @@ def _dot(xp: Any, first: Array, second: Array) -> Array:
     return xp.matmul(first[:, :, None, :], second[..., None])[:, :, 0, 0].sum(axis=0, dtype=float64.numpy)
 
 
+def _vector(xp: Any, parameter: Array | None, like: Array, number: int) -> Array:
+    """Return a parameter as loops take it; for None `number` for each channel."""
+    return xp.full(like.shape, number, like.dtype) if parameter is None else xp.ascontiguousarray(parameter, like.dtype)
+
+
 def normalize(
     xp: Any, x: Array, weight: Array | None, bias: Array | None, eps: float
 ) -> tuple[Array, Array, Array, Array]:
@@ -81,6 +87,10 @@ def normalize(
     count, dtype = x.shape[0] * x.shape[2], x.dtype
     made = xp.empty(x.shape, dtype)
     mean, variance, rstd = (xp.empty(x.shape[1:2], dtype) for _ in range(3))
+    loops = host_loops(xp, x)
+    if loops is not None:
+        loops.batch_norm(x, _vector(xp, weight, rstd, 1), _vector(xp, bias, rstd, 0), eps, made, mean, variance, rstd)
+        return made, mean, variance, rstd
     for block, scratch in _blocks(xp, x.shape, dtype):
         channels = block.channels
         mean[channels] = _sum(xp, x[:, channels]) / count
@@ -103,6 +113,11 @@ def gradients(
     count, dtype = x.shape[0] * x.shape[2], x.dtype
     made = xp.empty(x.shape, dtype) if by_input else None
     by_weight, by_bias = (xp.empty(x.shape[1:2], dtype) for _ in range(2))
+    loops = host_loops(xp, x, g)
+    if loops is not None:
+        moments = [_vector(xp, vector, mean, 1) for vector in (mean, rstd, weight)]
+        loops.batch_norm_backward(g, x, *moments, by_input, x if made is None else made, by_weight, by_bias)
+        return made, by_weight, by_bias
     for block, scratch in _blocks(xp, x.shape, dtype):
         channels = block.channels
         scale = rstd[channels]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from gradwire_protocol.dtypes import DType
@@ -13,12 +14,27 @@ from gradwire_server.ops.row_sums import column_sums, row_dots, row_sums
 from gradwire_server.rules import gradient, joint_gradient, kernel
 
 Array = Any
-# From so many elements on a compiled loop is worth its import; over more rows a plain sum loses digits.
-_LOOP_ELEMENTS, _MOST_ROWS = 65_536, 65_536
+# Elements of a block of rows.
+_BLOCK = 32_768
+# Over more rows a plain sum loses digits.
+_MOST_ROWS = 65_536
 Shape = tuple[int, ...]
 
 
 # ---------------------------------------------------------------- softmax
+def _last_axis(xp: Any, dim: int, *arrays: Array) -> Any:
+    """Return the compiled loops if they take these arrays, and `dim` is the last of their axes."""
+    return host_loops(xp, *arrays) if arrays[0].ndim and dim % arrays[0].ndim == arrays[0].ndim - 1 else None
+
+
+def _row_blocks(*arrays: Array) -> Iterator[list[Array]]:
+    """Yield a few rows of all arrays at a time, which a CPU's cache holds."""
+    matrices = [array.reshape(-1, array.shape[-1]) for array in arrays]
+    step = max(1, _BLOCK // matrices[0].shape[1])
+    for start in range(0, len(matrices[0]), step):
+        yield [matrix[start : start + step] for matrix in matrices]
+
+
 def _rows(array: Array) -> Array:
     """Give an array without axes one, so that `dim` names it and results can be written in place."""
     return array if array.ndim else array.reshape(1)
@@ -30,6 +46,13 @@ def softmax(xp: Any, self: Array, dim: int, half_to_float: bool, result: Meta) -
     if self.size == 0:
         return xp.zeros(result.shape, result.dtype.numpy)
     rows = widened(_rows(self))
+    loops = _last_axis(xp, dim, rows)
+    if loops is not None:
+        values = xp.empty_like(rows)
+        for given, made in _row_blocks(rows, values):
+            loops.below_row_maxima(given, made)
+            loops.divide_by_row_sums(xp.exp(made, out=made))
+        return in_dtype(values, result)
     values = xp.subtract(rows, rows.max(axis=dim, keepdims=True))
     xp.exp(values, out=values)
     xp.divide(values, values.sum(axis=dim, keepdims=True), out=values)
@@ -42,6 +65,13 @@ def log_softmax(xp: Any, self: Array, dim: int, half_to_float: bool, result: Met
     if self.size == 0:
         return xp.zeros(result.shape, result.dtype.numpy)
     rows = widened(_rows(self))
+    loops = _last_axis(xp, dim, rows)
+    if loops is not None:
+        values = xp.empty_like(rows)
+        for given, made in _row_blocks(rows, values):
+            loops.below_row_maxima(given, made)
+            loops.subtract_row_logs(made, xp.exp(made))
+        return in_dtype(values, result)
     values = xp.subtract(rows, rows.max(axis=dim, keepdims=True))
     xp.subtract(values, xp.log(xp.exp(values).sum(axis=dim, keepdims=True)), out=values)
     return in_dtype(values.reshape(result.shape), result)
@@ -51,6 +81,12 @@ def log_softmax(xp: Any, self: Array, dim: int, half_to_float: bool, result: Met
 def softmax_backward(xp: Any, grad_output: Array, output: Array, dim: int, input_dtype: DType, result: Meta) -> Array:
     """Compute output * (g - sum(g * output))."""
     g, y = widened(_rows(grad_output)), widened(_rows(output))
+    loops = _last_axis(xp, dim, g, y)
+    if loops is not None:
+        values = xp.empty_like(g)
+        for parts in _row_blocks(g, y, values):
+            loops.softmax_backward(*parts)
+        return in_dtype(values, result)
     product = xp.multiply(g, y)
     weighted = xp.multiply(y, product.sum(axis=dim, keepdims=True))
     return in_dtype(xp.subtract(product, weighted, out=product).reshape(result.shape), result)
@@ -61,7 +97,14 @@ def log_softmax_backward(
     xp: Any, grad_output: Array, output: Array, dim: int, input_dtype: DType, result: Meta
 ) -> Array:
     """Compute g - exp(output) * sum(g)."""
-    g, values = widened(_rows(grad_output)), xp.exp(widened(_rows(output)))
+    g, y = widened(_rows(grad_output)), widened(_rows(output))
+    loops = _last_axis(xp, dim, g, y)
+    if loops is not None:
+        values = xp.empty_like(g)
+        for given, output, made in _row_blocks(g, y, values):
+            loops.log_softmax_backward(given, xp.exp(output), made)
+        return in_dtype(values, result)
+    values = xp.exp(y)
     xp.multiply(values, g.sum(axis=dim, keepdims=True), out=values)
     return in_dtype(xp.subtract(g, values, out=values).reshape(result.shape), result)
 
@@ -128,11 +171,8 @@ def layer_norm(
 
 
 def _row_loops(xp: Any, x: Array, *others: Array | None) -> Any:
-    """Return the compiled loops if all arrays are contiguous, there, and of one dtype, and the rows are not too many."""
-    if x.size < _LOOP_ELEMENTS or len(x) > _MOST_ROWS or x.dtype.char not in "fd" or not x.flags.c_contiguous:
-        return None
-    fit = all(array is not None and array.dtype == x.dtype and array.flags.c_contiguous for array in others)
-    return host_loops(xp) if fit else None
+    """Return the compiled loops if they take these, which are all there, and the rows are not too many."""
+    return None if len(x) > _MOST_ROWS or any(array is None for array in others) else host_loops(xp, x, *others)
 
 
 @kernel("native_layer_norm_backward")
@@ -144,21 +184,13 @@ def layer_norm_backward(
     g, x, count = (
         _matrix(widened(grad_out), normalized_shape), _matrix(widened(input), normalized_shape), math.prod(normalized_shape)
     )  # fmt: skip
-    loops = _row_loops(xp, x, weight, g) if all(output_mask) else None
+    loops = _row_loops(xp, x, g, mean, rstd, weight) if all(output_mask) else None
     if loops is not None:
         by_x, by_weight, by_bias = xp.empty_like(x), xp.zeros(count), xp.zeros(count)  # summed in double precision
-        loops.layer_norm_backward(
-            g,
-            x,
-            mean.reshape(-1),
-            rstd.reshape(-1),
-            weight.reshape(-1),
-            by_x,
-            by_weight,
-            by_bias,  # type: ignore[union-attr]
-        )
-        made = (by_x, by_weight, by_bias)
-        return tuple(in_dtype(array.reshape(meta.shape), meta) for array, meta in zip(made, result, strict=True))
+        mean, rstd, weight = (array.reshape(-1) for array in (mean, rstd, weight))  # type: ignore[union-attr]
+        loops.layer_norm_backward(g, x, mean, rstd, weight, by_x, by_weight, by_bias)
+        found = zip((by_x, by_weight, by_bias), result, strict=True)
+        return tuple(in_dtype(array.reshape(meta.shape), meta) for array, meta in found)
     scale = widened(rstd).reshape(-1, 1)
     normal = x - widened(mean).reshape(-1, 1)
     xp.multiply(normal, scale, out=normal)

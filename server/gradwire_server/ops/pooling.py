@@ -14,6 +14,7 @@ from typing import Any
 
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops.pooling import expanded, pooled_sizes
+from gradwire_server.loops import host_loops
 from gradwire_server.ops.im2col import Windows
 from gradwire_server.ops.reduction import in_dtype, widened
 from gradwire_server.ops.shape import add_at
@@ -184,12 +185,24 @@ def _starts(xp: Any, windows: Windows) -> Array:
     return total
 
 
+def _is_pairs(windows: Windows) -> bool:
+    """Return whether windows are 2 x 2, side by side, and nowhere reach beyond the image."""
+    inside = not any(windows.padding) and tuple(_extents(windows)) == windows.size
+    return inside and windows.kernel == windows.stride == (2, 2) and windows.dilation == (1, 1)
+
+
 def scattered(xp: Any, g: Array, indices: Array, result: Meta, count: int) -> Array:
     """Sum gradients at the places that their maxima came from."""
     size = math.prod(result.shape[-count:])
     values = widened(g.reshape(-1))
     made = xp.zeros(math.prod(result.shape), values.dtype)
     rows = as_rows(indices, count)
+    loops = host_loops(xp, values)
+    if loops is not None:
+        wide = [xp.ascontiguousarray(array).reshape(len(rows), -1) for array in (values, rows, made)]
+        if loops.add_at_places(*wide):
+            return in_dtype(made.reshape(result.shape), result)
+        made[...] = 0  # a place outside: let it be refused as ever
     firsts = (xp.arange(rows.shape[0]) * size).reshape((-1,) + (1,) * count)
     add_at(xp, made, (rows + firsts).reshape(-1), values)
     return in_dtype(made.reshape(result.shape), result)
@@ -206,6 +219,10 @@ def _define_max(count: int) -> None:
         windows = _windows(self.shape[-count:], kernel_size, stride, padding, dilation, ceil_mode)
         made = xp.empty(result[0].shape, self.dtype), xp.empty(result[0].shape, xp.int64)
         rows, values, places = as_rows(self, count), as_rows(made[0], count), as_rows(made[1], count)
+        loops = host_loops(xp, rows) if _is_pairs(windows) else None
+        if loops is not None:
+            loops.max_pool_pairs(rows, values, places)
+            return made
         for block in _blocks(xp, rows):
             values[block], codes = _window_maxima(xp, widened(rows[block]), windows)
             places[block] = _window_places(xp, codes, windows)

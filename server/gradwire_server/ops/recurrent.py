@@ -13,6 +13,7 @@ from typing import Any
 
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops import OPS
+from gradwire_server.loops import host_loops
 from gradwire_server.ops.reduction import in_dtype, widened
 from gradwire_server.rules import joint_gradient, kernel
 
@@ -102,19 +103,22 @@ def lstm(
     output, cells = layer.empty(hx.shape[1]), layer.empty(hidden)
     h, c = widened(hx).copy(), widened(cx).copy()
     product, squashed = layer.empty(4 * hidden, layer.batch), layer.empty(hidden, layer.batch)
-    narrow = None if weight_hr is None else widened(weight_hr).T
+    narrow, loops = None if weight_hr is None else widened(weight_hr).T, host_loops(xp, gates, c)
     for start, size in layer.steps:
         rows, out = gates[start : start + size], output[start : start + size]
         cell, unused = c[:size], squashed[:size]
         xp.matmul(h[:size], recurrent, out=product[:size])
         xp.add(rows, product[:size], out=rows)
         xp.tanh(rows, out=rows)
-        xp.multiply(rows, halves, out=rows)
-        xp.add(rows, shift, out=rows)
-        xp.multiply(cell, rows[:, hidden : 2 * hidden], out=cell)
-        xp.multiply(rows[:, :hidden], rows[:, 2 * hidden : 3 * hidden], out=unused)
-        xp.add(cell, unused, out=cell)
-        cells[start : start + size] = cell
+        if loops is not None:
+            loops.lstm_step(rows, halves, shift, cell, cells[start : start + size])
+        else:
+            xp.multiply(rows, halves, out=rows)
+            xp.add(rows, shift, out=rows)
+            xp.multiply(cell, rows[:, hidden : 2 * hidden], out=cell)
+            xp.multiply(rows[:, :hidden], rows[:, 2 * hidden : 3 * hidden], out=unused)
+            xp.add(cell, unused, out=cell)
+            cells[start : start + size] = cell
         xp.tanh(cell, out=unused)
         xp.multiply(unused, rows[:, 3 * hidden :], out=out if narrow is None else unused)
         if narrow is not None:
@@ -131,15 +135,17 @@ def _lstm_halves(xp: Any, hidden: int, dtype: Any) -> tuple[Array, Array]:
     return halves, shift
 
 
-def _lstm_factors(xp: Any, gates: Array, cells: Array, before: Array) -> tuple[Array, Array, Array]:
-    """Return, for all rows, the derivatives of c' by the inputs of i, f and g, of h by that of o, and of h by c'."""
-    rows, hidden = cells.shape
+def _lstm_factors(xp: Any, gates: Array, squashed: Array, before: Array) -> tuple[Array, Array, Array]:
+    """Return, for all rows, the derivatives of c' by the inputs of i, f and g, of h by that of o, and of h by c'.
+
+    `squashed` is tanh(c').
+    """
+    rows, hidden = squashed.shape
     i, f, g, o = (gates[:, k * hidden : (k + 1) * hidden] for k in range(4))
-    by_gates = xp.empty((rows, 3, hidden), cells.dtype)
+    by_gates = xp.empty((rows, 3, hidden), squashed.dtype)
     xp.multiply(g, i * (1 - i), out=by_gates[:, 0])
     xp.multiply(before, f * (1 - f), out=by_gates[:, 1])
     xp.multiply(i, 1 - g * g, out=by_gates[:, 2])
-    squashed = xp.tanh(cells)
     return by_gates, squashed * o * (1 - o), o * (1 - squashed * squashed)
 
 
@@ -151,7 +157,9 @@ def lstm_backward(
 ) -> tuple[Array, ...]:  # fmt: skip
     """Go through the steps backward with the gradients of h and c."""
     layer, hidden = Layer(xp, input, hx, batch_sizes, reverse), cx.shape[1]
-    by_gates, by_o, by_cell = _lstm_factors(xp, gates, cells, layer.before(cx, cells))
+    squashed, before = xp.tanh(cells), layer.before(cx, cells)
+    loops = host_loops(xp, gates, squashed, before)
+    factors: tuple[Array, ...] = () if loops is not None else _lstm_factors(xp, gates, squashed, before)
     grads = xp.empty((layer.x.shape[0], 4, hidden), layer.x.dtype)
     incoming = widened(grad_output).reshape(-1, hx.shape[1]).copy()
     dh, dc = layer.state(grad_hy, hx.shape[1]), layer.state(grad_cy, hidden)
@@ -162,18 +170,23 @@ def lstm_backward(
         given, made = incoming[start:end], grads[start:end]
         xp.add(given, dh[:size], out=given)
         wide = given if narrow is None else xp.matmul(given, narrow)
-        xp.multiply(wide, by_cell[start:end], out=unused[:size])
-        xp.add(cell, unused[:size], out=cell)
-        xp.multiply(cell[:, None], by_gates[start:end], out=made[:, :3])
-        xp.multiply(wide, by_o[start:end], out=made[:, 3])
-        xp.multiply(cell, gates[start:end, hidden : 2 * hidden], out=cell)
+        if loops is not None:
+            inputs = (array[start:end] for array in (gates, squashed, before))
+            loops.lstm_step_backward(wide, *inputs, cell, made.reshape(size, -1))
+        else:
+            by_gates, by_o, by_cell = (array[start:end] for array in factors)
+            xp.multiply(wide, by_cell, out=unused[:size])
+            xp.add(cell, unused[:size], out=cell)
+            xp.multiply(cell[:, None], by_gates, out=made[:, :3])
+            xp.multiply(wide, by_o, out=made[:, 3])
+            xp.multiply(cell, gates[start:end, hidden : 2 * hidden], out=cell)
         xp.matmul(made.reshape(size, 4 * hidden), recurrent, out=dh[:size])
     found = _weight_gradients(
         layer, grads.reshape(-1, 4 * hidden), hx, output, weight_ih, output_mask[0], *output_mask[3:6]
     )
     by_hr = None
     if narrow is not None and output_mask[6]:
-        by_hr = xp.matmul(incoming.T, gates[:, 3 * hidden :] * xp.tanh(cells))
+        by_hr = xp.matmul(incoming.T, gates[:, 3 * hidden :] * squashed)
     states = [state if wanted else None for state, wanted in zip((dh, dc), output_mask[1:3], strict=True)]
     return _delivered((found[0], *states, *found[1:], by_hr), result, xp)
 

@@ -228,14 +228,21 @@ def diagonal_backward(xp: Any, grad_output: Array, input_sizes: Shape, offset: i
 
 @kernel("unfold_backward")
 def unfold_backward(xp: Any, grad_in: Array, input_sizes: Shape, dim: int, size: int, step: int) -> Array:
-    """Add each place of a window, for all windows at once, to where it came from."""
+    """Add up windows where they overlap: all parts of `step` elements that lie as far from their window's start at once."""
     out = xp.zeros(input_sizes, grad_in.dtype)
     if not input_sizes:
         return grad_in.reshape(()).copy() if size else out
     axis, count = dim % out.ndim, grad_in.shape[dim % out.ndim]
-    for place in range(size):
-        reached = slice(place, place + (count - 1) * step + 1, step)
-        out[along(axis, out.ndim, reached)] += grad_in[..., place]
+    if not size or not grad_in.size:
+        return out
+    windows, parts = xp.moveaxis(grad_in, axis, -2), -(-size // step)
+    blocks = xp.zeros((*windows.shape[:-2], count - 1 + parts, step), grad_in.dtype)
+    for part in range(parts):
+        width = min(step, size - part * step)
+        blocks[..., part : part + count, :width] += windows[..., part * step : part * step + width]
+    summed = blocks.reshape(*windows.shape[:-2], -1)
+    reached = min(summed.shape[-1], input_sizes[axis])
+    out[along(axis, out.ndim, slice(0, reached))] = xp.moveaxis(summed[..., :reached], -1, axis)
     return out
 
 

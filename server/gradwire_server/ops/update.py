@@ -29,11 +29,11 @@ def fused_sgd(
 ) -> None:  # fmt: skip
     """Update by stochastic gradient descent with momentum, as torch.optim.SGD documents it."""
     buffers = momentum_buffer_list if momentum != 0 else ()
-    usual = momentum != 0 and dampening == 0 and not (nesterov or maximize or is_first_step) and weight_decay == 0
+    usual = momentum != 0 and dampening == 0 and not (nesterov or maximize or is_first_step)
     for p, grad, *buffer, first, second in blocks(xp, self, grads, buffers, scratch=2):
         loops = block_loops(xp, p, grad, *buffer) if usual else None
         if loops is not None:
-            loops.momentum(*flat(p, grad, buffer[0]), xp.asarray((momentum, lr), p.dtype))
+            loops.momentum(*flat(p, grad, buffer[0]), xp.asarray((momentum, lr, weight_decay), p.dtype))
             continue
         step = descent(xp, grad, p, weight_decay, maximize, first)
         if buffer:

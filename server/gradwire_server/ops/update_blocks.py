@@ -81,10 +81,7 @@ def blocks(xp: Any, *lists: Sequence[Array], scratch: int) -> list[tuple[Array, 
 
 def block_loops(xp: Any, *arrays: Array) -> Any:
     """Return the compiled loops if they take the parts of a block, which have one dtype, None if not."""
-    first = arrays[0]
-    if first.size < _LOOP_ELEMENTS or first.dtype.char not in "fd":
-        return None
-    return host_loops(xp) if all(a.flags.c_contiguous and a.dtype == first.dtype for a in arrays) else None
+    return host_loops(xp, *arrays, least=_LOOP_ELEMENTS)
 
 
 def flat(*arrays: Array) -> tuple[Array, ...]:

@@ -1,0 +1,213 @@
+"""Large tensors on their way to and from a worker: on a channel of their own, beside the calls.
+
+An upload returns once its elements are copied, into memory that the worker shares where it is on this machine, else into
+chunks that a thread sends. What becomes of it is for the call to say that takes it, so nothing here waits for an answer.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+import numpy as np
+
+from gradwire import transport
+from gradwire_protocol import codec, limits, shared_memory
+from gradwire_protocol.bulk import Bytes, Receiver, Ring, as_bytes, chunk_parts, pieces
+from gradwire_protocol.errors import GradwireError, ProtocolError, WorkerLost
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.shared_memory import Segment
+from gradwire_protocol.v1 import bulk_pb2
+
+__all__ = ["Bulk", "Outbox"]
+
+_SERVICE = "/gradwire.v1.Bulk/"
+_SHARE_SECONDS = 10.0
+
+
+class Bulk:
+    """The bulk plane of one session. Any thread may use it."""
+
+    def __init__(self, address: str, token: bytes) -> None:
+        """Prepare; the connection is made at the first transfer."""
+        self._address, self._token = address, token
+        self._opening = threading.Lock()
+        self._uploading, self._downloading = threading.Lock(), threading.Lock()
+        self._channel: grpc.Channel | None = None
+        self._segment: Segment | None = None
+        self._uploads: _Uploads | None = None
+        self._downloads: transport.Stream | None = None
+        self._number = 0
+
+    @property
+    def is_shared(self) -> bool:
+        """Return whether transfers go through memory that the worker shares; asks it where it was not yet asked."""
+        self._open()
+        return self._segment is not None
+
+    def upload(self, values: np.ndarray[Any, Any], meta: Meta) -> int:
+        """Copy a C-contiguous array, send it, and return the number that a gw::upload call takes it by.
+
+        Waits only while much is on its way already. Raises WorkerLost if the worker cannot be reached.
+        """
+        with self._uploading:
+            self._number += 1
+            header = bulk_pb2.UploadHeader(
+                token=self._token, upload=self._number, meta=codec.encode_meta(Meta.of(meta.shape, meta.dtype))
+            )
+            try:
+                self._upload_stream().send(header, as_bytes(values))
+            except BaseException:
+                # Half a transfer may be in the stream, so nothing else can follow in it.
+                self._uploads = _closed(self._uploads)
+                raise
+            return self._number
+
+    def _upload_stream(self) -> _Uploads:
+        if self._uploads is None:
+            self._uploads = _Uploads(self._stream("Upload"), self._segment)
+        return self._uploads
+
+    def download(self, handle: int, meta: Meta) -> np.ndarray[Any, Any]:
+        """Wait for the elements of a tensor, received into memory made once."""
+        into = np.empty(meta.numel, meta.dtype.numpy)
+        with self._downloading:
+            if self._downloads is None:
+                self._downloads = self._stream("Download")
+            try:
+                self._receive(self._downloads, handle, as_bytes(into), f"a download of {meta}")
+            except GradwireError as error:
+                if isinstance(error, WorkerLost | ProtocolError):
+                    self._downloads = _closed(self._downloads)
+                raise
+            except BaseException:
+                self._downloads = _closed(self._downloads)
+                raise
+        return into.reshape(meta.shape)
+
+    def _receive(self, stream: transport.Stream, handle: int, into: Bytes, what: str) -> None:
+        segment = self._segment
+        receiver = Receiver(into, what, segment and segment.downloads)
+        wanted = bulk_pb2.DownloadRequest.Wanted(token=self._token, handle=handle)
+        if segment is not None:
+            wanted.secret = segment.secret
+        stream.send(bulk_pb2.DownloadRequest(wanted=wanted).SerializeToString())
+        while True:
+            freed = receiver.take(stream.receive()) if not receiver.is_done else 0
+            if freed:
+                stream.send(bulk_pb2.DownloadRequest(freed=bulk_pb2.Freed(slots=freed)).SerializeToString())
+            if receiver.is_done:
+                return
+
+    def _stream(self, method: str) -> transport.Stream:
+        return transport.open_stream(self._open(), self._address, method=_SERVICE + method)
+
+    def _open(self) -> grpc.Channel:
+        with self._opening:
+            if self._channel is None:
+                # Not shared with the control stream: calls must not wait behind megabytes.
+                self._channel = transport.bulk_channel(self._address)
+                if shared_memory.is_wanted() and _may_be_here(self._address):
+                    self._segment = self._shared(self._channel)
+            return self._channel
+
+    def _shared(self, channel: grpc.Channel) -> Segment | None:
+        """Return the worker's shared memory if it can be opened here; None, as for a worker reached through a tunnel."""
+        share: Any = channel.unary_unary(_SERVICE + "Share", request_serializer=None, response_deserializer=None)
+        request = bulk_pb2.ShareRequest(token=self._token).SerializeToString()
+        try:
+            answer: bytes = share(request, timeout=_SHARE_SECONDS, wait_for_ready=True)
+        except grpc.RpcError:
+            return None
+        reply = bulk_pb2.ShareReply.FromString(answer)
+        return Segment.open(reply.process, reply.descriptor, reply.nonce, reply.slots, reply.slot_bytes)
+
+    def close(self) -> None:
+        """Send what is queued, and close the channel."""
+        with self._uploading:
+            self._uploads = _closed(self._uploads)
+        with self._downloading:
+            self._downloads = _closed(self._downloads)
+        if self._channel is not None:
+            self._channel.close()
+        if self._segment is not None:
+            self._segment.close()
+
+
+class _Uploads:
+    """One stream of uploads, and how elements go into it."""
+
+    def __init__(self, stream: transport.Stream, segment: Segment | None) -> None:
+        self._secret = segment.secret if segment is not None else b""
+        self._parts: Callable[[Bytes], Iterator[bytes]]
+        if segment is None:
+            self._stream: transport.Stream | Outbox = Outbox(stream)
+            self._parts = lambda data: chunk_parts(pieces(data, limits.CHUNK_BYTES))
+        else:
+            # The messages are tiny: the caller's own thread sends them faster than it could hand them over.
+            self._stream = stream
+            ring = Ring(segment.uploads, lambda: bulk_pb2.Freed.FromString(stream.receive()).slots)
+            self._parts = lambda data: ring.parts(pieces(data, segment.slot_bytes))
+
+    def send(self, header: bulk_pb2.UploadHeader, data: Bytes) -> None:
+        """Send one transfer."""
+        header.secret = self._secret
+        self._stream.send(bulk_pb2.Part(header=header).SerializeToString())
+        for part in self._parts(data):
+            self._stream.send(part)
+
+    def close(self) -> None:
+        """End the stream."""
+        self._stream.close()
+
+
+class Outbox:
+    """Sends the messages of a stream from a thread of its own, so that the caller goes on while they travel."""
+
+    def __init__(self, stream: transport.Stream, room: int = limits.QUEUED_CHUNKS) -> None:
+        """Hold up to `room` messages that were not sent yet."""
+        self._stream = stream
+        self._queue: queue.Queue[bytes | None] = queue.Queue(room)
+        self._error: WorkerLost | None = None
+        self._thread = threading.Thread(target=self._run, name="gradwire-uploads", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        for message in iter(self._queue.get, None):
+            if self._error is None:
+                try:
+                    self._stream.send(message)
+                except WorkerLost as error:
+                    self._error = error  # and empty the queue, so that nobody waits for room in it
+
+    def send(self, message: bytes) -> None:
+        """Queue a message, waiting for room; raise WorkerLost if one before it could not be sent."""
+        if self._error is not None:
+            raise WorkerLost(str(self._error))
+        self._queue.put(message)
+
+    def close(self) -> None:
+        """Send what is queued, and end the stream."""
+        self._queue.put(None)
+        self._thread.join()
+        self._stream.close()
+
+
+def _closed(stream: Any) -> None:
+    if stream is not None:
+        stream.close()
+
+
+def _may_be_here(address: str) -> bool:
+    """Return whether an address can lead to this machine: a Unix socket or loopback."""
+    host = address.rpartition(":")[0].strip("[]")
+    if address.startswith("unix:") or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
