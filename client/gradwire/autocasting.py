@@ -17,7 +17,17 @@ from gradwire.autograd.grad_mode import state as grad_state
 from gradwire_protocol.dtypes import DType, bfloat16, float16, float32, float64, promote_types
 from gradwire_protocol.registry import OPS, Op
 
-__all__ = ["as_it_was", "cast_inputs", "cast_named", "own_cache", "settings", "snapshot", "state", "suspended", "switch"]
+__all__ = [
+    "as_it_was",
+    "cast_inputs",
+    "cast_named",
+    "own_cache",
+    "settings",
+    "snapshot",
+    "state",
+    "suspended",
+    "switch",
+]
 
 _Source = tuple[Any, int, Any]
 Snapshot = tuple[frozenset[str], dict[str, DType], bool]

@@ -91,7 +91,7 @@ class Bulk:
 
     def _receive(self, stream: transport.Stream, handle: int, into: Bytes, what: str) -> None:
         segment = self._segment
-        receiver = Receiver(into, what, segment and segment.downloads)
+        receiver = Receiver(into, what, None if segment is None else segment.downloads)
         wanted = bulk_pb2.DownloadRequest.Wanted(token=self._token, handle=handle)
         if segment is not None:
             wanted.secret = segment.secret
@@ -197,9 +197,11 @@ class Outbox:
         self._stream.close()
 
 
-def _closed(stream: Any) -> None:
+def _closed(stream: Any) -> Any:
+    """Close a stream, if there is one, and return what stands in its place: None."""
     if stream is not None:
         stream.close()
+    return None
 
 
 def _may_be_here(address: str) -> bool:

@@ -282,9 +282,7 @@ def _view_kind(multiple: bool) -> str:
     return INFERENCE if grad_state.inference else NO_GRAD
 
 
-def _write(
-    session: Session, signature: Signature, tensors: tuple[Any, ...], scalars: tuple[Any, ...]
-) -> Any:
+def _write(session: Session, signature: Signature, tensors: tuple[Any, ...], scalars: tuple[Any, ...]) -> Any:
     if signature.kept:
         _check_kept(signature, tensors)
     for index in signature.written:

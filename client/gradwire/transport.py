@@ -188,7 +188,10 @@ def open_channel(address: str, seconds: float) -> grpc.Channel:
 
 
 def open_stream(channel: grpc.Channel, address: str, *, public: bool = False, method: str = _METHOD) -> Stream:
-    """Open a stream, the control stream unless told otherwise, in the fastest way that this grpcio allows; `public` asks for the documented API."""
+    """Open a stream, the control stream unless told otherwise, in the fastest way that this grpcio allows.
+
+    `public` asks for the documented API.
+    """
     if not public:
         try:
             return DirectStream(channel, address, method)

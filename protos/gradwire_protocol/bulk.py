@@ -44,7 +44,7 @@ def data_part(data: Bytes) -> bytes:
         varint.append(length & 127 | 128)
         length >>= 7
     varint.append(length)
-    return b"".join((bytes((_DATA,)), varint, memoryview(data)))
+    return b"".join((bytes((_DATA,)), varint, data.data))
 
 
 def data_of(message: bytes) -> memoryview | None:
@@ -80,7 +80,7 @@ class Checksum:
         if rows:
             words = chunk[:folded].view("<u8").reshape(rows, _COLUMNS)
             self.value = zlib.crc32(np.add.reduce(words, axis=0), self.value)
-        self.value = zlib.crc32(chunk[folded:], self.value)
+        self.value = zlib.crc32(chunk[folded:].data, self.value)
 
 
 def chunk_parts(chunks: Iterable[Bytes]) -> Iterator[bytes]:

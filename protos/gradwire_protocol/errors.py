@@ -22,10 +22,9 @@ Everything else that a call can raise is the class that PyTorch raises: RuntimeE
 from __future__ import annotations
 
 __all__ = [
-    "BatchConflict", "BatchMalformed", "CheckpointError", "GradwireError", "HandleNotFound", "KernelError", "LimitExceeded",
-    "LinAlgError", "ProtocolError", "TransferDamaged", "UnknownOp", "VersionMismatch", "WorkerDraining", "WorkerLost", "WorkerUnreachable",
-    "class_name",
-    "from_class_name",
+    "BatchConflict", "BatchMalformed", "CheckpointError", "GradwireError", "HandleNotFound", "KernelError",
+    "LimitExceeded", "LinAlgError", "ProtocolError", "TransferDamaged", "UnknownOp", "VersionMismatch",
+    "WorkerDraining", "WorkerLost", "WorkerUnreachable", "class_name", "from_class_name",
 ]  # fmt: skip
 
 

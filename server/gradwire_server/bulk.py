@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 
 from gradwire_protocol import codec, limits
-from gradwire_protocol.bulk import Bytes, Receiver, Ring, as_bytes, chunk_parts, pieces
+from gradwire_protocol.bulk import Bytes, Receiver, Ring, as_bytes, chunk_parts
 from gradwire_protocol.errors import BatchMalformed, TransferDamaged, WorkerLost
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.v1 import bulk_pb2
@@ -33,7 +33,7 @@ class BulkPlane:
 
     def handler(self) -> Any:
         """Return what a gRPC server registers."""
-        methods = {
+        methods: dict[str, Any] = {
             "Share": grpc.unary_unary_rpc_method_handler(self.share),
             "Upload": grpc.stream_stream_rpc_method_handler(self.upload),
             "Download": grpc.stream_stream_rpc_method_handler(self.download),
@@ -75,7 +75,7 @@ class BulkPlane:
         uploads.begin(number)
         try:
             host = np.empty(meta.numel, meta.dtype.numpy)
-            receiver = Receiver(as_bytes(host), f"an upload of {meta}", segment and segment.uploads)
+            receiver = Receiver(as_bytes(host), f"an upload of {meta}", None if segment is None else segment.uploads)
             while not receiver.is_done:
                 freed = receiver.take(_next(messages, receiver, meta))
                 uploads.moved()

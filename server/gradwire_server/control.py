@@ -144,9 +144,7 @@ def backward(
     with engine.recorded(create_graph):
         filled = [_seed(engine, seed, tensor) for seed, tensor in zip(seeds, tensors, strict=True)]
         found = gradients(roots, filled, targets, retain_graph=retain_graph)
-        whole = [
-            g if g is not None else engine.filled(tensor.meta, 0) for g, tensor in zip(found, inputs, strict=True)
-        ]
+        whole = [g if g is not None else engine.filled(tensor.meta, 0) for g, tensor in zip(found, inputs, strict=True)]
         if marker is None:
             return _accumulate(whole, filled, into)
         made = _own_recorded(whole, filled)

@@ -49,7 +49,9 @@ class Opened:
             return None
         segment = self._segment
         if segment is None or not segment.is_secret(secret):
-            raise HandleNotFound("a transfer in slots needs the secret of the session's shared memory; this has another")
+            raise HandleNotFound(
+                "a transfer in slots needs the secret of the session's shared memory; this has another"
+            )
         return segment
 
     def close(self) -> None:

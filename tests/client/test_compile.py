@@ -266,11 +266,11 @@ def test_a_shared_argument_is_not_taken_for_two() -> None:
 def test_autocast_around_it_and_inside() -> None:
     """The casts of weights that autocast keeps must not outlive a run: the weights change."""
 
-    def make() -> Any:
+    def make(wrap: Any) -> Any:
         net = perceptron()
         optimizer = gw.optim.SGD(net.parameters(), lr=0.1)
         x = gw.randn(6, 8)
-        forward = gw.compile(net) if make_compiled else net
+        forward = wrap(net)
 
         def step(index: int) -> Any:
             optimizer.zero_grad()
@@ -280,12 +280,12 @@ def test_autocast_around_it_and_inside() -> None:
             optimizer.step()
             return loss.detach()
 
-        return [numbers(step(index)) for index in range(6)], numbers([p for p in net.parameters()])
+        return [numbers(step(index)) for index in range(6)], numbers(list(net.parameters()))
 
     seen = []
-    for make_compiled in (False, True):
+    for wrap in (lambda net: net, gw.compile):
         gw.manual_seed(0)
-        seen.append(make())
+        seen.append(make(wrap))
     assert seen[0] == seen[1]
 
 

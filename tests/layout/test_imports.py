@@ -31,7 +31,9 @@ MAY_IMPORT = {
 DOORS = {
     "grpc": {
         "client/gradwire/transport.py",
+        "client/gradwire/bulk.py",
         "server/gradwire_server/own_queue.py",
+        "server/gradwire_server/bulk.py",
         "server/gradwire_server/service.py",
     },
     "grpc_health": {"server/gradwire_server/service.py"},
@@ -51,8 +53,12 @@ DOORS = {
 }
 # The one file that imports by names that it makes: what stands for PyTorch's modules in `gradwire run`.
 COMPUTED = {"client/gradwire/run/names.py"}
-# The contract speaks of dtypes and shapes; arrays are the business of the two sides.
-CONTRACT_NUMPY = {"protos/gradwire_protocol/dtypes.py"}
+# The contract speaks of dtypes and shapes; arrays are the business of the two sides, but for how their bytes travel.
+CONTRACT_NUMPY = {
+    "protos/gradwire_protocol/bulk.py",
+    "protos/gradwire_protocol/dtypes.py",
+    "protos/gradwire_protocol/shared_memory.py",
+}
 # They run code that the data names, or hide it; nothing here may read such data.
 CODE_RUNNING = {
     "pickle",

@@ -13,7 +13,9 @@ from gradwire_protocol.meta import Meta
 from gradwire_server import loops
 from gradwire_server.rules import KERNELS
 
-pytestmark = pytest.mark.skipif(not loops.numba_version(), reason="numba is not installed: pip install 'gradwire[jit]'")
+pytestmark = pytest.mark.skipif(
+    not loops.numba_version(), reason="no numba (pip install 'gradwire[jit]'), or GRADWIRE_JIT=0"
+)
 
 
 def both(monkeypatch: pytest.MonkeyPatch, op: str, *arguments: Any) -> tuple[Any, Any]:

@@ -264,7 +264,7 @@ class ReductionComposites(Callable_):
         """
         if isinstance(p, str):
             if p == "nuc":
-                return _nuclear(self, ints(dim), keepdim, dtype)
+                return _nuclear(self, ints(dim), keepdim, dtype)  # type: ignore[no-any-return]
             if p != "fro":
                 raise RuntimeError(f"linalg.matrix_norm: Order {p} not supported.")
             p = 2.0

@@ -1,9 +1,9 @@
 """Loops that numba compiles, where it is installed (`gradwire[jit]`): several passes over memory in one.
 
 Kernels ask `host_loops(xp, *arrays)` for them and go their usual way where it is None: on a GPU, on the strict namespace,
-for few elements, without numba, or with GRADWIRE_JIT=0. numba is imported at the first large array, so a worker that never sees one
-pays nothing. What a loop and numpy's calls both compute has the same bits, unless a loop's docstring says otherwise: sums run in
-another order, which the numerics fingerprint therefore tells.
+for few elements, without numba, or with GRADWIRE_JIT=0. numba is imported at the first large array, so a worker that never
+sees one pays nothing. What a loop and numpy's calls both compute has the same bits, unless the loop is a `sum_loop`: sums run
+in another order, always the same one, which the numerics fingerprint therefore tells.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The loops. Arrays are C-contiguous; numbers come as the arrays' own dtype, since numba would widen a Python float."""
+"""All loops by name; here are those over single elements, and layer norm.
+
+Arrays are C-contiguous. Numbers come as the arrays' own dtype, since numba would widen a Python float.
+"""
 
 from __future__ import annotations
 

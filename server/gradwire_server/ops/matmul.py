@@ -51,9 +51,7 @@ def vdot(xp: Any, self: Array, other: Array) -> Array:
 
 
 @kernel("addmm", "baddbmm")
-def addmm(
-    xp: Any, self: Array, mat1: Array, mat2: Array, beta: Any, alpha: Any, out: Array | None = None
-) -> Array:
+def addmm(xp: Any, self: Array, mat1: Array, mat2: Array, beta: Any, alpha: Any, out: Array | None = None) -> Array:
     """Compute beta * self + alpha * (mat1 @ mat2), of one matrix or of a batch."""
     return _stored(_combined(xp, self, _product(xp, mat1, mat2, out), beta, alpha), self, out)
 
