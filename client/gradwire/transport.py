@@ -159,8 +159,14 @@ class DirectStream:
             self._take_event()
         if self._status is None:
             self._call.operate((self._cygrpc.SendCloseFromClientOperation(0),), "closed")
+        ended = False
         while self._status is None:
+            # gRPC holds the status back while messages lie unread before it.
+            if not ended and not self._receiving:
+                self._call.operate((self._cygrpc.ReceiveMessageOperation(0),), "received")
+                self._receiving, self._message = True, b""
             self._take_event()
+            ended = not self._receiving and self._message is None
 
 
 def target(address: str) -> str:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import gradwire as gw
@@ -256,6 +257,15 @@ def test_large_tensors_travel_in_chunks(worker: Worker) -> None:
     there = gw.from_numpy(values)
     assert (there.numpy() == values).all()
     assert ((there * 2).numpy() == values * 2).all()
+
+
+def test_a_session_with_uploads_ends(worker: Worker) -> None:
+    """The worker's last words on a stream lay unread, and gRPC held the stream's end back behind them."""
+    session = sessions.use(connect(worker))
+    for size in (100_000, 3_000_000):
+        assert gw.from_numpy(np.ones(size, np.float32)).sum().item() == size
+    session.close()
+    assert session.is_closed
 
 
 def test_odd_arrays_travel_whole(worker: Worker) -> None:

@@ -89,6 +89,7 @@ class Capture:
     spent: tuple[int, ...]  # outputs whose graph a backward inside has freed
     needs: int  # which inputs they lead to
     kept: tuple[int, ...]  # inputs that backward reads
+    versions: tuple[int, ...] = ()  # how often the function wrote to each output
     lines: list[str] = field(default_factory=list)  # of each call
 
     @property
@@ -109,6 +110,7 @@ class Capture:
             results,
             self.spec,
             tuple(self.writes),
+            self.versions,
             self.differentiable,
             self.spent,
             events,
@@ -302,6 +304,7 @@ def capture(
         program=program, encoded=encoded, digest=digest_of(message), events=recording.events, results=results, spec=spec,
         sources=[builder.source(tensor) for tensor in builder.inputs], filled=filled, writes=_writes(recording, builder),
         differentiable=graph.differentiable, spent=graph.spent, needs=graph.needs, kept=graph.kept, lines=lines,
+        versions=tuple(tensor.storage.version for tensor in builder.made),
     )  # fmt: skip
     living = {tensor.handle for tensor in (*builder.made, *returned) if isinstance(tensor, Tensor)} | graph.handles
     return made, living

@@ -13,6 +13,7 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import Any
 from weakref import WeakSet
 
@@ -197,8 +198,23 @@ class CompiledFunction:
 
     def program(self) -> str:
         """Return a listing of the programs there are, one after the other."""
-        captures = [variant.replay.capture for kind in self._kinds.values() for variant in kind.variants]
-        return "\n\n".join(listing(made) for made in captures) or f"{self.__name__} has no program yet; call it twice"
+        return "\n\n".join(map(listing, self.captures())) or f"{self.__name__} has no program yet; call it twice"
+
+    def graph(self, path: str | PathLike[str]) -> None:
+        """Draw the programs there are into an SVG file: inputs, calls and outputs, with the user's line under the pointer."""
+        from gradwire.programs.picture import draw
+
+        draw(self._known_captures()).write(path)
+
+    def captures(self) -> list[Capture]:
+        """Return what is known of each program."""
+        return [variant.replay.capture for kind in self._kinds.values() for variant in kind.variants]
+
+    def _known_captures(self) -> list[Capture]:
+        found = self.captures()
+        if not found:
+            raise RuntimeError(f"there must be a program; {self.__name__} has none yet: call it twice")
+        return found
 
     def __getattr__(self, name: str) -> Any:
         """Be the function, or module, in all else."""

@@ -65,6 +65,8 @@ class Replay:
         for index, grown in made.writes:
             tensors[index].storage.version += grown
         outputs = [Tensor._make(session, first + index, meta) for index, meta in enumerate(self._signature.outputs)]
+        for output, version in zip(outputs, made.versions, strict=True):
+            output.storage.version = version
         if made.differentiable:
             self._record(tensors, outputs)
         for index in made.spent:

@@ -159,11 +159,22 @@ def trace(program: Program, backend: Backend, needs: int) -> Traced:
     results = [array.data for array in _own(outputs)]
     steps = list(tracer.engine.steps)
     forward = Trace([array.data for array in tracer.inputs], results, program.kinds, steps)
+    _spare_constants(forward, tracer.engine)
     traced = Traced(forward)
     traced.differentiable = tuple(index for index, array in enumerate(outputs) if _leads_on(array))
     if needs and traced.differentiable:
         _trace_backward(traced, tracer, [outputs[index] for index in traced.differentiable], needs)
     return traced
+
+
+def _spare_constants(forward: Trace, engine: TracingEngine) -> None:
+    """Let each run begin with a copy of the constants that it writes to."""
+    written = {forward.root(value) for step in forward.steps for value in step.written}
+    for value in sorted((value for value in written if value.constant is not None), key=lambda value: value.number):
+        engine.copied(Array(engine, engine.value(value.meta, constant=value.constant), value.meta))
+        step = engine.steps.pop()
+        step.outputs, value.constant = (value,), None
+        forward.steps.insert(0, step)
 
 
 def _leads_on(array: Array) -> bool:
