@@ -32,7 +32,7 @@ MASKS = {
 @pytest.mark.parametrize("mask", list(MASKS))
 def test_attention(session: Any, monkeypatch: pytest.MonkeyPatch, block: int, mask: str) -> None:
     torch = pytest.importorskip("torch")
-    monkeypatch.setattr(kernels, "_BLOCK", block)
+    monkeypatch.setattr(kernels, "_CPU_BLOCK", block)
     monkeypatch.setattr(kernels, "_FEWEST_ROWS", 2)
     arrays, g = (draws(2, 3, 5, 4), draws(2, 3, 7, 4, seed=1), draws(2, 3, 7, 6, seed=2)), draws(2, 3, 5, 6, seed=3)
     found = []

@@ -1,6 +1,6 @@
 """Kernels and gradients of `gradwire_protocol.ops.attention`. float16 is computed in float32.
 
-Both kernels go through the scores block by block, as many queries and batches at a time as `_BLOCK` scores allow; the
+Both kernels go through the scores block by block, as many queries and batches at a time as a block of scores allows; the
 backward computes them again. T. Dao et al., "FlashAttention", 2022, without its blocks of keys: a block holds whole rows.
 """
 
