@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from gradwire.linalg.aliases import takes_numpy_names
 from gradwire.tensor import Tensor, expect_tensor
 from gradwire_protocol.composites import linalg_products
 from gradwire_protocol.dtypes import DType
@@ -14,15 +15,24 @@ __all__ = ["matrix_norm", "norm", "vector_norm"]
 Dims = int | Sequence[int] | None
 
 
+@takes_numpy_names
 def vector_norm(
-    x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None
+    input: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None
 ) -> Any:
     """Return (sum |x|^ord)^(1/ord) over `dim`, or over all; inf and -inf are the extremes, 0 counts what is not 0."""
-    return expect_tensor("linalg_vector_norm", x).linalg_vector_norm(ord, dim, keepdim, dtype=dtype)
+    given: Any = expect_tensor("linalg_vector_norm", input)
+    if isinstance(ord, complex):
+        raise RuntimeError("linalg.vector_norm: Expected a non-complex scalar as the order of norm.")
+    if not isinstance(ord, int | float):
+        raise TypeError(f"linalg_vector_norm(): argument 'ord' (position 2) must be Number, not {type(ord).__name__}")
+    if dtype is not None:
+        linalg_products.check_norm_dtype("linalg.vector_norm", given.dtype, dtype)
+    return given.linalg_vector_norm(ord, dim, keepdim, dtype=dtype)
 
 
+@takes_numpy_names
 def matrix_norm(
-    A: Tensor, ord: float | str = "fro", dim: Sequence[int] = (-2, -1), keepdim: bool = False, *,
+    input: Tensor, ord: float | str = "fro", dim: Sequence[int] = (-2, -1), keepdim: bool = False, *,
     dtype: DType | None = None,
 ) -> Any:  # fmt: skip
     """Return a norm of the matrices that two axes span.
@@ -32,17 +42,20 @@ def matrix_norm(
     """
     if isinstance(dim, int):
         raise TypeError("linalg_matrix_norm(): argument 'dim' must be tuple of ints, not int")
-    return linalg_products.matrix_norm(expect_tensor("linalg_matrix_norm", A), ord, tuple(dim), keepdim, dtype)  # type: ignore[arg-type]
+    given: Any = expect_tensor("linalg_matrix_norm", input)
+    return linalg_products.matrix_norm(given, ord, tuple(dim), keepdim, dtype)  # type: ignore[arg-type]
 
 
+@takes_numpy_names
 def norm(
-    A: Tensor, ord: float | str | None = None, dim: Dims = None, keepdim: bool = False, *, dtype: DType | None = None
-) -> Any:
+    input: Tensor, ord: float | str | None = None, dim: Dims = None, keepdim: bool = False, *,
+    dtype: DType | None = None,
+) -> Any:  # fmt: skip
     """Return a vector norm along one axis, or a matrix norm over two.
 
-    Without `dim`: of all elements if `ord` is None, else of A itself, which must be a vector or a matrix then.
+    Without `dim`: of all elements if `ord` is None, else of `input` itself, which must be a vector or a matrix then.
     """
-    given: Any = expect_tensor("linalg_norm", A)
+    given: Any = expect_tensor("linalg_norm", input)
     if dim is not None:
         axes = (dim,) if isinstance(dim, int) else tuple(dim)
         if len(axes) not in (1, 2):
