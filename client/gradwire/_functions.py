@@ -155,8 +155,8 @@ def argmin(input: Tensor, dim: Any = None, keepdim: Any = False, *, axis: Any = 
     return expect_tensor("argmin", input).argmin(dim, keepdim, axis=axis, keepdims=keepdims)
 
 
-def argsort(input: Tensor, dim: Any = -1, descending: Any = False, stable: Any = False) -> Any:
-    return expect_tensor("argsort", input).argsort(dim, descending, stable)
+def argsort(input: Tensor, dim: Any = -1, descending: Any = False, stable: Any = False, *, axis: Any = None) -> Any:
+    return expect_tensor("argsort", input).argsort(dim, descending, stable, axis=axis)
 
 
 def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: Any = None) -> Any:
@@ -419,12 +419,12 @@ def ctc_loss(input: Tensor, targets: Any, input_lengths: Any, target_lengths: An
     return expect_tensor("ctc_loss", input).ctc_loss(targets, input_lengths, target_lengths, blank, reduction, zero_infinity)
 
 
-def cummax(input: Tensor, dim: Any) -> Any:
-    return expect_tensor("cummax", input).cummax(dim)
+def cummax(input: Tensor, dim: Any = None, *, axis: Any = None) -> Any:
+    return expect_tensor("cummax", input).cummax(dim, axis=axis)
 
 
-def cummin(input: Tensor, dim: Any) -> Any:
-    return expect_tensor("cummin", input).cummin(dim)
+def cummin(input: Tensor, dim: Any = None, *, axis: Any = None) -> Any:
+    return expect_tensor("cummin", input).cummin(dim, axis=axis)
 
 
 def cumprod(input: Tensor, dim: Any = None, *, dtype: Any = None, axis: Any = None) -> Any:
@@ -843,8 +843,8 @@ def kron(input: Tensor, other: Any) -> Any:
     return expect_tensor("kron", input).kron(other)
 
 
-def kthvalue(input: Tensor, k: Any, dim: Any = -1, keepdim: Any = False) -> Any:
-    return expect_tensor("kthvalue", input).kthvalue(k, dim, keepdim)
+def kthvalue(input: Tensor, k: Any, dim: Any = -1, keepdim: Any = False, *, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("kthvalue", input).kthvalue(k, dim, keepdim, axis=axis, keepdims=keepdims)
 
 
 def l1_loss(input: Tensor, target: Any, reduction: Any = 1) -> Any:
@@ -1171,8 +1171,8 @@ def mm(input: Tensor, mat2: Any) -> Any:
     return expect_tensor("mm", input).mm(mat2)
 
 
-def mode(input: Tensor, dim: Any = -1, keepdim: Any = False) -> Any:
-    return expect_tensor("mode", input).mode(dim, keepdim)
+def mode(input: Tensor, dim: Any = -1, keepdim: Any = False, *, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("mode", input).mode(dim, keepdim, axis=axis, keepdims=keepdims)
 
 
 def moveaxis(input: Tensor, source: Any, destination: Any) -> Any:
@@ -1227,8 +1227,8 @@ def nanmean(input: Tensor, dim: Any = None, keepdim: Any = False, *, dtype: Any 
     return expect_tensor("nanmean", input).nanmean(dim, keepdim, dtype=dtype, axis=axis, keepdims=keepdims)
 
 
-def nanmedian(input: Tensor, dim: Any = None, keepdim: Any = False) -> Any:
-    return expect_tensor("nanmedian", input).nanmedian(dim, keepdim)
+def nanmedian(input: Tensor, dim: Any = None, keepdim: Any = False, *, axis: Any = None, keepdims: Any = False) -> Any:
+    return expect_tensor("nanmedian", input).nanmedian(dim, keepdim, axis=axis, keepdims=keepdims)
 
 
 def nanquantile(input: Tensor, q: Any, dim: Any = None, keepdim: Any = False, *, interpolation: Any = 'linear') -> Any:
@@ -1635,8 +1635,8 @@ def softshrink_backward(input: Tensor, other_input: Any, lambd: Any) -> Any:
     return expect_tensor("softshrink_backward", input).softshrink_backward(other_input, lambd)
 
 
-def sort(input: Tensor, dim: Any = -1, descending: Any = False, stable: Any = None) -> Any:
-    return expect_tensor("sort", input).sort(dim, descending, stable)
+def sort(input: Tensor, dim: Any = -1, descending: Any = False, stable: Any = None, *, axis: Any = None) -> Any:
+    return expect_tensor("sort", input).sort(dim, descending, stable, axis=axis)
 
 
 def special_airy_ai(input: Tensor) -> Any:
@@ -1863,8 +1863,8 @@ def tile(input: Tensor, *counts: Any, dims: Any = None) -> Any:
     return expect_tensor("tile", input).tile(*counts, dims=dims)
 
 
-def topk(input: Tensor, k: Any, dim: Any = -1, largest: Any = True, sorted: Any = True) -> Any:
-    return expect_tensor("topk", input).topk(k, dim, largest, sorted)
+def topk(input: Tensor, k: Any, dim: Any = -1, largest: Any = True, sorted: Any = True, *, axis: Any = None) -> Any:
+    return expect_tensor("topk", input).topk(k, dim, largest, sorted, axis=axis)
 
 
 def trace(input: Tensor) -> Any:

@@ -6,6 +6,8 @@ is refused.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,13 @@ from gradwire.conversion import fetch, from_array
 from gradwire.creation import finish, tensor
 from gradwire.device import check_device
 from gradwire_protocol.dtypes import DType, from_numpy
+from gradwire_protocol.methods import OpMethods
+from gradwire_protocol.tape import Variable
 
 __all__ = ["ArrayMethods", "asarray", "from_dlpack", "frombuffer"]
+
+_ARITHMETIC = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "and", "or", "xor", "lshift", "rshift")
+_COMPARISONS = ("lt", "le", "gt", "ge")
 
 # DLPack's number of a CPU.
 _CPU = 1
@@ -70,6 +77,54 @@ class _Capsule:
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (_CPU, 0)
+
+
+def _left_to_numpy(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an operator that declines arrays: numpy then takes the tensor's elements, and wraps the result, as for PyTorch."""
+
+    @functools.wraps(method)
+    def operate(self: Any, other: Any) -> Any:
+        return NotImplemented if type(other) is np.ndarray else method(self, other)
+
+    return operate
+
+
+for _name in (*(side + name for name in _ARITHMETIC for side in ("", "r", "i")), *_COMPARISONS):
+    if hasattr(OpMethods, f"__{_name}__"):
+        setattr(ArrayMethods, f"__{_name}__", _left_to_numpy(getattr(OpMethods, f"__{_name}__")))
+
+
+def _divided(self: Any, other: Any) -> Any:
+    """Divide an array too, which PyTorch does by multiplying with the reciprocal."""
+    return self.reciprocal() * other if type(other) is np.ndarray else OpMethods.__rtruediv__(self, other)
+
+
+def _product(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return an operator for tensors alone."""
+
+    @functools.wraps(method)
+    def operate(self: Any, other: Any) -> Any:
+        return method(self, other) if isinstance(other, Variable) else NotImplemented
+
+    return operate
+
+
+def _compared(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a comparison that takes an array for a tensor."""
+
+    @functools.wraps(method)
+    def operate(self: Any, other: Any) -> Any:
+        return method(self, tensor(other) if type(other) is np.ndarray else other)
+
+    return operate
+
+
+ArrayMethods.__rtruediv__ = _divided  # type: ignore[attr-defined]
+for _name in ("__matmul__", "__rmatmul__", "__imatmul__"):
+    if hasattr(OpMethods, _name):
+        setattr(ArrayMethods, _name, _product(getattr(OpMethods, _name)))
+for _name in ("__eq__", "__ne__"):
+    setattr(ArrayMethods, _name, _compared(getattr(OpMethods, _name)))
 
 
 def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Any:

@@ -151,16 +151,6 @@ _op_xlogy___Tensor = OPS["xlogy_.Tensor"]
 _op_xlogy___Scalar_Other = OPS["xlogy_.Scalar_Other"]
 _op_heaviside = OPS["heaviside"]
 _op_heaviside_ = OPS["heaviside_"]
-_op_clamp = OPS["clamp"]
-_op_clamp_ = OPS["clamp_"]
-_op_clamp_min = OPS["clamp_min"]
-_op_clamp_min_ = OPS["clamp_min_"]
-_op_clamp_min__Tensor = OPS["clamp_min.Tensor"]
-_op_clamp_min___Tensor = OPS["clamp_min_.Tensor"]
-_op_clamp_max = OPS["clamp_max"]
-_op_clamp_max_ = OPS["clamp_max_"]
-_op_clamp_max__Tensor = OPS["clamp_max.Tensor"]
-_op_clamp_max___Tensor = OPS["clamp_max_.Tensor"]
 _op_eq__Tensor = OPS["eq.Tensor"]
 _op_eq___Tensor = OPS["eq_.Tensor"]
 _op_eq__Scalar = OPS["eq.Scalar"]
@@ -873,26 +863,6 @@ class OpMethods(Composites):
 
     def cholesky_solve(self, input2: Self, upper: bool = False) -> Self:
         return self._call(_op_cholesky_solve, (self, input2), (upper,))  # type: ignore[no-any-return]
-
-    def clamp_max(self, max: Self | Number) -> Self:
-        if isinstance(max, OpMethods):
-            return self._call(_op_clamp_max__Tensor, (self, max))  # type: ignore[no-any-return]
-        return self._call(_op_clamp_max, (self,), (), (max,))  # type: ignore[no-any-return]
-
-    def clamp_max_(self, max: Self | Number) -> Self:
-        if isinstance(max, OpMethods):
-            return self._call(_op_clamp_max___Tensor, (self, max))  # type: ignore[no-any-return]
-        return self._call(_op_clamp_max_, (self,), (), (max,))  # type: ignore[no-any-return]
-
-    def clamp_min(self, min: Self | Number) -> Self:
-        if isinstance(min, OpMethods):
-            return self._call(_op_clamp_min__Tensor, (self, min))  # type: ignore[no-any-return]
-        return self._call(_op_clamp_min, (self,), (), (min,))  # type: ignore[no-any-return]
-
-    def clamp_min_(self, min: Self | Number) -> Self:
-        if isinstance(min, OpMethods):
-            return self._call(_op_clamp_min___Tensor, (self, min))  # type: ignore[no-any-return]
-        return self._call(_op_clamp_min_, (self,), (), (min,))  # type: ignore[no-any-return]
 
     def clone(self) -> Self:
         return self._call(_op_clone, (self,))  # type: ignore[no-any-return]

@@ -23,6 +23,7 @@ from gradwire_protocol.dtypes import (
     uint8,
 )  # fmt: skip
 from gradwire_protocol.ops import OPS
+from gradwire_protocol.ops.pointwise import overflow
 from gradwire_protocol.registry import torch_type_name
 from gradwire_protocol.shown import qualified
 
@@ -64,10 +65,29 @@ def _in_double(self: Any, exponent: Any) -> DType:
     return complex128 if any(given) else float64
 
 
+def _check_bound(dtype: DType, bound: Any) -> None:
+    """Refuse an integer that the dtype has no room for: wrapped around, it would bound from the wrong side."""
+    if type(bound) is not int or dtype.category is not Category.INT:
+        return
+    signed = dtype.name.startswith("int")
+    most = 2 ** (8 * dtype.itemsize - signed) - 1
+    if not -most - signed <= bound <= most:
+        raise overflow(dtype)
+
+
+def _bounded(name: str, self: Any, bound: Any) -> Any:
+    if _is_tensor(bound):
+        return OPS[f"{name}.Tensor"](self, bound)
+    _check_bound(self.meta.dtype, bound)
+    return OPS[name](self, bound)
+
+
 def _clamp(name: str, self: Any, min: Any, max: Any) -> Any:
     kinds = {_is_tensor(bound) for bound in (min, max) if bound is not None}
     if len(kinds) == 2:
         raise TypeError(f"{name}() takes two tensors or two numbers as bounds; got one of each")
+    for bound in (min, max):
+        _check_bound(self.meta.dtype, bound)
     return OPS[f"{name}.Tensor" if True in kinds else name](self, min, max)
 
 
@@ -203,6 +223,22 @@ class PointwiseComposites(Callable_):
         return _clamp("clamp_", self, min, max)
 
     clip, clip_ = clamp, clamp_
+
+    def clamp_min(self, min: Any) -> Any:
+        """Bound from below, by a number or a tensor."""
+        return _bounded("clamp_min", self, min)
+
+    def clamp_min_(self, min: Any) -> Any:
+        """Bound from below in place."""
+        return _bounded("clamp_min_", self, min)
+
+    def clamp_max(self, max: Any) -> Any:
+        """Bound from above, by a number or a tensor."""
+        return _bounded("clamp_max", self, max)
+
+    def clamp_max_(self, max: Any) -> Any:
+        """Bound from above in place."""
+        return _bounded("clamp_max_", self, max)
 
     def where(self, condition: Any, other: Any) -> Any:
         """Keep the elements where `condition` holds; elsewhere take those of `other`, which may be a number."""

@@ -30,18 +30,25 @@ def _joinable(self: Any, other: Any, axis: int) -> None:
             )
 
 
+def _dim_of(name: str, dim: int | None, axis: int | None) -> int:
+    """Return the axis, by whichever of its names it was given."""
+    if dim is None and axis is None:
+        raise TypeError(f'{name}() missing 1 required positional arguments: "dim"')
+    return axis if dim is None else dim  # type: ignore[return-value]
+
+
 class ScanComposites(Callable_):
     """Methods of the scan family that are written by hand."""
 
     __slots__ = ()
 
-    def cummax(self, dim: int) -> Any:
+    def cummax(self, dim: int | None = None, *, axis: int | None = None) -> Any:
         """Return (values, indices) of the largest element so far along `dim`; NaN stays, the last of equals counts."""
-        return _CummaxResult(*OPS["cummax"](self, dim))
+        return _CummaxResult(*OPS["cummax"](self, _dim_of("cummax", dim, axis)))
 
-    def cummin(self, dim: int) -> Any:
+    def cummin(self, dim: int | None = None, *, axis: int | None = None) -> Any:
         """Return (values, indices) of the smallest element so far along `dim`; NaN stays, the last of equals counts."""
-        return _CumminResult(*OPS["cummin"](self, dim))
+        return _CumminResult(*OPS["cummin"](self, _dim_of("cummin", dim, axis)))
 
     def diff(self, n: int = 1, dim: int = -1, prepend: Self | None = None, append: Self | None = None) -> Self:
         """Subtract from each element the one before it along `dim`, `n` times over; bools are compared."""
