@@ -24,6 +24,8 @@ def _becoming(name: str) -> Callable[..., Any]:
         old = Tensor._make(self.session, self.handle, self.meta, self.storage)
         for field in _AUTOGRAD_STATE:
             setattr(old, field, getattr(self, field))
+        if hasattr(self, "within"):
+            old.within = self.within
         try:
             view = getattr(old, name)(*args, **kwargs)
         except BaseException:

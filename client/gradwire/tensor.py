@@ -22,6 +22,7 @@ from gradwire.autograd.saved_tensors import state as saved_state
 from gradwire.casts import CastMethods
 from gradwire.conversion import ConversionMethods
 from gradwire.data_dependent import DataDependentMethods
+from gradwire.detached_views import DetachedViewMethods, keep_whole
 from gradwire.interop import ArrayMethods
 from gradwire.memory import MemoryMethods
 from gradwire.new_methods import NewMethods
@@ -89,6 +90,7 @@ class Tensor(
     AutogradMethods,
     ConversionMethods,
     DataDependentMethods,
+    DetachedViewMethods,
     RandomMethods,
     ReshapingMethods,
     ShapeMethods,
@@ -98,7 +100,7 @@ class Tensor(
 ):
     """A tensor on a worker, with PyTorch's Tensor API."""
 
-    __slots__ = ("__dict__", "_grad", "_retains_grad", "handle", "session")
+    __slots__ = ("__dict__", "_grad", "_retains_grad", "handle", "session", "within")
 
     handle: int
     session: Session
@@ -273,6 +275,8 @@ def _views(
         kind = _view_kind(signature.returns_list)
         for view in outputs:
             bind_view(view, viewed, kind)
+    elif viewed.base is not None or hasattr(viewed, "within"):
+        keep_whole(outputs[0], viewed)
     return tuple(outputs) if signature.returns_list else outputs[0]
 
 

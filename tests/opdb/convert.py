@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -72,6 +73,9 @@ def to_gradwire(value: Any) -> Any:
         return getattr(gw, str(value).removeprefix("torch."))
     if isinstance(value, torch.device):
         return gw.device(str(value))
+    if isinstance(value, torch.nn.LinearCrossEntropyOptions):
+        fields = {field.name: to_gradwire(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return gw.nn.LinearCrossEntropyOptions(**fields)
     if isinstance(value, torch.nn.Module):
         return getattr(gw.nn, type(value).__name__)()
     if isinstance(value, types.BuiltinFunctionType) and value.__name__ != "<lambda>":

@@ -15,6 +15,7 @@ from gradwire.nn.flatten import *
 from gradwire.nn.lazy import UninitializedBuffer, UninitializedParameter
 from gradwire.nn.lazy_layers import *
 from gradwire.nn.linear import *
+from gradwire.nn.linear_cross_entropy_options import *
 from gradwire.nn.loss import *
 from gradwire.nn.margin_loss import *
 from gradwire.nn.module import Module

@@ -9,6 +9,7 @@ from typing import Any
 
 from gradwire.nn import functional as F
 from gradwire.nn.linear import Linear
+from gradwire.nn.linear_cross_entropy_options import LinearCrossEntropyOptions
 from gradwire.nn.module import Module
 from gradwire.tensor import Tensor
 
@@ -187,6 +188,7 @@ class LinearCrossEntropyLoss(WeightedLoss):
         weight: Tensor | None = None,
         ignore_index: int | None = None,
         label_smoothing: float = 0.0,
+        options: LinearCrossEntropyOptions | None = None,
     ) -> None:
         if weight is not None and tuple(weight.shape) != (num_classes,):
             raise RuntimeError(f"expected weight shape to be {(num_classes,)}, got {tuple(weight.shape)}")
@@ -197,6 +199,7 @@ class LinearCrossEntropyLoss(WeightedLoss):
         self.out_features = out_features
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
+        self.options = options
         rows = math.prod(out_features, start=num_classes)
         self.linear = Linear(in_features, rows, bias=bias, device=device, dtype=dtype)
 
@@ -213,6 +216,7 @@ class LinearCrossEntropyLoss(WeightedLoss):
             reduction=self.reduction,
             ignore_index=self.ignore_index,
             label_smoothing=self.label_smoothing,
+            options=self.options,
         )
 
     def extra_repr(self) -> str:
@@ -220,7 +224,7 @@ class LinearCrossEntropyLoss(WeightedLoss):
         return (
             f"in_features={self.linear.in_features}, num_classes={self.num_classes}, out_features={self.out_features}, "
             f"bias={self.linear.bias is not None}, reduction={self.reduction}, ignore_index={self.ignore_index}, "
-            f"label_smoothing={self.label_smoothing}"
+            f"label_smoothing={self.label_smoothing}, options={self.options}"
         )
 
 

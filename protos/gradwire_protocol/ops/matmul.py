@@ -54,6 +54,8 @@ def _addmm(self: Meta, mat1: Meta, mat2: Meta, beta: type, alpha: type) -> Meta:
             raise RuntimeError(f"{name} must be a matrix, got {meta.ndim}-D tensor")
     if self.dtype is not mat2.dtype:
         raise RuntimeError(f"self and mat2 must have the same dtype, but got {_name(self)} and {_name(mat2)}")
+    if mat1.dtype is not mat2.dtype:
+        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {_name(mat1)} and {_name(mat2)}")
     product = _mm(mat1, mat2)
     _check_sum(self, product, beta, alpha)
     return product

@@ -12,6 +12,7 @@ from gradwire.nn.functional.convolution import *
 from gradwire.nn.functional.distance import *
 from gradwire.nn.functional.dropout import *
 from gradwire.nn.functional.linear import *
+from gradwire.nn.functional.linear_cross_entropy import *
 from gradwire.nn.functional.loss import *
 from gradwire.nn.functional.margin_loss import *
 from gradwire.nn.functional.normalization import *

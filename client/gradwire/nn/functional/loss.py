@@ -7,13 +7,12 @@ import warnings
 from collections.abc import Sequence
 
 from gradwire.autograd.grad_mode import no_grad
-from gradwire.nn.functional.linear import linear
 from gradwire.tensor import Tensor
 from gradwire_protocol.infer import broadcast_shapes
 
 __all__ = [
     "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "ctc_loss", "gaussian_nll_loss",
-    "huber_loss", "kl_div", "l1_loss", "linear_cross_entropy", "mse_loss", "nll_loss", "poisson_nll_loss",
+    "huber_loss", "kl_div", "l1_loss", "mse_loss", "nll_loss", "poisson_nll_loss",
     "reduction_number", "resolve_reduction", "smooth_l1_loss",
 ]  # fmt: skip
 
@@ -198,54 +197,6 @@ def cross_entropy(
     reduction = resolve_reduction(size_average, reduce, reduction)
     number = reduction_number(reduction)
     return input.cross_entropy_loss(target, weight, number, ignore_index, label_smoothing)
-
-
-def linear_cross_entropy(
-    input: Tensor,
-    linear_weight: Tensor,
-    target: Tensor,
-    *,
-    linear_bias: Tensor | None = None,
-    weight: Tensor | None = None,
-    reduction: str = "mean",
-    ignore_index: int | None = None,
-    label_smoothing: float = 0.0,
-) -> Tensor:
-    """Return `cross_entropy` of the scores `linear(input, linear_weight, linear_bias)`.
-
-    (N, D) or (D,) with a weight (C, *, D) and a bias (C, *) -> scores (N, C, *).
-    """
-    _check_linear_cross_entropy(input, linear_weight, linear_bias)
-    width, sizes = input.shape[-1], tuple(linear_weight.shape[:-1])
-    scores_shape = (*input.shape[:-1], *sizes)
-    if tuple(target.shape) == scores_shape and ignore_index is not None:
-        raise RuntimeError("ignore_index cannot be specified when target contains probabilities")
-    bias = None if linear_bias is None else linear_bias.reshape(-1)
-    scores = linear(input, linear_weight.reshape(math.prod(sizes), width), bias).reshape(scores_shape)
-    ignore_index = -100 if ignore_index is None else ignore_index
-    return cross_entropy(
-        scores, target, weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
-    )
-
-
-def _check_linear_cross_entropy(input: Tensor, linear_weight: Tensor, linear_bias: Tensor | None) -> None:
-    if input.dim() not in (1, 2):
-        raise RuntimeError(f"expected input with dimensionality 1 or 2, got {input.dim()}")
-    if linear_weight.dim() < 2:
-        raise RuntimeError(f"expected linear_weight with dimensionality at least 2, got {linear_weight.dim()}")
-    if input.shape[-1] != linear_weight.shape[-1]:
-        raise RuntimeError(
-            "expected equal input and linear_weight last dimensions (in_features), got "
-            f"{input.shape[-1]} and {linear_weight.shape[-1]}, respectively"
-        )
-    sizes = tuple(linear_weight.shape[:-1])
-    if linear_bias is not None and tuple(linear_bias.shape) != sizes:
-        raise RuntimeError(f"expected linear_bias shape {sizes}, got {tuple(linear_bias.shape)}")
-    if len(sizes) > 1 and input.dim() == 1:
-        raise RuntimeError(
-            f"K-dimensional loss defined by linear_weight shape {tuple(linear_weight.shape)} requires batched input, (N, "
-            f"{input.shape[-1]}), got unbatched input with shape {tuple(input.shape)}"
-        )
 
 
 # ---------------------------------------------------------------- of distributions
