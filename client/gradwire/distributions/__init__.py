@@ -9,6 +9,7 @@ from gradwire.distributions.composed import *
 from gradwire.distributions.constraint_registry import biject_to, transform_to
 from gradwire.distributions.discrete import *
 from gradwire.distributions.distribution import Distribution
+from gradwire.distributions.exponential_family import ExponentialFamily
 from gradwire.distributions.gamma import *
 from gradwire.distributions.kl import kl_divergence, register_kl
 from gradwire.distributions.location_scale import *

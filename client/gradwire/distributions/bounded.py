@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import gradwire as gw
 from gradwire.distributions import constraints
 from gradwire.distributions.composed import TransformedDistribution
-from gradwire.distributions.distribution import Distribution
+from gradwire.distributions.exponential_family import ExponentialFamily
 from gradwire.distributions.gamma import Gamma
 from gradwire.distributions.normal import Normal
 from gradwire.distributions.parameters import ProbsOrLogits, broadcast_all, clamp_probs
@@ -18,7 +18,7 @@ from gradwire.distributions.transforms import PowerTransform, StickBreakingTrans
 __all__ = ["ContinuousBernoulli", "InverseGamma", "LogisticNormal"]
 
 
-class ContinuousBernoulli(ProbsOrLogits, Distribution):
+class ContinuousBernoulli(ProbsOrLogits, ExponentialFamily):
     """The density C p^x (1 - p)^(1 - x) of x in [0, 1]: Loaiza-Ganem and Cunningham, NeurIPS 2019.
 
     Its formulas divide 0 by 0 at p = 1/2; for p between `lims` the first terms of their series stand in.
@@ -28,6 +28,7 @@ class ContinuousBernoulli(ProbsOrLogits, Distribution):
     support = constraints.unit_interval
     has_rsample = True
     _parameters = ("probs", "logits")
+    _mean_carrier_measure = 0
 
     def __init__(
         self, probs: Any = None, logits: Any = None, lims: Any = (0.499, 0.501), validate_args: bool | None = None
@@ -38,6 +39,17 @@ class ContinuousBernoulli(ProbsOrLogits, Distribution):
         super().__init__(value.size(), validate_args=validate_args)
         if probs is not None:
             self._hold(clamp_probs(value))
+
+    @property
+    def _natural_params(self) -> tuple[Any, ...]:
+        return (self.logits,)
+
+    def _log_normalizer(self, theta: Any) -> Any:
+        """Return log((exp(theta) - 1) / theta), by the first terms of its series near 0."""
+        outside = (theta <= self._lims[0] - 0.5) | (theta > self._lims[1] - 0.5)
+        away = gw.where(outside, theta, self._lims[0] - 0.5)
+        series = theta / 2 + theta.square() / 24 - theta.pow(4) / 2880
+        return gw.where(outside, away.expm1().abs().log() - away.abs().log(), series)
 
     def _copy_to(self, new: Any, batch_shape: Any) -> None:
         super()._copy_to(new, batch_shape)

@@ -66,7 +66,21 @@ def _independent(registry: ConstraintRegistry) -> Factory:
     )
 
 
+def _joined(registry: ConstraintRegistry) -> tuple[Factory, Factory]:
+    """Return the factories for `cat` and for `stack`."""
+
+    def cat(constraint: Any) -> maps.Transform:
+        return maps.CatTransform([registry(part) for part in constraint.cseq], constraint.dim, constraint.lengths)
+
+    def stack(constraint: Any) -> maps.Transform:
+        return maps.StackTransform([registry(part) for part in constraint.cseq], constraint.dim)
+
+    return cat, stack
+
+
 for _registry in (biject_to, transform_to):
+    _registry.register(constraints.cat, _joined(_registry)[0])
+    _registry.register(constraints.stack, _joined(_registry)[1])
     _registry.register(constraints.real, lambda constraint: maps.identity_transform)
     _registry.register(constraints.independent, _independent(_registry))
     _registry.register(constraints.greater_than, _above)

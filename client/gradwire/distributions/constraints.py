@@ -282,6 +282,10 @@ class _Cat(_Joined):
 
 
 class _Stack(_Joined):
+    def __init__(self, cseq: Sequence[Constraint], dim: int = 0) -> None:
+        super().__init__(cseq, dim)
+        self.event_dim += self.dim + self.event_dim < 0  # the new axis lies among the event's
+
     def check(self, value: Any) -> Any:
         import gradwire as gw
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import gradwire as gw
 from gradwire.distributions import constraints
 from gradwire.distributions.distribution import Distribution
+from gradwire.distributions.exponential_family import ExponentialFamily
 from gradwire.distributions.parameters import ProbsOrLogits, broadcast_all
 
 __all__ = ["Bernoulli", "Binomial", "Geometric", "NegativeBinomial", "Poisson"]
@@ -18,18 +19,26 @@ def _cross_entropy(logits: Any, value: Any) -> Any:
     return gw.nn.functional.binary_cross_entropy_with_logits(logits, value, reduction="none")
 
 
-class Bernoulli(ProbsOrLogits, Distribution):
+class Bernoulli(ProbsOrLogits, ExponentialFamily):
     """One with probability `probs`, else zero."""
 
     arg_constraints: ClassVar[Any] = _ODDS
     support = constraints.boolean
     has_enumerate_support = True
     _parameters = ("probs", "logits")
+    _mean_carrier_measure = 0
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
         (value,) = broadcast_all(self._take(probs, logits))
         self._hold(value)
         super().__init__(value.size(), validate_args=validate_args)
+
+    @property
+    def _natural_params(self) -> tuple[Any, ...]:
+        return (self.logits,)
+
+    def _log_normalizer(self, theta: Any) -> Any:
+        return gw.nn.functional.softplus(theta)
 
     def _mean(self) -> Any:
         return self.probs
@@ -94,7 +103,7 @@ class Geometric(ProbsOrLogits, Distribution):
         return _cross_entropy(self.logits, self.probs) / self.probs
 
 
-class Poisson(Distribution):
+class Poisson(ExponentialFamily):
     """Counts of mean `rate`."""
 
     arg_constraints: ClassVar[Any] = {"rate": constraints.nonnegative}
@@ -104,6 +113,13 @@ class Poisson(Distribution):
     def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
         (self.rate,) = broadcast_all(rate)
         super().__init__(self.rate.size(), validate_args=validate_args)
+
+    @property
+    def _natural_params(self) -> tuple[Any, ...]:
+        return (self.rate.log(),)
+
+    def _log_normalizer(self, theta: Any) -> Any:
+        return theta.exp()
 
     def _mean(self) -> Any:
         return self.rate

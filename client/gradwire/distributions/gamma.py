@@ -8,22 +8,31 @@ from typing import Any, ClassVar
 import gradwire as gw
 from gradwire.distributions import constraints
 from gradwire.distributions.distribution import Distribution
+from gradwire.distributions.exponential_family import ExponentialFamily
 from gradwire.distributions.parameters import broadcast_all
 
 __all__ = ["Beta", "Chi2", "Dirichlet", "Exponential", "FisherSnedecor", "Gamma"]
 
 
-class Exponential(Distribution):
+class Exponential(ExponentialFamily):
     """The density rate exp(-rate x) of x >= 0."""
 
     arg_constraints: ClassVar[Any] = {"rate": constraints.positive}
     support = constraints.nonnegative
     has_rsample = True
     _parameters = ("rate",)
+    _mean_carrier_measure = 0
 
     def __init__(self, rate: Any, validate_args: bool | None = None) -> None:
         (self.rate,) = broadcast_all(rate)
         super().__init__(self.rate.size(), validate_args=validate_args)
+
+    @property
+    def _natural_params(self) -> tuple[Any, ...]:
+        return (-self.rate,)
+
+    def _log_normalizer(self, theta: Any) -> Any:
+        return -(-theta).log()
 
     def _mean(self) -> Any:
         return self.rate.reciprocal()
@@ -55,17 +64,25 @@ class Exponential(Distribution):
         return 1.0 - self.rate.log()
 
 
-class Gamma(Distribution):
+class Gamma(ExponentialFamily):
     """The density rate^a x^(a - 1) exp(-rate x) / gamma(a), a the concentration, of x > 0."""
 
     arg_constraints: ClassVar[Any] = {"concentration": constraints.positive, "rate": constraints.positive}
     support = constraints.nonnegative
     has_rsample = True
     _parameters = ("concentration", "rate")
+    _mean_carrier_measure = 0
 
     def __init__(self, concentration: Any, rate: Any, validate_args: bool | None = None) -> None:
         self.concentration, self.rate = broadcast_all(concentration, rate)
         super().__init__(self.concentration.size(), validate_args=validate_args)
+
+    @property
+    def _natural_params(self) -> tuple[Any, ...]:
+        return (self.concentration - 1, -self.rate)
+
+    def _log_normalizer(self, power: Any, slope: Any) -> Any:
+        return (power + 1).lgamma() - (power + 1) * (-slope).log()
 
     def _mean(self) -> Any:
         return self.concentration / self.rate
@@ -114,7 +131,7 @@ class Chi2(Gamma):
         return f"Chi2({Distribution.__repr__(self).partition('(')[2]}"
 
 
-class Dirichlet(Distribution):
+class Dirichlet(ExponentialFamily):
     """Points of the simplex: density proportional to the product of x_i^(a_i - 1), a the concentration."""
 
     arg_constraints: ClassVar[Any] = {"concentration": constraints.independent(constraints.positive, 1)}
@@ -127,6 +144,13 @@ class Dirichlet(Distribution):
             raise ValueError("`concentration` parameter must be at least one-dimensional.")
         self.concentration = concentration
         super().__init__(concentration.shape[:-1], concentration.shape[-1:], validate_args=validate_args)
+
+    @property
+    def _natural_params(self) -> tuple[Any, ...]:
+        return (self.concentration,)
+
+    def _log_normalizer(self, theta: Any) -> Any:
+        return theta.lgamma().sum(-1) - theta.sum(-1).lgamma()
 
     def _mean(self) -> Any:
         return self.concentration / self.concentration.sum(-1, True)
@@ -156,7 +180,7 @@ class Dirichlet(Distribution):
         return a.lgamma().sum(-1) - total.lgamma() - (k - total) * total.digamma() - spread
 
 
-class Beta(Distribution):
+class Beta(ExponentialFamily):
     """The density proportional to x^(a - 1) (1 - x)^(b - 1) of x in (0, 1)."""
 
     arg_constraints: ClassVar[Any] = {"concentration1": constraints.positive, "concentration0": constraints.positive}
@@ -171,6 +195,13 @@ class Beta(Distribution):
     @property
     def _both(self) -> Any:
         return gw.stack([self.concentration1, self.concentration0], -1)
+
+    @property
+    def _natural_params(self) -> tuple[Any, ...]:
+        return (self.concentration1, self.concentration0)
+
+    def _log_normalizer(self, one: Any, other: Any) -> Any:
+        return one.lgamma() + other.lgamma() - (one + other).lgamma()
 
     def _mean(self) -> Any:
         return self.concentration1 / (self.concentration1 + self.concentration0)

@@ -11,6 +11,7 @@ from gradwire.distributions.categorical import Categorical, OneHotCategorical
 from gradwire.distributions.composed import Independent, TransformedDistribution
 from gradwire.distributions.discrete import Bernoulli, Binomial, Geometric, Poisson
 from gradwire.distributions.distribution import Distribution
+from gradwire.distributions.exponential_family import ExponentialFamily, bregman_divergence
 from gradwire.distributions.gamma import Beta, Dirichlet, Exponential, Gamma
 from gradwire.distributions.location_scale import Cauchy, Gumbel, Laplace, Uniform
 from gradwire.distributions.matrices import LowRankMultivariateNormal, Wishart, log_det, multivariate_digamma
@@ -56,6 +57,9 @@ def kl_divergence(p: Distribution, q: Distribution) -> Any:
             f"No KL(p || q) is implemented for p type {type(p).__name__} and q type {type(q).__name__}"
         )
     return formula(p, q)
+
+
+register_kl(ExponentialFamily, ExponentialFamily)(bregman_divergence)
 
 
 @register_kl(Normal, Normal)

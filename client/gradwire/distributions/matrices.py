@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import gradwire as gw
 from gradwire.distributions import constraints
 from gradwire.distributions.distribution import Distribution
+from gradwire.distributions.exponential_family import ExponentialFamily
 from gradwire.distributions.gamma import Beta, Chi2
 from gradwire.distributions.normal import _factor, _solve_lower
 from gradwire.distributions.parameters import broadcast_all, standard_normal
@@ -137,12 +138,13 @@ def multivariate_digamma(x: Any, p: int) -> Any:
     return (x.unsqueeze(-1) - gw.arange(p, dtype=x.dtype) / 2).digamma().sum(-1)
 
 
-class Wishart(Distribution):
+class Wishart(ExponentialFamily):
     """Sums of x x' of `df` normal vectors x (n); for any df > n - 1, whole or not. Given as MultivariateNormal is."""
 
     support = constraints.positive_definite
     has_rsample = True
     _parameters = ("df", "covariance_matrix", "precision_matrix", "scale_tril", "_factor")
+    _mean_carrier_measure = 0
 
     def __init__(
         self,
@@ -198,6 +200,15 @@ class Wishart(Distribution):
             if name == "precision_matrix":
                 return _unit(self._factor).cholesky_solve(self._factor)
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    @property
+    def _natural_params(self) -> tuple[Any, ...]:
+        return (-self.precision_matrix / 2, (self.df - self._event_shape[-1] - 1) / 2)
+
+    def _log_normalizer(self, matrix: Any, power: Any) -> Any:
+        n = self._event_shape[-1]
+        half = power + (n + 1) / 2
+        return half * (n * math.log(2) - gw.linalg.slogdet(-2 * matrix).logabsdet) + half.mvlgamma(n)
 
     def _times(self, number: Any) -> Any:
         return number.unsqueeze(-1).unsqueeze(-1) * self.covariance_matrix

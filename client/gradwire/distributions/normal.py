@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import gradwire as gw
 from gradwire.distributions import constraints
 from gradwire.distributions.distribution import Distribution
+from gradwire.distributions.exponential_family import ExponentialFamily
 from gradwire.distributions.parameters import broadcast_all, standard_normal
 from gradwire_protocol.infer import broadcast_shapes
 
@@ -16,17 +17,25 @@ __all__ = ["HalfNormal", "MultivariateNormal", "Normal"]
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
 
-class Normal(Distribution):
+class Normal(ExponentialFamily):
     """The normal distribution of mean `loc` and standard deviation `scale`."""
 
     arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
     support = constraints.real
     has_rsample = True
     _parameters = ("loc", "scale")
+    _mean_carrier_measure = 0
 
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = broadcast_all(loc, scale)
         super().__init__(self.loc.size(), validate_args=validate_args)
+
+    @property
+    def _natural_params(self) -> tuple[Any, ...]:
+        return (self.loc / self.scale.square(), -0.5 / self.scale.square())
+
+    def _log_normalizer(self, slope: Any, bend: Any) -> Any:
+        return 0.5 * (-math.pi / bend).log() - slope.square() / (4 * bend)
 
     def _mean(self) -> Any:
         return self.loc

@@ -38,6 +38,13 @@ class Transform:
         return made
 
     @property
+    def event_dim(self) -> int:
+        """Return how many axes one event has, before and after the map. Raises ValueError where it changes that."""
+        if self.domain.event_dim == self.codomain.event_dim:
+            return int(self.domain.event_dim)
+        raise ValueError("Please use either .domain.event_dim or .codomain.event_dim")
+
+    @property
     def sign(self) -> Any:
         """Return the sign of the slope of a map of single numbers."""
         raise NotImplementedError
