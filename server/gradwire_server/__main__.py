@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, str(settings.threads))
     from gradwire_server.backend import open_backend
+    from gradwire_server.memory import keep_freed
     from gradwire_server.service import WorkerServer
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, RuntimeError) as error:
         print(f"gradwire worker: {error}", file=sys.stderr)
         return 1
+    keep_freed()
     # What is loaded by now lives as long as the process. Graphs are long chains of small objects, which counting references
     # frees; looking for cycles among them at every 700th cost a third of a recorded call.
     gc.freeze()

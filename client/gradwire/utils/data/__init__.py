@@ -16,6 +16,7 @@ from gradwire.utils.data.dataset import (
     random_split,
 )
 from gradwire.utils.data.distributed import DistributedSampler
+from gradwire.utils.data.prefetching import prefetch
 from gradwire.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -45,5 +46,6 @@ __all__ = [
     "default_collate",
     "default_convert",
     "get_worker_info",
+    "prefetch",
     "random_split",
 ]

@@ -170,7 +170,7 @@ class DataLoader(Generic[T_co]):
 
 
 def _tensor_batch(dataset: Any, indices: Any) -> list[Any] | None:
-    """Index each tensor of a TensorDataset once; None where that might not give the same.
+    """Select the rows of each tensor of a TensorDataset at once; None where that might not give the same.
 
     A row at a time would be one call per row and tensor, and one more to stack them. Exact types,
     because a subclass may have a `__getitem__` of its own; plain ints, because indexing means
@@ -183,7 +183,22 @@ def _tensor_batch(dataset: Any, indices: Any) -> list[Any] | None:
         dataset = dataset.dataset
     if type(dataset) is not TensorDataset:
         return None
-    return [tensor[indices] for tensor in dataset.tensors]
+    return _rows(dataset.tensors, indices)
+
+
+def _rows(tensors: Iterable[Any], indices: list[int]) -> list[Any]:
+    """Return these rows of each tensor. Those on a worker are selected there: only the indices travel, once for all."""
+    order: dict[Any, Any] = {}  # by session
+    rows = []
+    for tensor in tensors:
+        session = getattr(tensor, "session", None)
+        if session is None or not 0 <= min(indices) <= max(indices) < tensor.size(0):
+            rows.append(tensor[indices])
+            continue
+        if session not in order:
+            order[session] = tensor._tensor_from(indices)
+        rows.append(tensor.index_select(0, order[session]))
+    return rows
 
 
 def _sampler(dataset: Any, shuffle: bool | None, generator: Any) -> Iterable[int]:
