@@ -1,4 +1,4 @@
-"""The `gradwire` command: `run` runs a PyTorch script, `worker` a worker, `health` asks one whether it serves."""
+"""The `gradwire` command: `run` runs a PyTorch script, `run-program` a saved program, `worker` a worker, `health` asks one."""
 
 from __future__ import annotations
 
@@ -39,10 +39,17 @@ def _run(arguments: Sequence[str]) -> int:
     return run(arguments)
 
 
-_COMMANDS = {"run": _run, "worker": _worker, "health": _health}
+def _run_program(arguments: Sequence[str]) -> int:
+    from gradwire.programs.command import run_program
+
+    return run_program(arguments)
+
+
+_COMMANDS = {"run": _run, "run-program": _run_program, "worker": _worker, "health": _health}
 _USAGE = """usage: gradwire COMMAND ...
 
   run [--address ADDRESS] SCRIPT [ARGUMENT ...]                 run a PyTorch script, unmodified, on a worker
+  run-program FILE [--inputs FILE] [--outputs FILE]             run a program that a compiled function saved
   worker --listen HOST:PORT | unix:PATH [--device cpu|cuda:N]   run a worker
   health ADDRESS                                                ask a worker whether it serves (grpc.health.v1)
 

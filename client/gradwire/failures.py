@@ -40,6 +40,11 @@ class Failures:
         lines = self.program_lines.get(digest, [])
         number = failure.program_call
         where = f"the call of {lines[number - 1]}" if number <= len(lines) else f"its call {number}"
+        if failure.program_step:
+            return (
+                f"step {failure.program_step} of the loop, {where}; the steps before, and what comes before that in the "
+                "program, were applied"
+            )
         return f"{where}; what comes before that in the program was applied"
 
     def refused(self, failure: failure_pb2.Failure) -> None:

@@ -13,8 +13,8 @@ from gradwire_protocol.signature import Signature, resolve
 from gradwire_protocol.v1 import call_pb2, failure_pb2, tensor_pb2
 
 __all__ = [
-    "decode_failure", "decode_kinds", "decode_meta", "decode_signature", "encode_failure", "encode_kinds", "encode_meta",
-    "encode_signature", "released_ranges",
+    "decode_failure", "decode_kinds", "decode_meta", "decode_signature", "decode_static", "encode_failure", "encode_kinds",
+    "encode_meta", "encode_signature", "released_ranges",
 ]  # fmt: skip
 
 _KINDS: dict[str, type] = {"n": type(None), "b": bool, "i": int, "f": float, "c": complex}
@@ -81,7 +81,8 @@ def _encode_static(value: Any) -> call_pb2.Static:
     return call_pb2.Static(ints=call_pb2.Static.Ints(values=value))
 
 
-def _decode_static(message: call_pb2.Static) -> Any:
+def decode_static(message: call_pb2.Static) -> Any:
+    """Return the static argument of a message; raise BatchMalformed for a dtype that is none."""
     which = message.WhichOneof("value")
     if which is None:
         return None
@@ -130,7 +131,7 @@ def decode_signature(message: call_pb2.Signature) -> Signature:
     if op is None:
         raise UnknownOp(f"an op must be declared in the contract; got {message.op[:80]!r}; update the older side")
     metas = tuple(decode_meta(meta) for meta in message.metas)
-    statics = tuple(_decode_static(value) for value in message.statics)
+    statics = tuple(decode_static(value) for value in message.statics)
     kinds = decode_kinds(message.kinds)
     try:
         default = from_code(message.default_dtype)
@@ -155,9 +156,15 @@ def _check_counts(name: str, op: Any, metas: int, statics: int, kinds: int, leng
 
 def encode_failure(error: BaseException, batch: int = 0, call: int = 0, op: str = "") -> failure_pb2.Failure:
     """Return the message of an error; it carries the class and the words, never a path or a traceback."""
-    inner = getattr(error, "program_call", 0)
+    inner, step = getattr(error, "program_call", 0), getattr(error, "program_step", 0)
     return failure_pb2.Failure(
-        error=class_name(error), message=str(error), batch=batch, call=call, op=op, program_call=inner
+        error=class_name(error),
+        message=str(error),
+        batch=batch,
+        call=call,
+        op=op,
+        program_call=inner,
+        program_step=step,
     )
 
 

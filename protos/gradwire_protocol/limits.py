@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 __all__ = [
-    "CHUNK_BYTES", "INLINE_BYTES", "MAX_BATCH_BYTES", "MAX_BATCH_CALLS", "MAX_MESSAGE_BYTES", "MAX_NDIM", "MAX_NUMEL",
-    "MAX_PROGRAMS", "MAX_SEGMENT_BYTES", "MAX_SIGNATURES", "MAX_UNACKED_BATCHES", "PROTOCOL_VERSION", "QUEUED_CHUNKS", "SLOTS",
-    "SLOT_BYTES", "STALL_SECONDS", "UPLOAD_ROOM_BYTES",
+    "CHUNK_BYTES", "INLINE_BYTES", "MAX_BATCH_BYTES", "MAX_BATCH_CALLS", "MAX_LOOP_STEPS", "MAX_MESSAGE_BYTES",
+    "MAX_NDIM", "MAX_NUMEL", "MAX_PROGRAMS", "MAX_SEGMENT_BYTES", "MAX_SHARED_BYTES", "MAX_SHARED_PROGRAMS",
+    "MAX_SIGNATURES", "MAX_UNACKED_BATCHES", "PROTOCOL_VERSION", "QUEUED_CHUNKS", "SLOTS", "SLOT_BYTES",
+    "STALL_SECONDS", "UPLOAD_ROOM_BYTES",
 ]  # fmt: skip
 
 PROTOCOL_VERSION = 1
@@ -50,6 +51,13 @@ MAX_SIGNATURES = 16_384
 
 # Programs that one session holds; each keeps its own memory for what it computes on the way.
 MAX_PROGRAMS = 256
+
+# Steps that one call makes: none starts between them, so a worker that is to stop waits for all.
+MAX_LOOP_STEPS = 65_536
+
+# Programs that a worker knows across sessions, and bytes of what it computed for them in advance.
+MAX_SHARED_PROGRAMS = 256
+MAX_SHARED_BYTES = 256 * 1024 * 1024
 
 # numpy's own bound on axes.
 MAX_NDIM = 64

@@ -104,7 +104,7 @@ def _decode_call(
 
 def _check_call(call: ProgramCall, metas: list[Any]) -> None:
     signature = call.signature
-    if signature.op.name in ("gw::program", "gw::upload", "gw::fetch"):
+    if signature.op.name in ("gw::program", "gw::loop", "gw::upload", "gw::fetch"):
         raise BatchMalformed(f"a program runs no {signature.op.name}")
     if len(call.inputs) != len(signature.metas) or any(value >= len(metas) for value in call.inputs):
         raise BatchMalformed(f"{signature!r} names values that the program does not have")

@@ -8,6 +8,7 @@ from gradwire_protocol.errors import HandleNotFound
 from gradwire_protocol.shared_memory import Segment
 from gradwire_protocol.v1 import call_pb2
 from gradwire_server.backend import Backend
+from gradwire_server.programs.shared import SharedPrograms
 from gradwire_server.session import Session
 
 __all__ = ["Opened"]
@@ -16,9 +17,9 @@ __all__ = ["Opened"]
 class Opened:
     """An open session."""
 
-    def __init__(self, backend: Backend) -> None:
-        """Open a session on a backend."""
-        self.session = Session(backend)
+    def __init__(self, backend: Backend, programs: SharedPrograms) -> None:
+        """Open a session on a backend; `programs` are what the worker's sessions share."""
+        self.session = Session(backend, shared=programs)
         self.lock = threading.Lock()
         self.is_wanted = False  # a batch waits for the lock, which a download holds
         self._segment: Segment | None = None

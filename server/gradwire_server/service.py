@@ -25,6 +25,7 @@ from gradwire_server import own_queue
 from gradwire_server.backend import Backend
 from gradwire_server.bulk import BulkPlane
 from gradwire_server.opened import Opened
+from gradwire_server.programs.shared import SharedPrograms
 from gradwire_server.session import Session
 from gradwire_server.settings import Settings
 
@@ -49,6 +50,7 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
         self.settings = settings
         self.incarnation = secrets.token_hex(8)
         self.draining = False
+        self.programs = SharedPrograms()
         self._sessions: dict[bytes, Opened] = {}
         self._lock = threading.Lock()
 
@@ -79,7 +81,7 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
         except Exception as error:
             log.info("session refused: %s", error)
             return codec.encode_failure(error), None
-        opened = Opened(self.backend)
+        opened = Opened(self.backend, self.programs)
         with self._lock:
             if len(self._sessions) >= self.settings.max_sessions:
                 full = LimitExceeded(

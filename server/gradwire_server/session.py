@@ -27,6 +27,7 @@ from gradwire_server.backend import Backend
 from gradwire_server.control import CONTROLS, OutlineMarker, check_arguments
 from gradwire_server.engine import Array, Engine
 from gradwire_server.fast_calls import fast_call
+from gradwire_server.programs.shared import SharedPrograms
 from gradwire_server.programs.table import Programs
 from gradwire_server.stopwatch import Clock, Stopwatch
 from gradwire_server.store import PinnedNode, Poisoned, Store, missing
@@ -34,7 +35,7 @@ from gradwire_server.uploads import Uploads
 
 __all__ = ["Run", "Session", "Statistics"]
 
-_CONSTANT, _PROGRAM = OPS["gw::constant"], OPS["gw::program"]
+_CONSTANT, _PROGRAM, _LOOP = OPS["gw::constant"], OPS["gw::program"], OPS["gw::loop"]
 
 _SEEN = 0  # of a signature: called once
 
@@ -104,10 +105,12 @@ class Run:
 class Session:
     """The state of one session. `apply` is the only way to change it."""
 
-    def __init__(self, backend: Backend, clock: Clock = time.perf_counter_ns) -> None:
-        """Open a session on a backend."""
+    def __init__(
+        self, backend: Backend, clock: Clock = time.perf_counter_ns, shared: SharedPrograms | None = None
+    ) -> None:
+        """Open a session on a backend; `shared` is what it shares of programs with the worker's other sessions."""
         self.engine = Engine(backend)
-        self.programs = Programs(self.engine)
+        self.programs = Programs(self.engine, shared)
         self.store = Store()
         self.uploads = Uploads()
         self.token = secrets.token_bytes(16)
@@ -181,7 +184,7 @@ class Session:
         added: list[Signature | Exception] = []
         for message in batch.signatures:
             try:
-                if message.op == "gw::program":
+                if message.op in ("gw::program", "gw::loop"):
                     added.append(self.programs.signature(message))
                 else:
                     added.append(codec.decode_signature(message))
@@ -304,6 +307,8 @@ class Session:
                 return
             if signature.op is _PROGRAM:
                 results = self.programs.run(signature, cast("list[Array]", arrays), scalars)
+            elif signature.op is _LOOP:
+                results = self.programs.run_loop(signature, cast("list[Array]", arrays), scalars)
             elif signature.op.is_control:
                 results = self._control(run, signature, arrays, scalars)
             else:

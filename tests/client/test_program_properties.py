@@ -158,3 +158,48 @@ def test_random_functions_keep_their_bits(
     finally:
         sessions._current = previous
     assert replays >= 9
+
+
+def looped(seed: int, by_loop: bool) -> Any:
+    """Make six steps of a random function over rows, one by one or in a loop; return all results and what they left."""
+    chosen = random.Random(seed)
+    gw.manual_seed(seed)
+    shape = chosen.choice([(4, 4), (4, 6), (3, 4)])
+    weights = [gw.randn(*shape, requires_grad=chosen.random() < 0.7) for _ in range(2)]
+    function = function_of(chosen, weights)
+    xs, ys = gw.randn(6, *shape), gw.randn(6, *shape)
+    run = gw.compile(function)
+    try:
+        if by_loop:
+            loss, results, alias = gw.loop(run, xs, ys)
+        else:
+            made = [[item.detach().clone() for item in flat(function(x, y))] for x, y in zip(xs, ys, strict=True)]
+            loss, *results = [gw.stack(list(column)) for column in zip(*made, strict=True)]
+            results, alias = (results[:3], results[3]) if len(results) > 3 else (results, None)
+        left = [ys, *(weight.grad for weight in weights if weight.grad is not None)]
+        return [item.tolist() for item in (*flat((loss, results, alias)), *left)], run.replays
+    except (RuntimeError, IndexError) as error:
+        return type(error), 0
+
+
+def flat(result: Any) -> list[Any]:
+    """Return the tensors of a random function's result."""
+    loss, results, alias = result
+    return [loss, *results, *([] if alias is None else [alias])]
+
+
+@pytest.mark.parametrize("backend", ["cpu", "strict"])
+def test_loops_over_random_functions_keep_their_bits(backend: str) -> None:
+    previous = sessions._current
+    replays = 0
+    try:
+        for seed in range(2000, 2030):
+            sessions.use(open_loopback(backend)[0])
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                (expected, _), (found, count) = looped(seed, False), looped(seed, True)
+            assert str(found) == str(expected), f"seed {seed}"  # as text, in which NaN equals itself
+            replays += count
+    finally:
+        sessions._current = previous
+    assert replays >= 40

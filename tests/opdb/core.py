@@ -15,6 +15,9 @@ __all__ = ["core_ops"]
 # About sizes that are symbols of a traced graph, of which an eager system has none; and a check of the tracer's.
 _SYMBOLIC = frozenset(("sym_size", "sym_numel", "sym_stride", "sym_storage_offset", "sym_is_contiguous"))
 
+# ATen's names, below the dispatcher, of what users call otherwise.
+_USERS_NAMES = {"_local_scalar_dense": "item", "_to_copy": "to", "copy": "copy_"}
+
 
 def _core_overloads() -> set[str]:
     found = set()
@@ -30,6 +33,7 @@ def _core_overloads() -> set[str]:
 
 
 def _is_there(name: str) -> bool:
+    name = _USERS_NAMES.get(name, name)
     return hasattr(OpMethods, name) or hasattr(gw.Tensor, name) or hasattr(gw, name)
 
 

@@ -112,7 +112,7 @@ class Recorder:
         batch.profile = True
         for number, message in enumerate(columns.signatures, first_signature + columns.first_signature):
             metas = tuple([codec.decode_meta(meta) for meta in message.metas])
-            digest = message.statics[0].text if message.op == "gw::program" else ""
+            digest = message.statics[0].text if message.op in ("gw::program", "gw::loop") else ""
             self.called[number] = Called(message.op, metas, digest)
         calls = [number + first_signature for number in columns.calls]
         inline = [len(tensor.data) for tensor in columns.tensors]
@@ -157,4 +157,4 @@ class Recorder:
 
 
 def _digest(op: str, statics: Any) -> str:
-    return str(statics[0]) if op == "gw::program" else ""
+    return str(statics[0]) if op in ("gw::program", "gw::loop") else ""

@@ -16,7 +16,7 @@ __all__ = ["LineCost", "OpCost", "Summary", "summary"]
 
 # Calls that bring elements along in their message, which are theirs and not the message's.
 _INLINE = "gw::constant"
-_PROGRAM = "gw::program"
+_PROGRAMS = ("gw::program", "gw::loop")
 _WAITED_FOR = ("a value", "room", "all")
 
 
@@ -146,7 +146,7 @@ def _add_message(tallies: _Tallies, timeline: Timeline, batch: Batch) -> None:
         op = timeline.recorder.called[number].op
         tallies.add(site, "calls", 1)
         tallies.add(site, "sent", share + (next(inline, 0) if op == _INLINE else 0))
-        if op == _PROGRAM:
+        if op in _PROGRAMS:
             tallies.add(site, "programs", 1)
         elif op == "gw::backward":
             tallies.add(site, "backwards", 1)

@@ -64,11 +64,15 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A tensor whose `grad` the function set: to an output, a tensor from outside, or None."""
+    """A tensor whose `grad` the function set: to an output, a tensor from outside, or None.
+
+    `was_empty`: there was none before, so where there is one, the function might have added to it.
+    """
 
     source: Source
     output: int = -1
     outside: Source | None = None
+    was_empty: bool = False
 
 
 @dataclass(slots=True)
@@ -90,6 +94,7 @@ class Capture:
     needs: int  # which inputs they lead to
     kept: tuple[int, ...]  # inputs that backward reads
     versions: tuple[int, ...] = ()  # how often the function wrote to each output
+    numbers: tuple[Any, ...] = ()  # those that vary, as they were when it was recorded
     lines: list[str] = field(default_factory=list)  # of each call
 
     @property
@@ -172,10 +177,11 @@ class _Builder:
         return Result(*self.place(viewed), view=(leaf.meta, leaf.offset - viewed.offset))
 
 
-def _program(recording: Recording, builder: _Builder) -> Program:
-    """Return the calls, with numbers from events left open."""
+def _program(recording: Recording, builder: _Builder) -> tuple[Program, tuple[Any, ...]]:
+    """Return the calls, with numbers from events left open, and what those numbers were."""
     varying: dict[tuple[int, int], int] = {}  # (call, position among its scalars) -> index
     kinds: list[type] = []
+    given: list[Any] = []
     for event in recording.events:
         if isinstance(event, Scheduled):
             continue
@@ -189,6 +195,7 @@ def _program(recording: Recording, builder: _Builder) -> Program:
             for position in positions:
                 varying[call, position] = len(kinds)
                 kinds.append(signature.kinds[position])
+                given.append(recording.calls[call].scalars[position])
     made = []
     for index, item in enumerate(recording.calls):
         numbers = tuple([
@@ -198,7 +205,7 @@ def _program(recording: Recording, builder: _Builder) -> Program:
         inputs = tuple([builder.values[handle] if handle else ABSENT for handle in item.handles])
         made.append(ProgramCall(item.signature, inputs, numbers, item.data))
     metas = tuple(tensor.meta for tensor in builder.inputs)
-    return Program(metas, tuple(kinds), tuple(made), tuple(builder.outputs))
+    return Program(metas, tuple(kinds), tuple(made), tuple(builder.outputs)), tuple(given)
 
 
 def _writes(recording: Recording, builder: _Builder) -> list[tuple[int, int]]:
@@ -295,7 +302,7 @@ def capture(
     results = [builder.result(leaf) for leaf in returned]
     filled = _filled(builder, leaves, found, grads)
     graph = _graph(builder, recording)
-    program = _program(recording, builder)
+    program, numbers = _program(recording, builder)
     message = encode_program(program)
     lines = [callsite.describe(item.site) for item in recording.calls]
     encoded = message.SerializeToString(deterministic=True)
@@ -304,7 +311,7 @@ def capture(
         program=program, encoded=encoded, digest=digest_of(message), events=recording.events, results=results, spec=spec,
         sources=[builder.source(tensor) for tensor in builder.inputs], filled=filled, writes=_writes(recording, builder),
         differentiable=graph.differentiable, spent=graph.spent, needs=graph.needs, kept=graph.kept, lines=lines,
-        versions=tuple(tensor.storage.version for tensor in builder.made),
+        numbers=numbers, versions=tuple(tensor.storage.version for tensor in builder.made),
     )  # fmt: skip
     living = {tensor.handle for tensor in (*builder.made, *returned) if isinstance(tensor, Tensor)} | graph.handles
     return made, living
@@ -321,7 +328,6 @@ def _filled(builder: _Builder, leaves: Sequence[Any], found: Survey, grads: dict
         grad = tensor._grad
         if id(grad) == before.get(id(tensor), id(None)):
             continue
-        filled.append(
-            Filled(builder.source(tensor)) if grad is None else Filled(builder.source(tensor), *builder.place(grad))
-        )
+        placed = (-1, None) if grad is None else builder.place(grad)
+        filled.append(Filled(builder.source(tensor), *placed, was_empty=id(tensor) not in before))
     return filled

@@ -17,7 +17,7 @@ _BACKENDS = ("inductor", "cudagraphs", "aot_eager", "eager")
 def compile(
     model: Callable[..., Any] | None = None, *, fullgraph: bool = True, dynamic: bool | None = None,
     backend: str = "inductor", mode: str | None = None, options: dict[str, Any] | None = None, disable: bool = False,
-    recompile_limit: int = 8,
+    recompile_limit: int = 8, steps: int | None = None,
 ) -> Any:  # fmt: skip
     """Return a function, or module, that is recorded twice and then runs on the worker by one message a call.
 
@@ -27,13 +27,16 @@ def compile(
     its own, up to `recompile_limit`; beyond it, and where a program cannot do what the function does, it runs as ever, with
     a warning. Usable as a decorator, with arguments or without.
 
+    With `steps=K` (gradwire's own), a call takes tensors with K rows, one for each step, makes K steps by one message, and
+    returns the stacked results: see `gradwire.loop`.
+
     `fullgraph` changes nothing: a function is one program or none. `mode` and `backend` may name PyTorch's, which choose
     among compilers that gradwire does not have; the results are the same. `dynamic=True` and `options` are refused.
     """
     if model is None:
         return lambda function: compile(
             function, fullgraph=fullgraph, dynamic=dynamic, backend=backend, mode=mode, options=options, disable=disable,
-            recompile_limit=recompile_limit,
+            recompile_limit=recompile_limit, steps=steps,
         )  # fmt: skip
     if mode is not None and mode not in _MODES:
         raise RuntimeError(f"Unrecognized mode={mode}, should be one of: {', '.join(_MODES)}")
@@ -49,6 +52,10 @@ def compile(
     if disable:
         return model
     compiled = CompiledFunction(model, kinds=recompile_limit)
+    if steps is not None:
+        from gradwire.programs.loop import LoopedFunction
+
+        return LoopedFunction(compiled, steps)
     return OptimizedModule(model, compiled) if isinstance(model, Module) else compiled
 
 

@@ -28,12 +28,13 @@ from gradwire.programs.listing import listing
 from gradwire.programs.places import Survey, stored_at, survey
 from gradwire.programs.recording import Recording, active, recorded
 from gradwire.programs.replay import Mismatch, Replay
+from gradwire.programs.stepping import Stepper
 from gradwire.session import Session
 from gradwire.tensor import Tensor, get_default_dtype
 from gradwire.tree import tree_flatten
 from gradwire_protocol.inplace import requires_grad
 
-__all__ = ["CompiledFunction", "compiled_functions"]
+__all__ = ["CompiledFunction", "compiled_functions", "flat_arguments"]
 
 # Kinds of arguments that one function has programs for; and how often two recordings may differ before it stays eager.
 _MAX_KINDS = 8
@@ -46,6 +47,7 @@ class _Variant:
 
     found: Survey
     replay: Replay
+    stepper: Stepper | None = None  # made when several steps are wanted at once
 
 
 @dataclass(slots=True)
@@ -97,7 +99,7 @@ class CompiledFunction:
         """Call the function, or run its program."""
         if active() is not None or saved_state.pair is not None:  # hooks of saved tensors are asked call by call
             return self.function(*args, **kwargs)
-        leaves, structure = _flat(args, kwargs)
+        leaves, structure = flat_arguments(args, kwargs)
         key = _kind_of(leaves, structure)
         kind = self._kinds.get(key)
         if kind is None:
@@ -117,6 +119,28 @@ class CompiledFunction:
             return self.function(*args, **kwargs)
         self.recordings += 1
         return self._record(kind, leaves, args, kwargs)
+
+    def run_steps(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], whole: dict[int, Tensor], first: int, steps: int
+    ) -> tuple[int, Any] | None:
+        """Make steps by one message; return how many, and the stacked results, or None where only single calls will do.
+
+        The arguments are those of the first step; `whole` has, by id, the tensors that they are rows of, `first` being theirs.
+        """
+        if active() is not None or saved_state.pair is not None:
+            return None
+        leaves, structure = flat_arguments(args, kwargs)
+        kind = self._kinds.get(_kind_of(leaves, structure))
+        for variant in kind.variants if kind is not None else ():
+            stepper = variant.stepper = variant.stepper or Stepper(variant.replay, variant.found)
+            if stepper.fits and variant.found.changed() is None:
+                try:
+                    made = stepper.run(leaves, whole, first, steps)
+                except Mismatch:
+                    continue
+                self.replays += made[0]
+                return made
+        return None
 
     # -- recording -----------------------------------------------------------------------------------------------------
 
@@ -206,6 +230,19 @@ class CompiledFunction:
 
         draw(self._known_captures()).write(path)
 
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the programs, and the values of the tensors that they read, to a file for `gradwire.programs.load`.
+
+        Of each kind of arguments the program that ran last. Waits. Raises RuntimeError for what needs the script's Python: a
+        schedule, results that are neither tensors nor plain values; CheckpointError if the file cannot be written.
+        """
+        from gradwire.programs.saving import write_programs
+
+        self._known_captures()
+        write_programs(
+            path, self.function, [(key, kind.variants[0].replay) for key, kind in self._kinds.items() if kind.variants]
+        )
+
     def captures(self) -> list[Capture]:
         """Return what is known of each program."""
         return [variant.replay.capture for kind in self._kinds.values() for variant in kind.variants]
@@ -231,7 +268,7 @@ def _session_of(leaves: Sequence[Any]) -> Session:
     return next((leaf.session for leaf in leaves if isinstance(leaf, Tensor)), None) or sessions.current()
 
 
-def _flat(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Sequence[Any], Any]:
+def flat_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Sequence[Any], Any]:
     """Return the leaves of a call's arguments, and what stands for their structure."""
     if not kwargs and not any(isinstance(value, tuple | list | dict | deque) for value in args):
         return args, len(args)

@@ -171,6 +171,7 @@ _UNFIT = {
     "gw::set_data": "the .data of a tensor is replaced",
     "gw::drop_saved": "hooks of saved tensors are on inside of it",
     "gw::program": "another compiled function runs inside of it",
+    "gw::loop": "a loop over a compiled function runs inside of it",
 }
 
 

@@ -51,16 +51,18 @@ class Replay:
     def __init__(self, made: Capture, session: Session) -> None:
         """Prepare to run; nothing is sent."""
         self.capture = made
-        self._session = session
+        self.session = session
+        self._empty = [item.source for item in made.filled if item.was_empty]
+        self.last: list[Any] = []  # the numbers of the last run
         self._signature = program_signature(made.program, made.digest, made.needs)
         self._metas = made.program.inputs
         self._wanted = [bool(made.needs >> index & 1) for index in range(len(self._metas))]
 
     def run(self, leaves: Sequence[Any]) -> Any:
         """Run on argument leaves; raise Mismatch, before anything happened, if the inputs are not as recorded."""
-        made, session = self.capture, self._session
-        tensors = self._inputs(leaves)
-        numbers = self._numbers()
+        made, session = self.capture, self.session
+        tensors = self.inputs(leaves)
+        numbers = self.last = self.numbers()
         first = session.append(self._interned(), tensors, numbers)
         for index, grown in made.writes:
             tensors[index].storage.version += grown
@@ -74,23 +76,28 @@ class Replay:
             node.release()
             outputs[index].node, outputs[index].output_nr = node, index
         for item in made.filled:
-            _tensor(item.source, leaves)._grad = _value(item, outputs, leaves)
+            tensor_at(item.source, leaves)._grad = _value(item, outputs, leaves)
         return tree_unflatten([_returned(item, outputs, leaves) for item in made.results], made.spec)
 
-    def _inputs(self, leaves: Sequence[Any]) -> list[Tensor]:
+    def inputs(self, leaves: Sequence[Any]) -> list[Tensor]:
+        """Return what the program reads now; raise Mismatch if it is not as recorded."""
         tensors = []
-        session = self._session
+        session = self.session
         for source, meta in zip(self.capture.sources, self._metas, strict=True):
-            tensor = _tensor(source, leaves)
+            tensor = tensor_at(source, leaves)
             if tensor is None or tensor.meta is not meta or tensor.session is not session:
                 raise Mismatch(f"{name_of(source)} was {meta} and is {getattr(tensor, 'meta', None)}")
             tensors.append(tensor)
         for tensor, wanted in zip(tensors, self._wanted, strict=True):
             if wanted and not requires_grad(tensor):
                 raise Mismatch("a tensor that required grad does not any more")
+        for source in self._empty:
+            owner = tensor_at(source, leaves)
+            if owner is None or owner._grad is not None:
+                raise Mismatch(f"{name_of(source)} had no gradient and has one")
         return tensors
 
-    def _numbers(self) -> list[Any]:
+    def numbers(self) -> list[Any]:
         """Ask the client's state for the numbers of this run, in the order of the recording."""
         numbers: list[Any] = []
         calls = self.capture.program.calls
@@ -117,7 +124,7 @@ class Replay:
         return numbers
 
     def _interned(self) -> Signature:
-        return self._session.intern_program(self._signature, self.capture.encoded, self.capture.lines)
+        return self.session.intern_program(self._signature, self.capture.encoded, self.capture.lines)
 
     def _record(self, tensors: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
         """Hang the differentiable outputs on one node."""
@@ -131,7 +138,7 @@ class Replay:
             outputs[index].node, outputs[index].output_nr = node, index
 
 
-def _tensor(source: Source, leaves: Sequence[Any]) -> Any:
+def tensor_at(source: Source, leaves: Sequence[Any]) -> Any:
     """Return what lies at a source now."""
     if source.argument >= 0:
         found = leaves[source.argument]
@@ -148,7 +155,7 @@ def _tensor(source: Source, leaves: Sequence[Any]) -> Any:
 def _value(item: Filled | Result, outputs: Sequence[Tensor], leaves: Sequence[Any]) -> Any:
     if item.output >= 0:
         return outputs[item.output]
-    return None if item.outside is None else _tensor(item.outside, leaves)
+    return None if item.outside is None else tensor_at(item.outside, leaves)
 
 
 def _returned(item: Result, outputs: Sequence[Tensor], leaves: Sequence[Any]) -> Any:

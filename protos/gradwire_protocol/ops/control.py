@@ -113,3 +113,10 @@ control("gw::data(Tensor self) -> Tensor", lambda self: self)
 
 # Runs a program that the session holds. Its numbers and results follow from the program: see `program_signature`.
 control("gw::program(Tensor[] inputs, str digest) -> Tensor[]", _nothing, heavy=True)
+
+# Runs a program several times. See `program.Loop` and `loop_signature`.
+control(
+    "gw::loop(Tensor[] inputs, str digest, int steps, int[] rows, int[] carried, int[] wanted) -> Tensor[]",
+    _nothing,
+    heavy=True,
+)

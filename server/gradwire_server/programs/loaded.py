@@ -2,30 +2,64 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 from gradwire_protocol.meta import Meta
-from gradwire_protocol.program import Program
+from gradwire_protocol.program import Loop, Program
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.tape import Edge, Kept, gradient_edge
 from gradwire_server.backward import OwnBackwardNode
 from gradwire_server.engine import Array, Engine
 from gradwire_server.programs.executable import Executable, run_step
+from gradwire_server.programs.loops import run_steps
 from gradwire_server.programs.passes import drop_dead, fold_constants, share_common
-from gradwire_server.programs.plan import make_plan
+from gradwire_server.programs.plan import Plan, make_plan
 from gradwire_server.programs.tracing import trace
-from gradwire_server.programs.values import Trace
+from gradwire_server.programs.values import Trace, values_in
 
-__all__ = ["LoadedProgram", "ProgramNode"]
+__all__ = ["LoadedProgram", "Prepared", "ProgramNode"]
 
 
-def prepare(made: Trace, engine: Engine) -> Executable:
-    """Drop what a trace can do without, plan its memory, and prepare it."""
+def _planned(made: Trace, engine: Engine) -> Plan:
+    """Drop what a trace can do without, and plan its memory."""
     share_common(made)
     fold_constants(made, lambda step: run_step(engine, step))
     drop_dead(made)
-    return Executable(make_plan(made, engine.backend), engine)
+    return make_plan(made, engine.backend)
+
+
+class Prepared:
+    """What of a program is the same in every session: its traces and plans. Made for one backend; safe for threads."""
+
+    def __init__(self, program: Program, needs: int, engine: Engine) -> None:
+        """Trace and plan; raise what tracing raises."""
+        self.traced = trace(program, engine.backend, needs)
+        self.written = program.written_inputs()
+        forward = self.traced.forward
+        self.outputs = len(forward.outputs) - self.traced.saved
+        roots = dict.fromkeys(map(forward.root, forward.outputs[self.outputs :]))
+        self.saved_inputs = [forward.inputs.index(value) for value in roots if value in forward.inputs]
+        self.forward = _planned(forward, engine)
+        self.held_bytes = _constant_bytes(self.forward)
+        self._backward: Plan | None = None
+        self._lock = threading.Lock()
+
+    def backward(self, engine: Engine) -> Plan:
+        """Return the plan of the backward trace, made when it is first asked for."""
+        with self._lock:
+            if self._backward is None:
+                assert self.traced.backward is not None
+                self._backward = _planned(self.traced.backward, engine)
+                self.held_bytes += _constant_bytes(self._backward)
+            return self._backward
+
+
+def _constant_bytes(plan: Plan) -> int:
+    """Return the bytes of a plan's constants."""
+    values = [value for value in values_in(plan.trace.steps) if value.constant is not None]
+    return sum({id(value.constant): int(value.constant.nbytes) for value in values}.values())
 
 
 class ProgramNode(OwnBackwardNode):
@@ -67,17 +101,12 @@ class ProgramNode(OwnBackwardNode):
 class LoadedProgram:
     """A program in one session."""
 
-    def __init__(self, program: Program, needs: int, engine: Engine) -> None:
-        """Trace and prepare; raise what tracing raises."""
+    def __init__(self, prepared: Prepared, engine: Engine) -> None:
+        """Make the memory of its own that a session runs a program in."""
         self.engine = engine
-        self._traced = trace(program, engine.backend, needs)
-        self._outputs = len(self._traced.forward.outputs) - self._traced.saved
-        self._saved_inputs = [
-            self._traced.forward.inputs.index(value)
-            for value in dict.fromkeys(map(self._traced.forward.root, self._traced.forward.outputs[self._outputs :]))
-            if value in self._traced.forward.inputs
-        ]
-        self._forward = prepare(self._traced.forward, engine)
+        self._prepared, self._traced = prepared, prepared.traced
+        self._outputs, self._saved_inputs = prepared.outputs, prepared.saved_inputs
+        self._forward = Executable(prepared.forward, engine)
         self._backward: Executable | None = None
 
     def run(self, signature: Signature, inputs: Sequence[Array], numbers: Sequence[Any]) -> list[Array]:
@@ -99,12 +128,21 @@ class LoadedProgram:
                 outputs[index].node, outputs[index].output_nr = node, index
         return outputs
 
+    def run_loop(
+        self, signature: Signature, loop: Loop, inputs: Sequence[Array], numbers: Sequence[Any]
+    ) -> list[Array]:
+        """Run as often as the loop says, and count the writes."""
+        made = run_steps(self._forward, loop, [array.data for array in inputs], numbers, self.engine.backend.xp)
+        for index in self._prepared.written:
+            inputs[index].storage.version += 1 if loop.carried[index] else loop.steps
+        return [Array(self.engine, data, meta) for data, meta in zip(made, signature.outputs, strict=True)]
+
     def gradients(self, saved: Sequence[Any], grads: Sequence[Array | None], node: ProgramNode) -> list[Array | None]:
         """Run the backward trace."""
         traced, engine = self._traced, self.engine
         assert traced.backward is not None
         if self._backward is None:
-            self._backward = prepare(traced.backward, engine)
+            self._backward = Executable(self._prepared.backward(engine), engine)
         seeds = []
         for index in traced.differentiable:
             g, meta = grads[index], node.output_metas[index]

@@ -8,13 +8,15 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from gradwire_protocol import limits
+from gradwire_protocol.codec import decode_static
 from gradwire_protocol.errors import BatchMalformed, LimitExceeded
-from gradwire_protocol.program import Program, program_signature
-from gradwire_protocol.program_codec import decode_program, digest_of
+from gradwire_protocol.program import Loop, Program, loop_signature, program_signature
+from gradwire_protocol.program_codec import digest_of
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.v1 import call_pb2, program_pb2
 from gradwire_server.engine import Array, Engine
 from gradwire_server.programs.loaded import LoadedProgram
+from gradwire_server.programs.shared import SharedPrograms
 
 __all__ = ["Programs"]
 
@@ -22,9 +24,10 @@ __all__ = ["Programs"]
 class Programs:
     """What the session was told to know, and what of it was run."""
 
-    def __init__(self, engine: Engine) -> None:
-        """Start empty."""
+    def __init__(self, engine: Engine, shared: SharedPrograms | None = None) -> None:
+        """Start empty; `shared` is what the sessions of a worker share."""
         self._engine = engine
+        self._shared = shared or SharedPrograms()
         self._known: dict[str, Program] = {}
         self._loaded: dict[tuple[str, int], LoadedProgram] = {}
 
@@ -43,23 +46,44 @@ class Programs:
                     f"a session may hold {limits.MAX_PROGRAMS} programs and has that many; compile fewer functions, or for "
                     "fewer shapes"
                 )
-            self._known[digest] = decode_program(message)
+            self._known[digest] = self._shared.program(digest, message)
 
     def signature(self, message: call_pb2.Signature) -> Signature:
-        """Return the signature of a run; raise BatchMalformed if the session does not know the program."""
+        """Return the signature of a run or a loop; raise BatchMalformed if the session does not know the program."""
         digest = message.statics[0].text if message.statics else ""
         program = self._known.get(digest)
         if program is None:
             raise BatchMalformed(f"a run must name a program that was sent before it; {digest[:32]!r} was not")
+        if message.op == "gw::loop":
+            loop = _loop(message)
+            loop.check(program)
+            return loop_signature(program, digest, loop)
         return program_signature(program, digest, int.from_bytes(message.needs, "little"))
 
     def run(self, signature: Signature, inputs: Sequence[Array], numbers: Sequence[Any]) -> list[Array]:
         """Run a program, which the first run prepares."""
-        loaded: LoadedProgram | None = signature.kernel
-        if loaded is None:
-            key = (signature.statics[0], signature.needs)
-            loaded = self._loaded.get(key)
-            if loaded is None:
-                loaded = self._loaded[key] = LoadedProgram(self._known[key[0]], signature.needs, self._engine)
-            signature.kernel = loaded
+        loaded: LoadedProgram = signature.kernel or self._load(signature)
         return loaded.run(signature, inputs, numbers)
+
+    def run_loop(self, signature: Signature, inputs: Sequence[Array], numbers: Sequence[Any]) -> list[Array]:
+        """Run a program several times."""
+        loaded: LoadedProgram = signature.kernel or self._load(signature)
+        return loaded.run_loop(signature, Loop(*signature.statics[1:]), inputs, numbers)
+
+    def _load(self, signature: Signature) -> LoadedProgram:
+        digest, needs = signature.statics[0], signature.needs
+        loaded = self._loaded.get((digest, needs))
+        if loaded is None:
+            prepared = self._shared.prepared(digest, self._known[digest], needs, self._engine)
+            loaded = self._loaded[digest, needs] = LoadedProgram(prepared, self._engine)
+        signature.kernel = loaded
+        return loaded
+
+
+def _loop(message: call_pb2.Signature) -> Loop:
+    """Return the loop of a signature; raise BatchMalformed if it describes none."""
+    statics = [decode_static(item) for item in message.statics]
+    kinds = (str, int, tuple, tuple, tuple)
+    if len(statics) != len(kinds) or not all(map(isinstance, statics, kinds)):
+        raise BatchMalformed(f"a loop is described by a digest, steps, rows, carried, wanted; got {statics!r:.200}")
+    return Loop(*statics[1:])
