@@ -84,7 +84,8 @@ torch.ones(1).item(); print([imported - began, time.perf_counter() - imported])
 
 
 def _start(settings: Settings) -> Record:
-    environment = {name: value for name, value in os.environ.items() if name != "GRADWIRE_ADDRESS"}
+    unlike_a_user = ("GRADWIRE_ADDRESS", "PYTHONDONTWRITEBYTECODE")
+    environment = {name: value for name, value in os.environ.items() if name not in unlike_a_user}
     seen: dict[str, list[list[float]]] = {name: [] for name in _START}
 
     def fresh(name: str) -> Callable[[], None]:

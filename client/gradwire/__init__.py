@@ -5,9 +5,10 @@ The names are PyTorch's. A worker is started by itself at the first call; `conne
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gradwire.version import __version__
-from gradwire import autograd, errors, nn, optim, utils, version
-from gradwire import fft, linalg, special
+from gradwire import autograd, errors, linalg, version
 from gradwire._functions import *
 from gradwire.autograd.anomaly_mode import is_anomaly_check_nan_enabled, is_anomaly_enabled, set_anomaly_enabled
 from gradwire.autograd.grad_mode import (
@@ -59,7 +60,6 @@ from gradwire.memory import (
 )
 from gradwire.printing import set_printoptions
 from gradwire.properties import Size
-from gradwire.pytorch import from_torch, to_torch
 from gradwire.random import (
     _sample_dirichlet,
     _standard_gamma,
@@ -84,7 +84,6 @@ from gradwire.random import (
     seed,
     set_rng_state,
 )
-from gradwire.saving import load, save
 from gradwire.session import Session, connect, disconnect
 from gradwire.session import current as current_session
 from gradwire.settings import *
@@ -125,28 +124,85 @@ pi = 3.141592653589793
 e = 2.718281828459045
 newaxis = None
 
-from gradwire.amp import (
-    GradScaler,
-    autocast,
-    autocast_decrement_nesting,
-    autocast_increment_nesting,
-    clear_autocast_cache,
-    get_autocast_cpu_dtype,
-    get_autocast_dtype,
-    get_autocast_gpu_dtype,
-    is_autocast_cache_enabled,
-    is_autocast_cpu_enabled,
-    is_autocast_enabled,
-    set_autocast_cache_enabled,
-    set_autocast_cpu_dtype,
-    set_autocast_cpu_enabled,
-    set_autocast_dtype,
-    set_autocast_enabled,
-    set_autocast_gpu_dtype,
-)
-from gradwire.cuda import OutOfMemoryError
-from gradwire.func import vmap
-from gradwire import accelerator, amp, backends, cpu, cuda, distributed, distributions, func, jit, masked, mps, onnx
-from gradwire.programs.compile import compile
-from gradwire.profiling import profile
-from gradwire import compiler, hub, multiprocessing, profiler, serialization, signal, testing, xpu
+# What follows is imported at its first use, so that a script starts as soon as what it needs is there.
+if TYPE_CHECKING:
+    from gradwire import (
+        accelerator,
+        amp,
+        backends,
+        compiler,
+        cpu,
+        cuda,
+        distributed,
+        distributions,
+        fft,
+        func,
+        hub,
+        jit,
+    )
+    from gradwire import (
+        masked,
+        mps,
+        multiprocessing,
+        nn,
+        onnx,
+        optim,
+        profiler,
+        serialization,
+        signal,
+        special,
+        testing,
+    )
+    from gradwire import utils, xpu
+    from gradwire.amp import (
+        GradScaler,
+        autocast,
+        autocast_decrement_nesting,
+        autocast_increment_nesting,
+        clear_autocast_cache,
+        get_autocast_cpu_dtype,
+        get_autocast_dtype,
+        get_autocast_gpu_dtype,
+        is_autocast_cache_enabled,
+        is_autocast_cpu_enabled,
+        is_autocast_enabled,
+        set_autocast_cache_enabled,
+        set_autocast_cpu_dtype,
+        set_autocast_cpu_enabled,
+        set_autocast_dtype,
+        set_autocast_enabled,
+        set_autocast_gpu_dtype,
+    )
+    from gradwire.cuda import OutOfMemoryError
+    from gradwire.func import vmap
+    from gradwire.programs.compile import compile
+    from gradwire.programs.loop import loop
+    from gradwire.profiling import profile
+    from gradwire.pytorch import from_torch, to_torch
+    from gradwire.saving import load, save
+else:
+    from gradwire.late import late_names
+
+    __getattr__, __dir__ = late_names(
+        __name__,
+        {
+            "accelerator", "amp", "backends", "compiler", "cpu", "cuda", "distributed", "distributions", "fft", "func", "hub",
+            "jit", "masked", "mps", "multiprocessing", "nn", "onnx", "optim", "profiler", "serialization", "signal", "special",
+            "testing", "utils", "xpu",
+        },
+        {
+            "gradwire.amp": (
+                "GradScaler", "autocast", "autocast_decrement_nesting", "autocast_increment_nesting", "clear_autocast_cache",
+                "get_autocast_cpu_dtype", "get_autocast_dtype", "get_autocast_gpu_dtype", "is_autocast_cache_enabled",
+                "is_autocast_cpu_enabled", "is_autocast_enabled", "set_autocast_cache_enabled", "set_autocast_cpu_dtype",
+                "set_autocast_cpu_enabled", "set_autocast_dtype", "set_autocast_enabled", "set_autocast_gpu_dtype",
+            ),
+            "gradwire.cuda": ("OutOfMemoryError",),
+            "gradwire.func": ("vmap",),
+            "gradwire.profiling": ("profile",),
+            "gradwire.programs.compile": ("compile",),
+            "gradwire.programs.loop": ("loop",),
+            "gradwire.pytorch": ("from_torch", "to_torch"),
+            "gradwire.saving": ("load", "save"),
+        },
+    )  # fmt: skip

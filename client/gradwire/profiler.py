@@ -19,7 +19,7 @@ from gradwire.profiling.ranges import record_function
 
 if TYPE_CHECKING:
     from gradwire.profiling.events import EventList
-    from gradwire.profiling.profile import Profile
+    from gradwire.profiling.profiled_block import Profile
 
 __all__ = [
     "ProfilerAction", "ProfilerActivity", "kineto_available", "profile", "record_function", "schedule",
@@ -176,7 +176,7 @@ class profile:
         self._enter(action)
 
     def _enter(self, action: ProfilerAction) -> None:
-        from gradwire.profiling.profile import Profile
+        from gradwire.profiling.profiled_block import Profile
 
         if _records(action) and not self._is_recording:
             self._profiles = [*self._profiles, Profile().start()] if self.acc_events else [Profile().start()]

@@ -20,7 +20,7 @@ from gradwire.profiling.clocks import Offset, Trip, estimate
 from gradwire.profiling.findings import findings
 from gradwire.profiling.functions import FunctionCost
 from gradwire.profiling.places import Place, expression, place_of
-from gradwire.profiling.profile import Profile
+from gradwire.profiling.profiled_block import Profile
 from gradwire.profiling.recorder import Batch, Called, Recorder, Wait
 from gradwire.profiling.summary import LineCost, Summary
 from gradwire.profiling.text import bytes_text, ms

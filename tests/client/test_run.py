@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from importlib import import_module
 
 import pytest
 
@@ -22,7 +22,7 @@ from gradwire.version import TorchVersion, torch_version
         ("torch.nn.modules", gw.nn),
         ("torch.nn.modules.loss", gw.nn),
         ("torch.autograd.variable", gw.autograd),
-        ("torch.utils.data.dataloader", sys.modules["gradwire.utils.data.dataloader"]),
+        ("torch.utils.data.dataloader", import_module("gradwire.utils.data.dataloader")),
         ("torch.nn.modules.nonsense", None),
         ("torch.nonsense", None),
         ("torch.nonsense.deeper", None),

@@ -51,8 +51,9 @@ DOORS = {
     # Only to write its files, for a script that logs to it.
     "tensorboard": {"client/gradwire/utils/tensorboard.py"},
 }
-# The one file that imports by names that it makes: what stands for PyTorch's modules in `gradwire run`.
-COMPUTED = {"client/gradwire/run/names.py"}
+# They import by names that are computed: a package's parts at their first use, and what stands for PyTorch's modules in `gradwire
+# run`.
+COMPUTED = {"client/gradwire/late.py", "client/gradwire/run/names.py"}
 # The contract speaks of dtypes and shapes; arrays are the business of the two sides, but for how their bytes travel.
 CONTRACT_NUMPY = {
     "protos/gradwire_protocol/bulk.py",

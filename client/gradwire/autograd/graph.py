@@ -20,7 +20,7 @@ from gradwire.autograd.graph_hooks import (
 from gradwire.autograd.node_hooks import hooks_of_node, made_for_leaf
 from gradwire.autograd.saved_tensors import disable_saved_tensors_hooks, save_on_cpu, saved_tensors_hooks
 from gradwire.autograd.saved_values import SavedTensor, saved_tensor
-from gradwire.nn.hooks import RemovableHandle
+from gradwire.removable_handle import RemovableHandle
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.signature import differentiable_mask
 from gradwire_protocol.tape import CopySlices, Edge, Kept, gradient_edge

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradwire.autograd.grad_mode import no_grad
-from gradwire.nn.hooks import RemovableHandle
+from gradwire.removable_handle import RemovableHandle
 from gradwire_protocol.tape import Node, Variable, gradient_edge
 
 if TYPE_CHECKING:

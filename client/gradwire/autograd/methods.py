@@ -13,7 +13,7 @@ from gradwire_protocol.tape import Storage, Variable, refresh
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gradwire.nn.hooks import RemovableHandle
+    from gradwire.removable_handle import RemovableHandle
     from gradwire.tensor import Tensor
 
 __all__ = ["AutogradMethods"]
@@ -156,7 +156,7 @@ class AutogradMethods:
         if self.node is not None:
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
         from gradwire.autograd.node_hooks import made_for_leaf
-        from gradwire.nn.hooks import RemovableHandle
+        from gradwire.removable_handle import RemovableHandle
 
         return RemovableHandle.register(made_for_leaf(self).accumulated, hook)
 

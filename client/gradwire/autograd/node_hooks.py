@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gradwire.nn.hooks import RemovableHandle
+from gradwire.removable_handle import RemovableHandle
 from gradwire_protocol.tape import Node
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Hooks around a module's `forward`: their records, their handles, and the call that runs them.
+"""Hooks around a module's `forward`: their records, and the call that runs them.
 
 `Module` holds the records in two dicts, in order of running; this file never looks at anything
 else of a module but its `forward`.
@@ -6,10 +6,7 @@ else of a module but its `forward`.
 
 from __future__ import annotations
 
-import itertools
 import warnings
-import weakref
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,7 +15,7 @@ if TYPE_CHECKING:
     from gradwire.nn.backward_hooks import ModuleBackward
     from gradwire.nn.module import Module
 
-__all__ = ["ForwardHook", "ForwardPreHook", "RemovableHandle", "call_with_hooks"]
+__all__ = ["ForwardHook", "ForwardPreHook", "call_with_hooks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,40 +33,6 @@ class ForwardHook:
     function: Callable[..., Any]
     with_kwargs: bool
     always_call: bool
-
-
-class RemovableHandle:
-    """Stands for one registered hook; `remove()`, or leaving a `with` block, takes it away.
-
-    Holds the dict weakly: a handle that is kept does not keep the module alive.
-    """
-
-    _ids = itertools.count()
-
-    def __init__(self, hooks: OrderedDict[int, Any]) -> None:
-        self.id = next(RemovableHandle._ids)
-        self._hooks = weakref.ref(hooks)
-
-    @classmethod
-    def register(cls, hooks: OrderedDict[int, Any], hook: Any, prepend: bool = False) -> RemovableHandle:
-        """Add `hook` to `hooks`, at the front if `prepend`, and return its handle."""
-        handle = cls(hooks)
-        hooks[handle.id] = hook
-        if prepend:
-            hooks.move_to_end(handle.id, last=False)
-        return handle
-
-    def remove(self) -> None:
-        """Take the hook away; a second call does nothing."""
-        hooks = self._hooks()
-        if hooks is not None:
-            hooks.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
 
 
 def call_with_hooks(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

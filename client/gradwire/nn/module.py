@@ -13,11 +13,12 @@ from typing import Any, Self
 
 from gradwire.autograd.grad_mode import no_grad
 from gradwire.memory import check_memory_format
-from gradwire.nn.hooks import ForwardHook, ForwardPreHook, RemovableHandle, call_with_hooks
+from gradwire.nn.hooks import ForwardHook, ForwardPreHook, call_with_hooks
 from gradwire.nn.parameter import Buffer, Parameter, clear_grads
 from gradwire.nn.state import ModuleState
 from gradwire.nn.state_hooks import REGISTERS
 from gradwire.nn.tree import type_name
+from gradwire.removable_handle import RemovableHandle
 from gradwire.tensor import Tensor
 from gradwire_protocol.dtypes import DType, bfloat16, float16, float32, float64
 

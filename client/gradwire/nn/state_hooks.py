@@ -8,7 +8,7 @@ from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from gradwire.nn.hooks import RemovableHandle
+from gradwire.removable_handle import RemovableHandle
 
 __all__ = ["REGISTERS", "StateHooks"]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from gradwire.nn.hooks import RemovableHandle
+from gradwire.removable_handle import RemovableHandle
 
 if TYPE_CHECKING:
     from gradwire.optim.optimizer import Optimizer

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gradwire.profiling.ranges import record_function
 
 if TYPE_CHECKING:
-    from gradwire.profiling.profile import Profile
+    from gradwire.profiling.profiled_block import Profile
     from gradwire.session import Session
 
 __all__ = ["profile", "record_function"]
@@ -23,6 +23,6 @@ def profile(session: Session | None = None) -> Profile:
     kernels, so that times are theirs. Entering waits until the worker is done with what came before; leaving waits until it is
     done with all.
     """
-    from gradwire.profiling.profile import Profile
+    from gradwire.profiling.profiled_block import Profile
 
     return Profile(session)

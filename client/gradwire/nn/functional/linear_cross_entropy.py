@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
+from typing import Any, cast
 
 from gradwire.nn.functional.linear import linear
 from gradwire.nn.functional.loss import cross_entropy
@@ -119,16 +119,14 @@ def _in_parts(
         result = sum(losses[1:], start=losses[0])
         if reduction == "mean":
             result = result / _weight_of(targets, class_weight, ignored, result)
-    converted: Tensor = result.to(input.dtype)
-    return converted
+    return cast("Tensor", result.to(input.dtype))
 
 
 def _weight_of(targets: Tensor, class_weight: Tensor | None, ignored: int, like: Tensor) -> Tensor:
     """Return the sum of the weights of the targets that count."""
     counted: Tensor = targets != ignored
     if class_weight is None:
-        total: Tensor = counted.sum().to(like.dtype)
-        return total
-    weights = class_weight.index_select(0, targets.where(counted, 0))
-    total = weights.where(counted, 0).sum()
-    return total
+        weights = counted.to(like.dtype)
+    else:
+        weights = class_weight.index_select(0, targets.where(counted, 0)).where(counted, 0)
+    return cast("Tensor", weights.sum())
