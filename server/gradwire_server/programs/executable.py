@@ -16,6 +16,7 @@ from gradwire_protocol.program import Varying
 from gradwire_server.bfloat16 import involves_bfloat16
 from gradwire_server.engine import Engine, direct_numbers
 from gradwire_server.programs.blocks import BlockRunner
+from gradwire_server.programs.cuda.runner import KernelRunner
 from gradwire_server.programs.fusion import Fusion
 from gradwire_server.programs.plan import Plan, takes_out
 from gradwire_server.programs.values import Step, Value
@@ -188,8 +189,23 @@ class Executable:
         return getattr(xp, found.ufunc) if found.ufunc else partial(found.function, xp, **(extra or {}))
 
     def _fused(self, fusion: Fusion) -> Instruction:
-        """Prepare a fusion: a call per step on a block's parts, and where the whole arrays come from."""
+        """Prepare a fusion: what runs it, and where the whole arrays come from."""
         xp, slots = self._engine.backend.xp, self._slots
+        runner = KernelRunner(fusion, xp) if self._engine.backend.name == "cuda" else self._in_blocks(fusion)
+        sources: list[Callable[[], Any]] = [partial(slots.__getitem__, self._slot(value)) for value in fusion.inputs]
+        passing = [index for index, value in enumerate(fusion.inputs) if not self._stays(value)]
+        for value in fusion.outputs:
+            slot = self._slot(value)
+            if value in self.plan.placed:
+                sources.append(partial(slots.__getitem__, slot))
+            else:
+                passing.append(len(sources))
+                sources.append(_new_output(slots, slot, self._given.setdefault(slot, []), value, xp))
+        return _blockwise(runner, sources, passing)
+
+    def _in_blocks(self, fusion: Fusion) -> BlockRunner:
+        """Prepare a call per step on a block's parts."""
+        xp = self._engine.backend.xp
         runner = BlockRunner(fusion, xp)
         body = []
         for step in fusion.steps:
@@ -203,16 +219,7 @@ class Executable:
             function = self._function(step)
             body.append(_on_block(function, _taker(arguments), runner.slots, runner.slot(step.outputs[0])))
         runner.prepare(body)
-        sources: list[Callable[[], Any]] = [partial(slots.__getitem__, self._slot(value)) for value in fusion.inputs]
-        passing = [index for index, value in enumerate(fusion.inputs) if not self._stays(value)]
-        for value in fusion.outputs:
-            slot = self._slot(value)
-            if value in self.plan.placed:
-                sources.append(partial(slots.__getitem__, slot))
-            else:
-                passing.append(len(sources))
-                sources.append(_new_output(slots, slot, self._given.setdefault(slot, []), value, xp))
-        return _blockwise(runner, sources, passing)
+        return runner
 
     def _stays(self, value: Value) -> bool:
         """Return whether a value is the same array in every run."""
@@ -294,7 +301,9 @@ def _on_block(
     return run
 
 
-def _blockwise(runner: BlockRunner, sources: Sequence[Callable[[], Any]], passing: Sequence[int]) -> Instruction:
+def _blockwise(
+    runner: BlockRunner | KernelRunner, sources: Sequence[Callable[[], Any]], passing: Sequence[int]
+) -> Instruction:
     """Run a fusion on whole arrays; those at `passing` are not held until the next run."""
 
     def run() -> None:

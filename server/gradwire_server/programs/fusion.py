@@ -15,12 +15,12 @@ from gradwire_protocol.meta import Meta
 from gradwire_protocol.program import Varying
 from gradwire_server.programs.values import Step, Value
 
-__all__ = ["Fusion", "Layout", "fuse"]
+__all__ = ["LEAST", "Fusion", "Layout", "fuse", "kind_of"]
 
 # Elements of a block. Measured best of 8,192 to 65,536: its arrays stay in a second-level cache, and calls cost little.
 _BLOCK = 32_768
 # Below this many elements a result stays in cache anyway.
-_LEAST = 4 * _BLOCK
+LEAST = 4 * _BLOCK
 
 WHOLE, ROW, COLUMN, NUMBER = "whole", "row", "column", "number"
 
@@ -51,12 +51,12 @@ class Fusion:
 
     def kind(self, meta: Meta) -> str:
         """Return how an operand lies in the matrix."""
-        kind = _kind(meta, self.steps[0].outputs[0].meta)
+        kind = kind_of(meta, self.steps[0].outputs[0].meta)
         assert kind is not None
         return kind
 
 
-def _kind(meta: Meta, like: Meta) -> str | None:
+def kind_of(meta: Meta, like: Meta) -> str | None:
     """Return how an operand lies in the matrix of results `like`; None where it does not."""
     if not meta.is_contiguous:
         return None
@@ -70,18 +70,23 @@ def _kind(meta: Meta, like: Meta) -> str | None:
 
 
 def _fits(step: Step, like: Meta) -> bool:
-    return all(value is not None and _kind(value.meta, like) is not None for value in step.inputs) and not any(
+    return all(value is not None and kind_of(value.meta, like) is not None for value in step.inputs) and not any(
         isinstance(number, Varying) for number in step.numbers
     )
 
 
-def fuse(steps: Sequence[Step], can_fuse: Callable[[Step], bool], escaping: set[Value]) -> list[Step | Fusion]:
-    """Return steps with runs of pointwise ones as fusions. `escaping` values are read by others than `steps`."""
+def fuse(
+    steps: Sequence[Step], can_fuse: Callable[[Step], bool], escaping: set[Value], least: int = LEAST
+) -> list[Step | Fusion]:
+    """Return steps with runs of pointwise ones, of `least` elements or more, as fusions.
+
+    `escaping` values are read by others than `steps`.
+    """
     made: list[Step | Fusion] = []
     run: list[Step] = []
     for step in steps:
         meta = step.outputs[0].meta if len(step.outputs) == 1 else None
-        fits = meta is not None and meta.numel >= _LEAST and can_fuse(step) and _fits(step, meta)
+        fits = meta is not None and meta.numel >= least and can_fuse(step) and _fits(step, meta)
         if fits and run and run[0].outputs[0].meta.shape != step.outputs[0].meta.shape:
             _close(run, made)
         if fits:

@@ -16,7 +16,8 @@ from gradwire_protocol.dtypes import DType
 from gradwire_server.backend import Backend
 from gradwire_server.bfloat16 import involves_bfloat16
 from gradwire_server.engine import direct_numbers
-from gradwire_server.programs.fusion import Fusion, fuse
+from gradwire_server.programs.cuda.source import is_writable
+from gradwire_server.programs.fusion import LEAST, Fusion, fuse
 from gradwire_server.programs.values import Step, Trace, Value
 from gradwire_server.rules import kernel_for
 
@@ -67,7 +68,10 @@ def make_plan(trace: Trace, backend: Backend, fusing: bool = True) -> Plan:
             plan.input_views.setdefault(root, []).append(step)
         else:
             steps.append(step)
-    plan.steps = fuse(steps, lambda step: _is_fusible(step, told), _seen_outside(plan)) if fusing else [*steps]
+    # On a GPU even a few elements cost a launch for each step.
+    least = 1 if backend.name == "cuda" else LEAST
+    fusible = {step for step in steps if _is_fusible(step, told, backend)} if fusing else set()
+    plan.steps = fuse(steps, fusible.__contains__, _seen_outside(plan), least)
     for item in plan.steps:
         if isinstance(item, Fusion):
             planned -= item.inner.keys()
@@ -75,9 +79,9 @@ def make_plan(trace: Trace, backend: Backend, fusing: bool = True) -> Plan:
     return plan
 
 
-def _is_fusible(step: Step, told: set[Value]) -> bool:
-    """Return whether a step's kernel may run on parts of its operands."""
-    return step.signature.op.is_pointwise and step.outputs[0] in told
+def _is_fusible(step: Step, told: set[Value], backend: Backend) -> bool:
+    """Return whether a step's kernel may run on parts of its operands, or be a part of a generated one."""
+    return step.signature.op.is_pointwise and step.outputs[0] in told and (backend.name != "cuda" or is_writable(step))
 
 
 def _seen_outside(plan: Plan) -> set[Value]:

@@ -1,0 +1,1 @@
+"""Fusions on a GPU: one generated kernel each. Not yet run on one; see `source`."""
