@@ -1,6 +1,6 @@
 """`Part`: which nodes of a backward the worker runs before the client's own code comes in.
 
-Nodes and leaves are named by where `tape.reach` finds them from the roots, which is the same on both sides. A part travels
+Nodes and leaves are named by where `planning.reach` finds them from the roots, which is the same on both sides. A part travels
 as text, a static of its call, so that a training step whose parts recur interns each once.
 """
 

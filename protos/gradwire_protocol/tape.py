@@ -7,7 +7,7 @@ to lie, by the worker too. Values live on the worker only. Semantics: pytorch/to
 
 from __future__ import annotations
 
-from itertools import chain, count
+from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradwire_protocol.inplace import forbidden_view, message_name
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = [
-    "CopySlices", "Edge", "Kept", "Node", "Storage", "Variable", "bind_view", "gradient_edge", "leaves", "next_order", "plan",
-    "raise_versions", "reach", "record", "record_inplace", "refresh",
+    "CopySlices", "Edge", "Kept", "Node", "Storage", "Variable", "bind_view", "gradient_edge", "keep_inputs", "keep_outputs",
+    "next_order", "raise_versions", "record", "record_inplace", "refresh",
 ]  # fmt: skip
 
 _orders = count(1)
+# Makes an Edge or a Kept of the tuple of its fields, at a third of the price: every recorded call makes several.
+_made = tuple.__new__
 
 
 def next_order() -> int:
@@ -134,11 +136,15 @@ class Node:
 
     def kept_values(self) -> Iterable[Kept]:
         """Return every kept value, those of lists included."""
+        if not self.kept:
+            return ()
+        values: list[Kept] = []
         for kept in self.kept.values():
             if type(kept) is Kept:
-                yield kept
+                values.append(kept)
             else:
-                yield from kept
+                values += kept
+        return values
 
     @property
     def keeps(self) -> bool:
@@ -147,7 +153,7 @@ class Node:
 
     def release(self) -> None:
         """Forget the kept values after a backward that does not retain the graph."""
-        if self.keeps:
+        if self.kept or self.keeps:
             self.kept = {}
             self.freed = True
 
@@ -255,23 +261,28 @@ def gradient_edge(variable: Variable) -> Edge | None:
     if variable.base is not None:
         refresh(variable)
     if variable.node is not None:
-        return Edge(variable.node, variable.output_nr)
-    return Edge(variable, 0) if variable.leaf_requires_grad else None
+        return _made(Edge, (variable.node, variable.output_nr))
+    return _made(Edge, (variable, 0)) if variable.leaf_requires_grad else None
 
 
-def _keep_inputs(node: Node, inputs: Sequence[Variable | None]) -> None:
+def _kept_input(value: Variable) -> Kept:
+    storage = value.storage
+    return _made(Kept, (value, storage, storage.version, -1))
+
+
+def keep_inputs(node: Node, inputs: Sequence[Variable | None]) -> None:
+    """Let a node keep those of a call's inputs that its gradients read."""
+    kept = node.kept
     for name, first, size, is_list in node.signature.kept_inputs:
-        values = tuple([
-            Kept(value, value.storage, value.storage.version, -1)
-            for value in inputs[first : first + size] if value is not None
-        ])  # fmt: skip
+        value = inputs[first] if size else None
         if is_list:
-            node.kept[name] = values
-        elif values:
-            node.kept[name] = values[0]
+            kept[name] = tuple([_kept_input(item) for item in inputs[first : first + size] if item is not None])
+        elif value is not None:
+            kept[name] = _kept_input(value)
 
 
-def _keep_outputs(node: Node, outputs: Sequence[Variable]) -> None:
+def keep_outputs(node: Node, outputs: Sequence[Variable]) -> None:
+    """Let a node keep those of a call's results that its gradients read."""
     for name, number in node.signature.kept_results:
         output = outputs[number]
         node.kept[name] = Kept(output.kept_output(), output.storage, output.storage.version, number)
@@ -280,7 +291,12 @@ def _keep_outputs(node: Node, outputs: Sequence[Variable]) -> None:
 def _edges(signature: Signature, inputs: Sequence[Variable | None]) -> tuple[Edge | None, ...]:
     needs, edges = signature.needs, list[Edge | None]()
     for variable in inputs:
-        edges.append(gradient_edge(variable) if needs & 1 and variable is not None else None)
+        if not needs & 1 or variable is None:
+            edges.append(None)
+        elif variable.base is None and variable.node is not None:
+            edges.append(_made(Edge, (variable.node, variable.output_nr)))
+        else:
+            edges.append(gradient_edge(variable))
         needs >>= 1
     return tuple(edges)
 
@@ -294,8 +310,9 @@ def record(
     """Record a call that made new tensors: each differentiable one becomes an output of its node."""
     node = Node(signature, _edges(signature, inputs), scalars)
     if signature.kept:
-        _keep_inputs(node, inputs)
-        _keep_outputs(node, outputs)
+        keep_inputs(node, inputs)
+        if signature.kept_results:
+            keep_outputs(node, outputs)
     for number in signature.graded:
         output = outputs[number]
         output.node = node
@@ -321,11 +338,11 @@ def record_inplace(
     node = Node(signature, _edges(signature, inputs), scalars)
     if signature.kept:
         # Before the version is raised: an input that shares memory with `self` is stale from here on.
-        _keep_inputs(node, inputs)
+        keep_inputs(node, inputs)
         if "self" in node.kept:
             node.kept["self"] = Kept(original, Storage(), 0, -1)
     self.storage.version += 1
-    _keep_outputs(node, (self,))
+    keep_outputs(node, (self,))
     if self.base is None:
         self.node, self.output_nr, self.leaf_requires_grad = node, 0, False
         return
@@ -343,57 +360,3 @@ def raise_versions(signature: Signature, inputs: Sequence[Variable | None]) -> N
         variable = inputs[index]
         if variable is not None:
             variable.storage.version += 1
-
-
-def _discover(roots: Iterable[Edge | None]) -> list[Node]:
-    """Return the nodes that `roots` lead to, in an order that follows from the graph's structure alone."""
-    stack = list(dict.fromkeys(edge.target for edge in roots if edge is not None and isinstance(edge.target, Node)))
-    seen = set(stack)
-    nodes = list(stack)
-    while stack:
-        for edge in stack.pop().edges:
-            if edge is not None and edge.target not in seen and isinstance(edge.target, Node):
-                seen.add(edge.target)
-                nodes.append(edge.target)
-                stack.append(edge.target)
-    return nodes
-
-
-def plan(roots: Iterable[Edge | None], targets: Sequence[Edge] | None = None) -> list[Node]:
-    """Return the nodes that a backward from `roots` runs, in running order (latest recorded first, as PyTorch).
-
-    With `targets`, only nodes on a path to one of them; a target node itself runs only if another lies behind it.
-    """
-    nodes = _discover(roots)
-    nodes.sort(key=_order, reverse=True)
-    return nodes if targets is None else _towards(nodes, targets)
-
-
-def _order(node: Node) -> int:
-    return node.order
-
-
-def _towards(nodes: list[Node], targets: Sequence[Edge]) -> list[Node]:
-    wanted = {id(edge.target) for edge in targets}
-    running: set[int] = set()
-    for node in reversed(nodes):
-        if any(edge and (id(edge.target) in wanted or id(edge.target) in running) for edge in node.edges):
-            running.add(id(node))
-    return [node for node in nodes if id(node) in running]
-
-
-def reach(roots: Sequence[Edge | None]) -> tuple[list[Node], list[Edge | None]]:
-    """Return the nodes that `roots` lead to, and all edges on the way, in an order that is the same on both sides.
-
-    By it a graph that one side made is described to the other: an old node is named by its index here, and a leaf by that
-    of an edge to it. Not the order of recording: each side gives a view its new node when it first looks, which may be
-    earlier on the client. Edges that lead nowhere count, since the worker may believe in a leaf that the client does not.
-    """
-    nodes = _discover(roots)
-    return nodes, [*roots, *chain.from_iterable(node.edges for node in nodes)]
-
-
-def leaves(edges: Iterable[Edge | None]) -> list[Variable]:
-    """Return the leaves that edges lead to, each once, in order."""
-    targets = [edge.target for edge in edges if edge is not None]
-    return list({id(target): target for target in targets if not isinstance(target, Node)}.values())

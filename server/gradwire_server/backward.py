@@ -16,8 +16,9 @@ from gradwire_protocol.opaque import OpaqueNode
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.ops.shape import span
 from gradwire_protocol.part import EDGE, LEAF, Part
+from gradwire_protocol.planning import plan, reach
 from gradwire_protocol.signature import Signature, resolve, tensor_span
-from gradwire_protocol.tape import CopySlices, Edge, Kept, Node, plan, reach
+from gradwire_protocol.tape import CopySlices, Edge, Kept, Node
 from gradwire_server.engine import Array
 from gradwire_server.rules import gradient_for
 

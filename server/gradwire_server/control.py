@@ -10,8 +10,9 @@ from gradwire_protocol.dtypes import DType
 from gradwire_protocol.errors import BatchMalformed, KernelError, LimitExceeded
 from gradwire_protocol.opaque import OpaqueNode
 from gradwire_protocol.part import Part
+from gradwire_protocol.planning import plan, reach
 from gradwire_protocol.signature import Signature
-from gradwire_protocol.tape import Edge, Kept, Node, Storage, Variable, gradient_edge, plan, reach
+from gradwire_protocol.tape import Edge, Kept, Node, Storage, Variable, gradient_edge
 from gradwire_protocol.v1 import call_pb2
 from gradwire_server.backward import gradients, part_gradients, to_input
 from gradwire_server.engine import Array, Engine

@@ -6,6 +6,7 @@ import pytest
 
 from gradwire_protocol.dtypes import int64
 from gradwire_protocol.meta import Meta
+from gradwire_protocol.planning import leaves, plan, reach
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.tape import (
     CopySlices,
@@ -15,10 +16,7 @@ from gradwire_protocol.tape import (
     Variable,
     bind_view,
     gradient_edge,
-    leaves,
-    plan,
     raise_versions,
-    reach,
     record,
     record_inplace,
     refresh,

@@ -19,8 +19,9 @@ from gradwire.autograd.walk import Walk, key_of, stops
 from gradwire.programs.recording import active
 from gradwire_protocol.inplace import requires_grad
 from gradwire_protocol.ops import OPS
+from gradwire_protocol.planning import leaves, plan, reach
 from gradwire_protocol.registry import check_no_overlap
-from gradwire_protocol.tape import Edge, Node, Variable, gradient_edge, leaves, plan, reach
+from gradwire_protocol.tape import Edge, Node, Variable, gradient_edge
 
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from gradwire.autograd.grad_mode import enable_grad
 from gradwire.autograd.grad_mode import state as grad_state
 from gradwire.autograd.levels import Level, Pushforward
-from gradwire_protocol.tape import Variable, gradient_edge, reach
+from gradwire_protocol.planning import reach
+from gradwire_protocol.tape import Variable, gradient_edge
 
 __all__ = ["UnpackedDualTensor", "dual_level", "enter_dual_level", "exit_dual_level", "make_dual", "unpack_dual"]
 

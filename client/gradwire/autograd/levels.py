@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from gradwire.autograd.engine import grad
 from gradwire.autograd.grad_mode import enable_grad, is_grad_enabled, set_grad_enabled
-from gradwire_protocol.tape import Variable, gradient_edge, leaves, reach
+from gradwire_protocol.planning import leaves, reach
+from gradwire_protocol.tape import Variable, gradient_edge
 
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor

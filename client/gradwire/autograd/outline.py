@@ -18,7 +18,7 @@ __all__ = ["Graph", "read_outline"]
 
 Graph = tuple[
     list[Node], list[Edge | None]
-]  # what `tape.reach` returns: the graph that the worker describes new nodes by
+]  # what `planning.reach` returns: the graph that the worker describes new nodes by
 
 
 def read_outline(session: Session, graph: Graph, made: Sequence[Any]) -> None:

@@ -11,7 +11,8 @@ from gradwire.autograd.grad_mode import enable_grad
 from gradwire.autograd.saved_tensors import suspended
 from gradwire_protocol.opaque import OpaqueNode
 from gradwire_protocol.ops import OPS
-from gradwire_protocol.tape import Edge, Node, gradient_edge, next_order, reach
+from gradwire_protocol.planning import reach
+from gradwire_protocol.tape import Edge, Node, gradient_edge, next_order
 
 if TYPE_CHECKING:
     from gradwire.autograd.walk import Walk

@@ -16,7 +16,8 @@ from gradwire.autograd.outline import read_outline
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.part import EDGE, LEAF, NODE, Exit, Part
-from gradwire_protocol.tape import Edge, Node, gradient_edge, reach
+from gradwire_protocol.planning import reach
+from gradwire_protocol.tape import Edge, Node, gradient_edge
 
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor

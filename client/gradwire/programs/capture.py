@@ -12,9 +12,10 @@ from gradwire.programs.places import Place, Survey
 from gradwire.programs.recording import Draw, Recording, Scheduled, Update, drawn_position
 from gradwire.tensor import Tensor
 from gradwire.tree import TreeSpec, tree_flatten
+from gradwire_protocol.planning import reach
 from gradwire_protocol.program import ABSENT, Program, ProgramCall, Varying
 from gradwire_protocol.program_codec import digest_of, encode_program
-from gradwire_protocol.tape import Edge, Node, gradient_edge, reach
+from gradwire_protocol.tape import Edge, Node, gradient_edge
 
 __all__ = ["Capture", "Filled", "Result", "Source", "Unfit", "capture", "name_of"]
 

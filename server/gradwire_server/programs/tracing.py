@@ -17,9 +17,10 @@ from gradwire_protocol.dtypes import DType
 from gradwire_protocol.errors import BatchMalformed
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops import OPS
+from gradwire_protocol.planning import reach
 from gradwire_protocol.program import ABSENT, Program, ProgramCall
 from gradwire_protocol.signature import Signature
-from gradwire_protocol.tape import Edge, gradient_edge, reach
+from gradwire_protocol.tape import Edge, gradient_edge
 from gradwire_server.backend import Backend
 from gradwire_server.backward import gradients
 from gradwire_server.control import CONTROLS, OutlineMarker, check_arguments

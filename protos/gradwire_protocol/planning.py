@@ -1,0 +1,73 @@
+"""Which nodes of a graph a backward runs, and in which order. Client and worker plan alike, so neither tells the other."""
+
+from __future__ import annotations
+
+from itertools import chain
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from gradwire_protocol.tape import Edge, Node, Variable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["leaves", "plan", "reach"]
+
+_order = attrgetter("order")
+
+
+def _discover(roots: Iterable[Edge | None]) -> list[Node]:
+    """Return the nodes that `roots` lead to, in an order that follows from the graph's structure alone."""
+    stack = list(dict.fromkeys(edge.target for edge in roots if edge is not None and isinstance(edge.target, Node)))
+    seen = set(stack)
+    nodes = list(stack)
+    while stack:
+        for edge in stack.pop().edges:
+            if edge is None:
+                continue
+            target = edge[0]
+            if isinstance(target, Node) and target not in seen:
+                seen.add(target)
+                nodes.append(target)
+                stack.append(target)
+    return nodes
+
+
+def plan(roots: Iterable[Edge | None], targets: Sequence[Edge] | None = None) -> list[Node]:
+    """Return the nodes that a backward from `roots` runs, in running order (latest recorded first, as PyTorch).
+
+    With `targets`, only nodes on a path to one of them; a target node itself runs only if another lies behind it.
+    """
+    nodes = _discover(roots)
+    nodes.sort(key=_order, reverse=True)
+    return nodes if targets is None else _towards(nodes, targets)
+
+
+def _towards(nodes: list[Node], targets: Sequence[Edge]) -> list[Node]:
+    leading = {id(edge.target) for edge in targets}
+    running: list[Node] = []
+    for node in reversed(nodes):
+        for edge in node.edges:
+            if edge is not None and id(edge[0]) in leading:
+                leading.add(id(node))
+                running.append(node)
+                break
+    running.reverse()
+    return running
+
+
+def reach(roots: Sequence[Edge | None]) -> tuple[list[Node], list[Edge | None]]:
+    """Return the nodes that `roots` lead to, and all edges on the way, in an order that is the same on both sides.
+
+    By it a graph that one side made is described to the other: an old node is named by its index here, and a leaf by that
+    of an edge to it. Not the order of recording: each side gives a view its new node when it first looks, which may be
+    earlier on the client. Edges that lead nowhere count, since the worker may believe in a leaf that the client does not.
+    """
+    nodes = _discover(roots)
+    return nodes, [*roots, *chain.from_iterable(node.edges for node in nodes)]
+
+
+def leaves(edges: Iterable[Edge | None]) -> list[Variable]:
+    """Return the leaves that edges lead to, each once, in order."""
+    targets = {id(edge[0]): edge[0] for edge in edges if edge is not None}
+    return [target for target in targets.values() if not isinstance(target, Node)]
