@@ -7,10 +7,12 @@ from gradwire_protocol.errors import (
     BatchMalformed,
     CheckpointError,
     GradwireError,
+    GroupBroken,
     HandleNotFound,
     KernelError,
     LimitExceeded,
     LinAlgError,
+    NoWorkerFree,
     ProtocolError,
     UnknownOp,
     VersionMismatch,
@@ -20,6 +22,7 @@ from gradwire_protocol.errors import (
 )
 
 __all__ = [
-    "BatchConflict", "BatchMalformed", "CheckpointError", "GradwireError", "HandleNotFound", "KernelError", "LimitExceeded",
-    "LinAlgError", "ProtocolError", "UnknownOp", "VersionMismatch", "WorkerDraining", "WorkerLost", "WorkerUnreachable",
+    "BatchConflict", "BatchMalformed", "CheckpointError", "GradwireError", "GroupBroken", "HandleNotFound", "KernelError",
+    "LimitExceeded", "LinAlgError", "NoWorkerFree", "ProtocolError", "UnknownOp", "VersionMismatch", "WorkerDraining",
+    "WorkerLost", "WorkerUnreachable",
 ]  # fmt: skip

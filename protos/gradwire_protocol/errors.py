@@ -12,6 +12,8 @@
     +-- WorkerUnreachable(ConnectionError)   nobody answers at the address
     +-- WorkerLost(ConnectionError)          the worker went away with its tensors
     +-- WorkerDraining               the worker takes no new session
+    +-- NoWorkerFree                 a pool has no workers that fit; says what was asked and what there is
+    +-- GroupBroken                  a member of a group died, or the group was formed anew: form it again
     +-- KernelError                  a kernel broke its own contract: a bug of gradwire's, please report it
     LinAlgError(RuntimeError)        a matrix that has no such factor or inverse, as torch.linalg.LinAlgError
     CheckpointError(OSError)         a file could not be written or is not a whole safetensors file
@@ -22,8 +24,8 @@ Everything else that a call can raise is the class that PyTorch raises: RuntimeE
 from __future__ import annotations
 
 __all__ = [
-    "BatchConflict", "BatchMalformed", "CheckpointError", "GradwireError", "HandleNotFound", "KernelError",
-    "LimitExceeded", "LinAlgError", "ProtocolError", "TransferDamaged", "UnknownOp", "VersionMismatch",
+    "BatchConflict", "BatchMalformed", "CheckpointError", "GradwireError", "GroupBroken", "HandleNotFound", "KernelError",
+    "LimitExceeded", "LinAlgError", "NoWorkerFree", "ProtocolError", "TransferDamaged", "UnknownOp", "VersionMismatch",
     "WorkerDraining", "WorkerLost", "WorkerUnreachable", "class_name", "from_class_name",
 ]  # fmt: skip
 
@@ -76,6 +78,14 @@ class WorkerDraining(GradwireError):
     """The worker finishes its sessions and takes no new one. Connect to another worker."""
 
 
+class NoWorkerFree(GradwireError):
+    """A pool has no workers that fit. The message says what was asked and what there is."""
+
+
+class GroupBroken(GradwireError):
+    """A member of a group died, or the group was formed anew under a later epoch. Form it again."""
+
+
 class KernelError(GradwireError):
     """A kernel returned what its shape rule did not promise: a bug of gradwire's, please report it."""
 
@@ -94,7 +104,8 @@ _CLASSES: dict[str, type[Exception]] = {
     for cls in (
         RuntimeError, IndexError, TypeError, ValueError, NotImplementedError, MemoryError, OverflowError, ZeroDivisionError,
         GradwireError, ProtocolError, VersionMismatch, BatchMalformed, BatchConflict, UnknownOp, HandleNotFound,
-        LimitExceeded, LinAlgError, TransferDamaged, WorkerLost, WorkerDraining, KernelError,
+        LimitExceeded, LinAlgError, TransferDamaged, WorkerLost, WorkerDraining, KernelError, NoWorkerFree,
+        GroupBroken,
     )
 }  # fmt: skip
 

@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
     "gradwire": "client/gradwire",
     "gradwire_server": "server/gradwire_server",
+    "gradwire_pool": "server/gradwire_pool",
     "gradwire_protocol": "protos/gradwire_protocol",
 }
 # By name, not by a banner inside: a file cannot exempt itself.

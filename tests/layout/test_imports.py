@@ -25,7 +25,10 @@ MAY_IMPORT = {
         "cupyx",
         "scipy",
         "numba",
+        "llvmlite",
     },
+    # Starts workers as processes, by their command line.
+    "gradwire_pool": {"gradwire_protocol", "google", "grpc", "ray"},
 }
 # Libraries with one door: the only files that may import them.
 DOORS = {
@@ -35,6 +38,15 @@ DOORS = {
         "server/gradwire_server/own_queue.py",
         "server/gradwire_server/bulk.py",
         "server/gradwire_server/service.py",
+        "server/gradwire_pool/gateway.py",
+        "server/gradwire_pool/probes.py",
+        "client/gradwire/pool.py",
+    },
+    # Ray runs code for whoever holds its token: what touches it is kept small.
+    "ray": {
+        "server/gradwire_pool/cluster.py",
+        "server/gradwire_pool/controller.py",
+        "server/gradwire_pool/worker_actor.py",
     },
     "grpc_health": {"server/gradwire_server/service.py"},
     "cupy": {"server/gradwire_server/backend.py", "server/gradwire_server/lapack/device.py"},
@@ -45,6 +57,7 @@ DOORS = {
     },
     "scipy": {"server/gradwire_server/scientific.py", "server/gradwire_server/lapack/host.py"},
     "numba": {"server/gradwire_server/loops/jit.py"},
+    "llvmlite": {"server/gradwire_server/programs/native/machine.py"},
     "ml_dtypes": {"protos/gradwire_protocol/dtypes.py"},
     # Only to convert a user's PyTorch tensors, where it is installed; nothing needs it.
     "torch": {"client/gradwire/pytorch.py"},
