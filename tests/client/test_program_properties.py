@@ -11,7 +11,7 @@ import pytest
 
 import gradwire as gw
 from gradwire import session as sessions
-from gradwire_server.programs import fusion
+from gradwire_server.programs import fusion, plan
 from tests.support import open_loopback
 
 UNARY = [
@@ -143,7 +143,7 @@ def test_random_functions_keep_their_bits(
 ) -> None:
     """With `fused`, even these small arrays are cut into blocks of a row or two."""
     if fused:
-        monkeypatch.setattr(fusion, "_LEAST", 1)
+        monkeypatch.setattr(plan, "LEAST", 1)
         monkeypatch.setattr(fusion, "_BLOCK", 8)
     previous = sessions._current
     replays = 0

@@ -12,17 +12,14 @@ import pytest
 
 import gradwire as gw
 from gradwire import session as sessions
-from gradwire_protocol.dtypes import float32
 from gradwire_protocol.ops import OPS
-from gradwire_protocol.signature import resolve
 from gradwire_server.programs import plan
 from gradwire_server.programs.cuda.expressions import EXPRESSIONS, HELPERS
 from gradwire_server.programs.cuda.source import NAME, OPTIONS, is_writable, kernel_source
 from gradwire_server.programs.executable import Executable
-from gradwire_server.programs.fusion import Fusion, Layout, kind_of
-from gradwire_server.programs.values import Step, Value
+from gradwire_server.programs.fusion import Fusion
 from tests.ops.samples import SAMPLES
-from tests.ops.support import call, cases, describe, engine_on, host, is_array, put
+from tests.server.fusions import sampled_fusions
 from tests.server.host_kernels import HostRunner, compile_on_host, compiler
 from tests.support import open_loopback
 
@@ -37,34 +34,8 @@ def test_every_expression_is_of_an_op_with_samples() -> None:
     assert [name for name in EXPRESSIONS if name not in SAMPLES] == []
 
 
-def _single(signature: Any, numbers: tuple[Any, ...], backend: Any) -> Fusion | None:
-    """Return a fusion of one step, None where it is none."""
-    values = [None if meta is None else Value(number, meta) for number, meta in enumerate(signature.metas)]
-    made = Value(len(values), signature.outputs[0])
-    step = Step(signature, tuple(values), numbers, (made,))
-    like = made.meta
-    if not like.numel or not plan.takes_out(step, backend) or not is_writable(step):
-        return None
-    if any(value is not None and kind_of(value.meta, like) is None for value in values):
-        return None
-    columns = like.shape[-1] if like.shape else 1
-    inputs = tuple(dict.fromkeys(value for value in values if value is not None))
-    return Fusion([step], Layout(like.numel // columns, columns), inputs, (made,))
-
-
 def _calls(name: str, dtype: str) -> Iterator[tuple[str, Fusion, list[Any], Any]]:
-    """Yield the sample calls of an op that a kernel can be, with their arrays and expected results."""
-    op, engine = OPS[name], engine_on("cpu")
-    for number, case in enumerate(cases(SAMPLES[name])):
-        given = [value.astype(dtype) if is_array(value) and value.dtype.kind == "f" else value for value in case.args]
-        args, kwargs = [put(engine, value) for value in given], {k: put(engine, v) for k, v in case.kwargs.items()}
-        tensors, statics, scalars, lengths = op.split(op.bind(args, kwargs))
-        metas = tuple(None if tensor is None else tensor.meta for tensor in tensors)
-        signature = resolve(op, metas, statics, tuple(map(type, scalars)), lengths, 0, float32)
-        fusion = _single(signature, scalars, engine.backend)
-        if fusion is not None:
-            arrays = [tensor.data for tensor in tensors if tensor is not None]
-            yield describe(op, number, case), fusion, arrays, host(call(engine, op, args, kwargs))
+    return (item for item in sampled_fusions(name, dtype) if is_writable(item[1].steps[0]))
 
 
 @needs_compiler

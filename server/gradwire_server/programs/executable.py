@@ -17,7 +17,9 @@ from gradwire_server.bfloat16 import involves_bfloat16
 from gradwire_server.engine import Engine, direct_numbers
 from gradwire_server.programs.blocks import BlockRunner
 from gradwire_server.programs.cuda.runner import KernelRunner
-from gradwire_server.programs.fusion import Fusion
+from gradwire_server.programs.fusion import Fusion, Layout
+from gradwire_server.programs.native import machine
+from gradwire_server.programs.native.segments import NAME, Segment, cut, segment_text
 from gradwire_server.programs.plan import Plan, takes_out
 from gradwire_server.programs.values import Step, Value
 from gradwire_server.rules import kernel_for
@@ -204,22 +206,27 @@ class Executable:
         return _blockwise(runner, sources, passing)
 
     def _in_blocks(self, fusion: Fusion) -> BlockRunner:
-        """Prepare a call per step on a block's parts."""
+        """Prepare the calls of a block: compiled segments where LLVM is there, else a call for each step."""
         xp = self._engine.backend.xp
-        runner = BlockRunner(fusion, xp)
-        body = []
-        for step in fusion.steps:
-            numbers = direct_numbers(step.signature, step.numbers, xp) or []
-            signature = step.signature
-            arguments = signature.op.arrange(
-                [runner.slot(value) if value is not None else runner.constant(None) for value in step.inputs],
-                [runner.constant(static) for static in signature.statics], [runner.constant(number) for number in numbers],
-                signature.lengths,
-            )  # fmt: skip
-            function = self._function(step)
-            body.append(_on_block(function, _taker(arguments), runner.slots, runner.slot(step.outputs[0])))
-        runner.prepare(body)
+        compiles = self._engine.backend.name == "cpu" and machine.is_available()
+        parts: Sequence[Step | Segment] = cut(fusion) if compiles else fusion.steps
+        runner = BlockRunner(fusion, xp, in_one=len(parts) == 1)
+        body = [
+            _segment(part, runner, fusion.layout) if isinstance(part, Segment) else self._step_on_block(part, runner)
+            for part in parts
+        ]
+        runner.prepare(body, any(isinstance(part, Segment) for part in parts))
         return runner
+
+    def _step_on_block(self, step: Step, runner: BlockRunner) -> Instruction:
+        numbers = direct_numbers(step.signature, step.numbers, self._engine.backend.xp) or []
+        signature = step.signature
+        arguments = signature.op.arrange(
+            [runner.slot(value) if value is not None else runner.constant(None) for value in step.inputs],
+            [runner.constant(static) for static in signature.statics], [runner.constant(number) for number in numbers],
+            signature.lengths,
+        )  # fmt: skip
+        return _on_block(self._function(step), _taker(arguments), runner.slots, runner.slot(step.outputs[0]))
 
     def _stays(self, value: Value) -> bool:
         """Return whether a value is the same array in every run."""
@@ -297,6 +304,20 @@ def _on_block(
 ) -> Callable[[], None]:
     def run() -> None:
         function(*take(slots), out=slots[out])
+
+    return run
+
+
+def _segment(segment: Segment, runner: BlockRunner, layout: Layout) -> Instruction:
+    """Compile a segment, and call it with the addresses of a block's parts."""
+    places = [runner.slot(value) for value in (*segment.inputs, *segment.outputs)]
+    function = machine.compiled(segment_text(segment), NAME, len(places) + 2)
+    columns, is_flat = layout.columns, segment.is_flat
+
+    def run() -> None:
+        addresses = runner.addresses
+        rows, width = (1, runner.rows * columns) if is_flat else (runner.rows, columns)
+        function(rows, width, *[addresses[place] for place in places])
 
     return run
 

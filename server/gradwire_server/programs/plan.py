@@ -81,7 +81,9 @@ def make_plan(trace: Trace, backend: Backend, fusing: bool = True) -> Plan:
 
 def _is_fusible(step: Step, told: set[Value], backend: Backend) -> bool:
     """Return whether a step's kernel may run on parts of its operands, or be a part of a generated one."""
-    return step.signature.op.is_pointwise and step.outputs[0] in told and (backend.name != "cuda" or is_writable(step))
+    if not step.signature.op.is_pointwise or not told.issuperset(step.outputs) or not step.outputs:
+        return False
+    return backend.name != "cuda" or is_writable(step)
 
 
 def _seen_outside(plan: Plan) -> set[Value]:
