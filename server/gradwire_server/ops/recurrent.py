@@ -20,6 +20,11 @@ from gradwire_server.rules import joint_gradient, kernel
 Array = Any
 Steps = list[tuple[int, int]]
 
+# Up to so many steps, scaling what the weights make costs less than scaling and laying out the weights.
+_SHORT_STEPS = 4
+# Of all gates, from which on compiled loops are worth their calls: a cell of 128 with 32 rows.
+_LOOP_ELEMENTS = 16_384
+
 
 def step_rows(rows: int, batch: int, batch_sizes: tuple[int, ...] | None, reverse: bool) -> Steps:
     """Return the first row and the number of rows of each step, in running order."""
@@ -97,18 +102,24 @@ def lstm(
     """Compute c' = f c + i g, h' = o tanh(c'), times weight_hr if given. `gates` holds i, f, g, o side by side."""
     layer, hidden = Layer(xp, input, hx, batch_sizes, reverse), cx.shape[1]
     halves, shift = _lstm_halves(xp, hidden, layer.x.dtype)
-    gates = layer.projected(weight_ih, bias_ih, bias_hh, scale=halves)
-    # In memory as it is read, since a product of few rows with a transposed view takes twice the time.
-    recurrent = xp.ascontiguousarray(xp.multiply(widened(weight_hh).T, halves))
+    is_short = len(layer.steps) <= _SHORT_STEPS
+    gates = layer.projected(weight_ih, bias_ih, bias_hh, scale=None if is_short else halves)
+    recurrent = widened(weight_hh).T
+    if not is_short:
+        # In memory as it is read, since a product of few rows with a transposed view takes twice the time.
+        recurrent = xp.ascontiguousarray(xp.multiply(recurrent, halves))
     output, cells = layer.empty(hx.shape[1]), layer.empty(hidden)
     h, c = widened(hx).copy(), widened(cx).copy()
     product, squashed = layer.empty(4 * hidden, layer.batch), layer.empty(hidden, layer.batch)
-    narrow, loops = None if weight_hr is None else widened(weight_hr).T, host_loops(xp, gates, c)
+    narrow = None if weight_hr is None else widened(weight_hr).T
+    loops = host_loops(xp, gates, c, least=_LOOP_ELEMENTS)
     for start, size in layer.steps:
         rows, out = gates[start : start + size], output[start : start + size]
         cell, unused = c[:size], squashed[:size]
         xp.matmul(h[:size], recurrent, out=product[:size])
         xp.add(rows, product[:size], out=rows)
+        if is_short:
+            xp.multiply(rows, halves, out=rows)
         xp.tanh(rows, out=rows)
         if loops is not None:
             loops.lstm_step(rows, halves, shift, cell, cells[start : start + size])
@@ -158,7 +169,7 @@ def lstm_backward(
     """Go through the steps backward with the gradients of h and c."""
     layer, hidden = Layer(xp, input, hx, batch_sizes, reverse), cx.shape[1]
     squashed, before = xp.tanh(cells), layer.before(cx, cells)
-    loops = host_loops(xp, gates, squashed, before)
+    loops = host_loops(xp, gates, squashed, before, least=_LOOP_ELEMENTS)
     factors: tuple[Array, ...] = () if loops is not None else _lstm_factors(xp, gates, squashed, before)
     grads = xp.empty((layer.x.shape[0], 4, hidden), layer.x.dtype)
     incoming = widened(grad_output).reshape(-1, hx.shape[1]).copy()
