@@ -96,7 +96,7 @@ def _signature(
     signature.returns_list, signature.kept, signature.kept_inputs, signature.kept_results = True, (), (), ()
     signature.float_count = kinds.count(float) + 2 * kinds.count(complex)
     signature.int_count = kinds.count(int) + kinds.count(bool)
-    signature.number, signature.kernel, signature.fast, signature.usual = 0, None, None, False
+    signature.number, signature.kernel, signature.fast, signature.usual, signature.gradients = 0, None, None, False, {}
     return signature
 
 

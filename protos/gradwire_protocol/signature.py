@@ -47,7 +47,7 @@ class Signature:
     """
 
     __slots__ = (
-        "default", "fast", "float_count", "graded", "int_count", "kept", "kept_inputs", "kept_results", "kernel",
+        "default", "fast", "float_count", "graded", "gradients", "int_count", "kept", "kept_inputs", "kept_results", "kernel",
         "kinds", "lengths", "metas", "needs", "number", "offsets", "op", "outputs", "returns_list", "statics",
         "usual", "written",
     )  # fmt: skip
@@ -73,6 +73,7 @@ class Signature:
     number: int
     kernel: Any
     fast: Any  # the worker's prepared call; None where there is none, False before it is looked for
+    gradients: dict[Any, Any]  # the worker's prepared gradients, by what they depend on beside the signature
 
     def __repr__(self) -> str:
         arguments = ", ".join("None" if meta is None else str(meta) for meta in self.metas)
@@ -146,7 +147,7 @@ def resolve(
     signature.usual = usual
     signature.float_count = sent.count(float) + 2 * sent.count(complex)
     signature.int_count = sent.count(int) + sent.count(bool)
-    signature.number, signature.kernel, signature.fast = 0, None, False
+    signature.number, signature.kernel, signature.fast, signature.gradients = 0, None, False, {}
     return signature
 
 

@@ -6,25 +6,26 @@ are ordinary differentiable calls. Nothing outside is changed until the walk is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from gradwire_protocol.dtypes import Category
 from gradwire_protocol.errors import KernelError
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.opaque import OpaqueNode
-from gradwire_protocol.ops import OPS
 from gradwire_protocol.ops.shape import span
 from gradwire_protocol.part import EDGE, LEAF, Part
 from gradwire_protocol.planning import plan, reach
-from gradwire_protocol.signature import Signature, resolve, tensor_span
-from gradwire_protocol.tape import CopySlices, Edge, Kept, Node
-from gradwire_server.engine import Array
-from gradwire_server.rules import gradient_for
+from gradwire_protocol.tape import CopySlices, Edge, Node, Storage
+from gradwire_server.engine import Array, Engine
+from gradwire_server.prepared_gradients import Gradient, contiguous, prepared_gradient
+from gradwire_server.rule_calls import run_rules
 
-__all__ = ["Call", "OwnBackwardNode", "gradients", "part_gradients", "to_input"]
+__all__ = ["OwnBackwardNode", "gradients", "part_gradients"]
 
-Key = tuple[int, int]  # (id of a node or leaf, output number)
+Key = int | tuple[int, int]  # the id of a node or leaf; with its number, for another output than a node's first
+
+# Whose sum is one ufunc: all but bfloat16, which is summed in float32.
+_ADDED_DIRECTLY = frozenset("efdFD")
 
 
 class OwnBackwardNode(Node):
@@ -37,130 +38,13 @@ class OwnBackwardNode(Node):
         raise NotImplementedError
 
 
-class Call:
-    """What a gradient rule sees of the recorded call: kept values and arguments by name, metas, what is needed."""
-
-    __slots__ = ("_node", "grads")
-
-    def __init__(self, node: Node, grads: Sequence[Array | None]) -> None:
-        """View `node` while the gradients of its outputs are `grads` (None where an output had no use)."""
-        self._node = node
-        self.grads = grads
-
-    def __getattr__(self, name: str) -> Any:
-        node = self._node
-        kept = node.kept.get(name)
-        if kept is not None:
-            return _unpack(node, name, kept)
-        signature = node.signature
-        op = signature.op
-        position = op.positions.get(name)
-        if position is None:
-            raise AttributeError(f"{op.name} keeps no {name!r}; declare it in the contract's keeps")
-        if op.arguments[position].type.startswith("Tensor"):
-            if op.arguments[position].optional and self.meta(name) is None:
-                return None
-            raise AttributeError(f"{op.name} did not keep {name!r}; declare it in the contract's keeps")
-        values = op.arrange(signature.metas, signature.statics, node.scalars, signature.lengths)
-        return values[position]
-
-    def meta(self, name: str) -> Any:
-        """Return the meta of a tensor argument (a tuple of them for a list)."""
-        signature = self._node.signature
-        position = signature.op.positions[name]
-        return signature.op.arrange(signature.metas, signature.statics, signature.kinds, signature.lengths)[position]
-
-    def output_meta(self, number: int = 0) -> Meta:
-        """Return the meta of an output."""
-        return self._node.output_metas[number]
-
-    def needs(self, name: str) -> bool:
-        """Return whether a gradient of the named argument (any of a list) is wanted."""
-        first, count = tensor_span(self._node.signature.op, name, self._node.signature.lengths)
-        return any(self._node.edges[first : first + count])
-
-
-def _unpack(node: Node, name: str, kept: Kept | tuple[Kept, ...]) -> Any:
-    """Return kept values as a rule may differentiate them."""
-    if type(kept) is Kept and kept.output >= 0:
-        return _on_edge(kept.value, Edge(node, kept.output))
-    signature = node.signature
-    first, count = tensor_span(signature.op, name, signature.lengths)
-    edges = [node.edges[index] for index in range(first, first + count) if signature.metas[index] is not None]
-    if type(kept) is Kept:
-        return _on_edge(kept.value, edges[0])
-    return tuple(_on_edge(item.value, edge) for item, edge in zip(kept, edges, strict=True))
-
-
-def _on_edge(value: Array, edge: Edge | None) -> Array:
-    """Return a kept value whose gradient goes where the recorded call's does, whatever became of the tensor since.
-
-    So a backward with create_graph leads to no node or leaf that the client does not know of.
-    """
-    if not value.engine.recording:
-        return value
-    if edge is not None and edge.target is value:
-        value.leaf_requires_grad = True
-        return value
-    alias = value.alias()
-    if edge is not None and isinstance(edge.target, Node):
-        alias.node, alias.output_nr = edge.target, edge.output_nr
-    elif edge is not None:
-        # A leaf's value that was unpacked, so another array: its gradient goes to the leaf all the same.
-        alias.node = Node(resolve(OPS["alias"], (value.meta,), (), (), (), 1, value.meta.dtype), (edge,))
-    return alias
-
-
-def to_input(gradient: Array, meta: Meta) -> Array:
-    """Undo broadcasting and promotion: sum over broadcast axes, cast to the input's dtype."""
-    if gradient.meta.shape != meta.shape:
-        gradient = gradient.sum_to_size(meta.shape)
-    if gradient.meta.dtype is not meta.dtype:
-        if gradient.meta.dtype.is_complex and meta.dtype.category < Category.COMPLEX:
-            gradient = OPS["real"](gradient)
-        if gradient.meta.dtype is not meta.dtype:
-            gradient = gradient._to_dtype(meta.dtype)
-    return gradient
-
-
-def _is_complex(signature: Signature, grads: Sequence[Array | None]) -> bool:
-    """Return whether complex numbers take part in a call or its gradients."""
-    return any(meta is not None and meta.dtype.is_complex for meta in signature.metas) or any(
-        g is not None and g.meta.dtype.is_complex for g in grads
-    )
-
-
-def _run_rules(node: Node, grads: Sequence[Array | None]) -> list[Array | None]:
-    """Run the gradient rules of an op's node: one gradient per flattened tensor input."""
-    signature = node.signature
-    rules = gradient_for(signature.op)
-    conjugates = not rules.speaks_complex and _is_complex(signature, grads)
-    if conjugates:
-        grads = [None if g is None else g.conj() for g in grads]
-    call = Call(node, grads)
-    first_gradient = grads[0]
-    joint = rules.joint(first_gradient, call) if rules.joint is not None else None
-    results: list[Array | None] = [None] * len(node.edges)
-    for name in signature.op.differentiable:
-        first, count = tensor_span(signature.op, name, signature.lengths)
-        if not any(node.edges[first : first + count]):
-            continue
-        found = joint.get(name) if joint is not None else rules.rules[name](first_gradient, call)
-        values = found if isinstance(found, tuple | list) else (found,) * count
-        for index, value in enumerate(values, first):
-            meta = signature.metas[index]
-            if value is not None and meta is not None and node.edges[index] is not None:
-                results[index] = to_input(value.conj() if conjugates else value, meta)
-    return results
-
-
 def _run_slices(node: CopySlices, grads: Sequence[Array | None]) -> list[Array | None]:
     g = grads[0]
     assert g is not None
     base = node.output_metas[0]
     geometry = (node.view.shape, node.view.strides, node.offset)
     memory = _laid_out(g, base)
-    inner = _run_rules(node.function, [memory.as_strided(*geometry).clone()])
+    inner = run_rules(node.function, [memory.as_strided(*geometry).clone()])
     if node.edges[0] is None:
         return [None, *inner[1:]]
     into_view = inner[0] if inner[0] is not None else g.new_zeros(node.view.shape)
@@ -191,19 +75,89 @@ def run_node(node: Node, grads: Sequence[Array | None]) -> list[Array | None]:
         template = next(g for g in needed if g is not None)
         meta = node.output_metas[0]
         needed[0] = template.new_zeros(meta.shape, dtype=meta.dtype)
-    return _run_rules(node, needed)
+    return run_rules(node, needed)
 
 
 class _Sums:
-    """Gradients that arrived so far, by where they go."""
+    """Gradients that arrived so far, by where they go: arrays, or plain ones of the backend (see `prepared_gradients`)."""
 
-    def __init__(self) -> None:
-        self.found: dict[Key, Array] = {}
+    def __init__(self, engine: Engine | None, wanted: Iterable[Key]) -> None:
+        """Start with none. Those at `wanted` stay here when their nodes have run."""
+        self.engine = engine
+        self.prepares = engine is not None and engine.prepares_gradients and not engine.recording
+        self._wanted = frozenset(wanted)
+        self._found: dict[Key, Gradient] = {}
+        self._further = False  # whether any arrived for another output than a node's first
+        self._own: set[Key] = set()  # the sums that were made here, and so may be added to in place
+        # One for each plain array that became an `Array`, so that those which share memory show it. An array that takes the
+        # place of one that is gone shares its storage; that costs a copy at most.
+        self._storages: dict[int, Storage] = {}
 
-    def add(self, edge: Edge, gradient: Array) -> None:
-        key = (id(edge.target), edge.output_nr)
-        held = self.found.get(key)
-        self.found[key] = gradient if held is None else held.add(gradient)
+    def add(self, edge: Edge, gradient: Gradient) -> None:
+        """Add a gradient to what arrived at `edge`."""
+        target, output = edge
+        key: Key = id(target)
+        if output:
+            key, self._further = (id(target), output), True
+        held = self._found.get(key)
+        self._found[key] = gradient if held is None else self._sum(key, edge, held, gradient)
+
+    def _sum(self, key: Key, edge: Edge, held: Gradient, gradient: Gradient) -> Gradient:
+        first, second = _plain(held), _plain(gradient)
+        if not self.prepares or first is None or second is None or first.dtype.char not in _ADDED_DIRECTLY:
+            meta = _meta_at(edge)
+            return self._array(held, meta).add(self._array(gradient, meta))
+        assert self.engine is not None
+        xp = self.engine.backend.xp
+        if key in self._own:
+            return xp.add(first, second, out=first)
+        self._own.add(key)
+        return xp.asarray(xp.add(first, second))
+
+    def take(self, node: Node) -> tuple[Gradient | None, dict[int, Gradient]]:
+        """Return what arrived for a node's first output, and for its others, by number."""
+        first = self._take(id(node))
+        if not self._further:
+            return first, {}
+        others = {number: self._take((id(node), number)) for number in range(1, len(node.output_metas))}
+        return first, {number: g for number, g in others.items() if g is not None}
+
+    def _take(self, key: Key) -> Gradient | None:
+        return self._found.get(key) if key in self._wanted else self._found.pop(key, None)
+
+    def arrays(self, node: Node, first: Gradient | None, others: dict[int, Gradient]) -> list[Array | None]:
+        """Return the gradients of a node's outputs as its rule takes them."""
+        grads = [first, *map(others.get, range(1, len(node.output_metas)))]
+        return [None if g is None else self._array(g, meta) for g, meta in zip(grads, node.output_metas, strict=True)]
+
+    def at(self, edge: Edge) -> Array | None:
+        """Return what arrived at an edge."""
+        found = self._found.get(key_of(edge))
+        return None if found is None else self._array(found, _meta_at(edge))
+
+    def _array(self, gradient: Gradient, meta: Meta) -> Array:
+        if type(gradient) is Array:
+            return gradient
+        assert self.engine is not None
+        storage = self._storages.setdefault(id(gradient), Storage())
+        return Array(self.engine, gradient, contiguous(meta), storage)
+
+
+def key_of(edge: Edge) -> Key:
+    """Return where an edge leads, for a table."""
+    return (id(edge.target), edge.output_nr) if edge.output_nr else id(edge.target)
+
+
+def _plain(gradient: Gradient) -> Any:
+    """Return a gradient's elements as a contiguous array, None where they are not."""
+    if type(gradient) is not Array:
+        return gradient
+    return gradient.data if gradient.meta.is_contiguous else None
+
+
+def _meta_at(edge: Edge) -> Meta:
+    target = edge.target
+    return target.output_metas[edge.output_nr] if isinstance(target, Node) else target.meta
 
 
 def gradients(
@@ -218,24 +172,31 @@ def gradients(
     The plan is the client's own, so both run and free the same nodes. Raises what `Node.check` raises.
     """
     nodes = plan(roots, targets)
-    sums = _Sums()
+    sums = _Sums(seeds[0].engine if seeds else None, map(key_of, targets))
     for edge, seed in zip(roots, seeds, strict=True):
         sums.add(edge, seed)
-    wanted = {(id(edge.target), edge.output_nr) for edge in targets}
     for node in nodes:
-        _step(node, sums, wanted)
+        _step(node, sums)
     if not retain_graph:
         for node in nodes:
             node.release()
-    return [sums.found.get((id(edge.target), edge.output_nr)) for edge in targets]
+    return [sums.at(edge) for edge in targets]
 
 
-def _step(node: Node, sums: _Sums, wanted: set[Key]) -> None:
-    keys = [(id(node), number) for number in range(len(node.output_metas))]
-    grads = [sums.found.get(key) if key in wanted else sums.found.pop(key, None) for key in keys]
-    if all(g is None for g in grads):
+def _step(node: Node, sums: _Sums) -> None:
+    first, others = sums.take(node)
+    if first is None and not others:
         return
-    for edge, gradient in zip(node.edges, run_node(node, grads), strict=True):
+    made = None
+    if sums.prepares and not others and type(node) is Node:
+        assert sums.engine is not None
+        prepared = prepared_gradient(sums.engine, node, first)
+        if prepared is not None:
+            node.check()
+            made = prepared.run(node, first)
+    if made is None:
+        made = run_node(node, sums.arrays(node, first, others))
+    for edge, gradient in zip(node.edges, made, strict=True):
         if edge is not None and gradient is not None:
             sums.add(edge, gradient)
 
@@ -249,29 +210,30 @@ def part_gradients(
     """
     nodes, edges = reach(roots)
     running = [nodes[index] for index in part.run]
-    sums = _Sums()
+    by_edge = any(item.kind == EDGE for item in part.exits)
+    targets = [] if by_edge else [_exit_edge(item, nodes, edges) for item in part.exits]
+    sums = _Sums(entries[0].engine if entries else None, map(key_of, targets))
     for (index, output), gradient in zip(part.entries, entries, strict=True):
         sums.add(Edge(nodes[index], output), gradient)
-    if any(item.kind == EDGE for item in part.exits):
+    if by_edge:
         return _edge_gradients(running[0], sums, part)
-    targets = [_exit_key(item, nodes, edges) for item in part.exits]
     for node in running:
-        _step(node, sums, set(targets))
+        _step(node, sums)
         if not retain_graph:
             node.release()
-    return [sums.found.get(key) for key in targets]
+    return [sums.at(edge) for edge in targets]
 
 
-def _exit_key(item: Any, nodes: Sequence[Node], edges: Sequence[Edge | None]) -> Key:
+def _exit_edge(item: Any, nodes: Sequence[Node], edges: Sequence[Edge | None]) -> Edge:
     if item.kind != LEAF:
-        return id(nodes[item.number]), item.output
+        return Edge(nodes[item.number], item.output)
     edge = edges[item.number]
     if edge is None:
         raise IndexError(f"a part's exit must name an edge that leads to a leaf; edge {item.number} leads nowhere")
-    return id(edge.target), 0
+    return Edge(edge.target, 0)
 
 
 def _edge_gradients(node: Node, sums: _Sums, part: Part) -> list[Array | None]:
     """Run one node, whose gradients are wanted edge by edge: two edges may lead to the same place."""
-    found = run_node(node, [sums.found.get((id(node), number)) for number in range(len(node.output_metas))])
+    found = run_node(node, sums.arrays(node, *sums.take(node)))
     return [found[item.number] for item in part.exits]

@@ -14,8 +14,9 @@ from gradwire_protocol.planning import plan, reach
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.tape import Edge, Kept, Node, Storage, Variable, gradient_edge
 from gradwire_protocol.v1 import call_pb2
-from gradwire_server.backward import gradients, part_gradients, to_input
+from gradwire_server.backward import gradients, part_gradients
 from gradwire_server.engine import Array, Engine
+from gradwire_server.rule_calls import to_input
 from gradwire_server.store import PinnedNode
 
 if TYPE_CHECKING:

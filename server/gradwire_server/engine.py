@@ -19,6 +19,7 @@ from gradwire_protocol.methods import OpMethods
 from gradwire_protocol.registry import Op
 from gradwire_protocol.signature import Signature, differentiable_mask, resolve, using_default
 from gradwire_protocol.tape import Storage, Variable, bind_view, gradient_edge, raise_versions, record, record_inplace
+from gradwire_server.arranging import arranger
 from gradwire_server.backend import Backend
 from gradwire_server.bfloat16 import involves_bfloat16, rounded, widened_signature
 from gradwire_server.rules import KERNELS, Kernel, kernel_for
@@ -93,6 +94,8 @@ class Array(Variable, OpMethods):
 
 class Engine:
     """Runs calls on one backend. `recording` is on while a backward with `create_graph` runs."""
+
+    prepares_gradients = True  # whether its arrays hold elements, on which kernels can run without it
 
     def __init__(self, backend: Backend, default: DType = float32) -> None:
         """Run on `backend`; `default` is the dtype of Python floats among integers."""
@@ -178,13 +181,15 @@ class Engine:
         target.storage.version += 1
 
     def _wrap(self, data: Any, meta: Meta) -> Array:
+        return Array(self, self.conform(data, meta), meta)
+
+    def conform(self, data: Any, meta: Meta) -> Any:
+        """Return a kernel's result as a contiguous array; raise KernelError unless it is what was inferred."""
         if type(data) is not self.backend.array_type:
             data = self.backend.xp.asarray(data)
         if data.shape != meta.shape or data.dtype != meta.dtype.numpy:
             raise KernelError(f"a kernel must return {meta}; it returned {data.dtype}{list(data.shape)}")
-        if not data.flags.c_contiguous:
-            data = self.backend.xp.ascontiguousarray(data)
-        return Array(self, data, meta)
+        return data if data.flags.c_contiguous else self.backend.xp.ascontiguousarray(data)
 
     def learn(self, signature: Signature, inputs: Sequence[Array | None]) -> None:
         """Mark leaves: the client decides what requires grad, and the signature of a recorded call says it.
@@ -253,18 +258,18 @@ class Engine:
 
 
 def _plain_runner(signature: Signature, found: Kernel, xp: Any) -> Runner:
-    op, statics, lengths, function = signature.op, signature.statics, signature.lengths, found.function
+    op, function, arrange = signature.op, found.function, arranger(signature)
     single = len(signature.outputs) == 1 and not signature.returns_list
     extra: dict[str, Any] = {}
     if found.wants_result:
         extra["result"] = signature.outputs[0] if single else signature.outputs
 
     def run(data: Sequence[Any], scalars: Sequence[Any]) -> Any:
-        results = function(xp, *op.arrange(data, statics, scalars, lengths), **extra)
+        results = function(xp, *arrange(data, scalars), **extra)
         return (results,) if single else results
 
     def write_back(data: Sequence[Any], scalars: Sequence[Any]) -> None:
-        data[0][...] = function(xp, *op.arrange(data, statics, scalars, lengths), **extra)
+        data[0][...] = function(xp, *arrange(data, scalars), **extra)
 
     # An in-place op without a kernel of its own runs its functional form and stores the result.
     return write_back if op.functional is not None and found is KERNELS.get(op.functional.name) else run
@@ -314,19 +319,16 @@ def _pointwise_runner(signature: Signature, found: Kernel, xp: Any) -> Runner:
     """Cast inputs to the compute dtype, run, and for an in-place op write the result back."""
     with using_default(signature.default):
         compute, stored = _compute_dtype(signature, found)
-    op, statics, function = signature.op, signature.statics, found.function
+    op, function, arrange = signature.op, found.function, arranger(signature)
     dtype = compute.numpy
     casts = _casts(signature, compute)
-    arranged = bool(statics or signature.kinds)
     kinds = signature.kinds
 
     def run(data: Sequence[Any], scalars: Sequence[Any]) -> Any:
         if casts:
             data = [array.astype(dtype) if index in casts else array for index, array in enumerate(data)]
-        if arranged:
-            numbers = [_in_dtype(xp, dtype, value) for value in scalars] if kinds else scalars
-            return (function(xp, *op.arrange(data, statics, numbers, ())),)
-        return (function(xp, *data),)
+        numbers = [_in_dtype(xp, dtype, value) for value in scalars] if kinds else scalars
+        return (function(xp, *arrange(data, numbers)),)
 
     if not op.writes:
         return run
@@ -338,8 +340,7 @@ def _pointwise_runner(signature: Signature, found: Kernel, xp: Any) -> Runner:
         target = data[0]
         if direct and not casts:
             numbers = [_in_dtype(xp, dtype, value) for value in scalars] if kinds else scalars
-            arguments = op.arrange(data, statics, numbers, ()) if arranged else data
-            function(xp, *arguments, out=target)
+            function(xp, *arrange(data, numbers), out=target)
         else:
             target[...] = run(data, scalars)[0].astype(stored.numpy)
 

@@ -13,10 +13,11 @@ from typing import Any
 
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.tape import record
+from gradwire_server.arranging import arranger
 from gradwire_server.engine import Array, Engine, direct_numbers
 from gradwire_server.rules import kernel_for
 
-__all__ = ["FastCall", "fast_call"]
+__all__ = ["FastCall", "fast_call", "kernel_function"]
 
 # (entries, handles of the batch, where this call's begin) -> the result, or None for the long way.
 FastCall = Callable[[Mapping[int, Any], Sequence[int], int], Array | None]
@@ -29,22 +30,31 @@ def fast_call(engine: Engine, signature: Signature) -> FastCall | None:
     known = signature.usual or not signature.kinds
     if not plain or not known or len(signature.outputs) != 1 or None in signature.metas:
         return None
-    makers = {1: _one, 2: _two}
-    make = makers.get(len(signature.metas))
-    return None if make is None else make(engine, signature, _function(engine, signature))
+    make = {1: _one, 2: _two}.get(len(signature.metas))
+    if make is None:
+        return None
+    return make(engine, signature, kernel_function(engine, signature, op.usual if signature.usual else ()))
 
 
-def _function(engine: Engine, signature: Signature) -> Callable[..., Any]:
-    """Return the kernel as a function of the arrays alone."""
+def kernel_function(engine: Engine, signature: Signature, numbers: Sequence[Any]) -> Callable[..., Any]:
+    """Return the kernel of a call with these numbers as a function of its arrays alone.
+
+    It returns what the kernel does: the one result, or a sequence of them where there may be more, and of views.
+    """
     op, xp = signature.op, engine.backend.xp
-    numbers = direct_numbers(signature, op.usual if signature.usual else (), xp)
-    found = kernel_for(op, engine.backend.name)
-    if found is not None and numbers is not None and not numbers and not signature.statics:
-        return getattr(xp, found.ufunc) if found.ufunc else partial(found.function, xp)
-    if op.name in _SUMS and numbers == [1]:
-        return getattr(xp, _SUMS[op.name])  # type: ignore[no-any-return]
-    runner, usual = signature.kernel or engine.prepare(signature), op.usual if signature.usual else ()
-    return lambda *data: runner(data, usual)[0]
+    found, direct = kernel_for(op, engine.backend.name), direct_numbers(signature, numbers, xp)
+    if found is not None and direct is not None and not signature.statics:
+        if op.name in _SUMS and direct == [1]:
+            return getattr(xp, _SUMS[op.name])  # type: ignore[no-any-return]
+        function = getattr(xp, found.ufunc) if found.ufunc else partial(found.function, xp)
+        if not direct:
+            return function
+        arrange = arranger(signature)
+        return lambda *data: function(*arrange(data, direct))
+    runner = signature.kernel or engine.prepare(signature)
+    if op.writes or op.is_view or signature.returns_list or len(signature.outputs) != 1:
+        return lambda *data: runner(data, numbers)
+    return lambda *data: runner(data, numbers)[0]
 
 
 # With the usual alpha of 1 these are single ufuncs.

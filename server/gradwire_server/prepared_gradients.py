@@ -1,0 +1,238 @@
+"""Prepared gradients: the kernels that an op's gradient rule calls for one signature, run on plain arrays.
+
+A rule looks at metas alone, so for one signature, with the same numbers and the same layout of the gradient, it calls the same
+kernels in every backward. They are found by running the rule once on values without elements, as a program's calls are
+(`programs.tracing_engine`), and from then on run without arrays' wrappers, graphs and signatures in between. Where something
+is unusual, there is no prepared gradient, and the rule itself runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.signature import Signature
+from gradwire_protocol.tape import Edge, Kept, Node, bind_view, keep_inputs, keep_outputs
+from gradwire_server.bfloat16 import involves_bfloat16
+from gradwire_server.engine import Array, Engine
+from gradwire_server.fast_calls import kernel_function
+from gradwire_server.programs.tracing_engine import TracingEngine
+from gradwire_server.programs.values import Step, Value
+from gradwire_server.rule_calls import run_rules
+from gradwire_server.rules import kernel_for
+
+__all__ = ["Gradient", "PreparedGradient", "contiguous", "prepared_gradient"]
+
+# A gradient on its way: an `Array`, or a backend's array alone, which is contiguous memory that nothing outside of the backward
+# holds.
+Gradient = Any
+
+# A rule ran once: most signatures of a script are used once, and preparing costs more than a run.
+_UNSEEN, _SEEN = object(), object()
+# A signature with more sets of numbers than this does not repeat itself.
+_MOST_PREPARED = 8
+
+
+def contiguous(meta: Meta) -> Meta:
+    """Return the meta of a contiguous tensor of the same shape and dtype."""
+    return meta if meta.is_contiguous else Meta.of(meta.shape, meta.dtype)
+
+
+class _NotPrepared(Exception):
+    """A rule does what cannot be prepared."""
+
+
+class PreparedGradient:
+    """What a rule does for one signature, set of numbers and layout of the gradient: steps over a list of arrays."""
+
+    __slots__ = ("_kept", "_meta", "_results", "_steps")
+
+    def __init__(self, engine: Engine, rehearsal: _Rehearsal) -> None:
+        """Prepare the steps of a rehearsal; raise _NotPrepared for one that does what this does not know."""
+        self._meta = rehearsal.meta
+        read = {value for step in rehearsal.steps for value in step.inputs if value is not None}
+        kept = {value: place for value, place in rehearsal.kept.items() if value in read}
+        self._kept = [(name, index, value.meta) for value, (name, index) in kept.items()]
+        values = [rehearsal.gradient, None, *kept]  # what a run's list of arrays begins with
+        places = {value: place for place, value in enumerate(values)}
+        self._steps: list[Callable[[list[Any]], None]] = []
+        for step in rehearsal.steps:
+            self._steps.append(_prepared_step(engine, step, places))
+            for value in step.outputs:
+                places[value] = len(places)
+        results = _Results(engine, rehearsal, places)
+        self._results = [None if value is None else results.of(value) for value in rehearsal.results]
+
+    def run(self, node: Node, g: Gradient) -> list[Gradient | None] | None:
+        """Return one gradient per input of `node`, given that of its first output; None if the rule must run itself."""
+        if type(g) is not Array:
+            values = [g, None]
+        elif g.meta is self._meta or (g.meta.is_contiguous and self._meta.is_contiguous):
+            values = [g.data, None]
+        else:
+            return None
+        for name, index, meta in self._kept:
+            kept = node.kept[name]
+            value = (kept if index is None else kept[index]).value
+            if value is None or value.meta is not meta:
+                return None
+            values.append(value.data)
+        for step in self._steps:
+            step(values)
+        return [None if result is None else result(g, values) for result in self._results]
+
+
+class _Rehearsal:
+    """A rule, run on values without elements: what it reads, the kernel calls it makes, and what it returns."""
+
+    def __init__(self, engine: Engine, signature: Signature, scalars: tuple[Any, ...], meta: Meta | None) -> None:
+        """Run the rules of `signature` on a gradient of `meta`; None stands for a contiguous one."""
+        tracer = TracingEngine(engine.backend, engine.default)
+        inputs = [None if given is None else Array(tracer, tracer.value(given), given) for given in signature.metas]
+        edges = [
+            Edge(array, 0) if array is not None and signature.needs >> index & 1 else None
+            for index, array in enumerate(inputs)
+        ]
+        node = Node(signature, tuple(edges), scalars)
+        outputs = [Array(tracer, tracer.value(given), given) for given in node.output_metas]
+        keep_inputs(node, inputs)
+        keep_outputs(node, outputs)
+        self.meta = contiguous(node.output_metas[0]) if meta is None else meta
+        self.gradient = tracer.value(self.meta)
+        self.kept = dict(_places(node))
+        g = Array(tracer, self.gradient, self.meta)
+        found = run_rules(node, [g, *[None] * (len(outputs) - 1)])
+        self.steps = tracer.steps
+        self.results: list[Value | None] = [None if array is None else array.data for array in found]
+
+
+def _places(node: Node) -> Iterator[tuple[Value, tuple[str, int | None]]]:
+    """Yield where a node keeps each value: under which name, and which of a list."""
+    for name, kept in node.kept.items():
+        if type(kept) is Kept:
+            yield kept.value.data, (name, None)
+        else:
+            for index, item in enumerate(kept):
+                yield item.value.data, (name, index)
+
+
+def _prepared_step(engine: Engine, step: Step, places: Mapping[Value | None, int]) -> Callable[[list[Any]], None]:
+    """Return what appends the results of a kernel call to the values."""
+    signature = step.signature
+    function, take = kernel_function(engine, signature, step.numbers), _taker([places[value] for value in step.inputs])
+
+    def write(values: list[Any]) -> None:
+        function(*take(values))
+
+    def extend(values: list[Any]) -> None:
+        values.extend(function(*take(values)))
+
+    def append(values: list[Any]) -> None:
+        values.append(function(*take(values)))
+
+    if signature.op.writes:
+        return write
+    if signature.op.is_view:
+        return extend
+    conform, metas = engine.conform, signature.outputs
+    if len(metas) != 1 or signature.returns_list:
+        return lambda values: values.extend(map(conform, function(*take(values)), metas))
+    meta = metas[0]
+    if _is_plain(engine, signature):
+        return append
+    return lambda values: values.append(conform(function(*take(values)), meta))
+
+
+def _is_plain(engine: Engine, signature: Signature) -> bool:
+    """Return whether a kernel is one ufunc of contiguous arrays of one shape, whose result can be nothing else."""
+    found, output = kernel_for(signature.op, engine.backend.name), signature.outputs[0]
+    return (
+        found is not None and bool(found.ufunc) and output.ndim > 0 and not involves_bfloat16(signature)
+        and all(meta is not None and meta.is_contiguous and meta.shape == output.shape for meta in signature.metas)
+    )  # fmt: skip
+
+
+def _taker(places: Sequence[int]) -> Callable[[list[Any]], Sequence[Any]]:
+    """Return what takes the arrays at these places."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    if not places:
+        return lambda values: ()
+    only = places[0]
+    return lambda values: (values[only],)
+
+
+class _Results:
+    """How a rule's results are handed on: the gradient as it came, new memory as it is, views as arrays that say so."""
+
+    def __init__(self, engine: Engine, rehearsal: _Rehearsal, places: Mapping[Value | None, int]) -> None:
+        self._engine, self._rehearsal, self._places = engine, rehearsal, places
+        self._made = {
+            value: step.signature.offsets[number] if step.signature.offsets is not None else 0
+            for step in rehearsal.steps for number, value in enumerate(step.outputs)
+        }  # fmt: skip
+        self._roots = [_root(value) for value in rehearsal.results if value is not None]
+
+    def of(self, value: Value) -> Callable[[Gradient, list[Any]], Gradient]:
+        """Return what hands on a result; raise _NotPrepared for a kept value, which is a tensor's own memory."""
+        place, root = self._places.get(value, -1), _root(value)
+        if value is self._rehearsal.gradient:
+            return lambda g, values: g
+        if root is not self._rehearsal.gradient and root not in self._made:
+            raise _NotPrepared
+        is_whole = value.meta.is_contiguous and value.meta.numel == root.meta.numel
+        if root in self._made and is_whole and self._roots.count(root) == 1:
+            return lambda g, values: values[place]
+        return self._view(value, root, place)
+
+    def _view(self, value: Value, root: Value, place: int) -> Callable[[Gradient, list[Any]], Gradient]:
+        engine, root_place, offset, viewed = self._engine, self._places[root], 0, value
+        while viewed is not root:
+            offset += self._made[viewed]
+            assert viewed.viewed is not None
+            viewed = viewed.viewed
+
+        def view(g: Gradient, values: list[Any]) -> Array:
+            source = g if root_place == 0 and type(g) is Array else Array(engine, values[root_place], root.meta)
+            made = Array(engine, values[place], value.meta, source.storage)
+            made.offset = source.offset + offset
+            bind_view(made, source)
+            return made
+
+        return view
+
+
+def _root(value: Value) -> Value:
+    """Return the value whose memory another shows."""
+    while value.viewed is not None:
+        value = value.viewed
+    return value
+
+
+def prepared_gradient(engine: Engine, node: Node, g: Gradient) -> PreparedGradient | None:
+    """Return the prepared gradient of a node, None where its rule must run itself: always for the first of its kind."""
+    table, scalars = node.signature.gradients, node.scalars
+    meta = g.meta if type(g) is Array and not g.meta.is_contiguous else None
+    key = scalars if meta is None else (meta, scalars)
+    found = table.get(key, _UNSEEN)
+    if found is _UNSEEN:
+        if len(table) < _MOST_PREPARED:
+            table[key] = _SEEN
+        return None
+    if found is _SEEN:
+        found = table[key] = _prepare(engine, node.signature, scalars, meta)
+    return found  # type: ignore[no-any-return]
+
+
+def _prepare(
+    engine: Engine, signature: Signature, scalars: tuple[Any, ...], meta: Meta | None
+) -> PreparedGradient | None:
+    # 0.0 and -0.0 are one key, and two numbers.
+    if not all(scalars):
+        return None
+    try:
+        return PreparedGradient(engine, _Rehearsal(engine, signature, scalars, meta))
+    except Exception:  # the rule itself meets the same error with a real gradient, or copes with what this does not
+        return None
