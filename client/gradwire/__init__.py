@@ -153,7 +153,7 @@ if TYPE_CHECKING:
         special,
         testing,
     )
-    from gradwire import utils, xpu
+    from gradwire import sparse, utils, xpu
     from gradwire.amp import (
         GradScaler,
         autocast,
@@ -180,6 +180,8 @@ if TYPE_CHECKING:
     from gradwire.profiling import profile
     from gradwire.pytorch import from_torch, to_torch
     from gradwire.saving import load, save
+    from gradwire.sparse.construction import sparse_coo_tensor
+    from gradwire.sparse.products import spmm
 else:
     from gradwire.late import late_names
 
@@ -187,8 +189,8 @@ else:
         __name__,
         {
             "accelerator", "amp", "backends", "compiler", "cpu", "cuda", "distributed", "distributions", "fft", "func", "hub",
-            "jit", "masked", "mps", "multiprocessing", "nn", "onnx", "optim", "profiler", "serialization", "signal", "special",
-            "testing", "utils", "xpu",
+            "jit", "masked", "mps", "multiprocessing", "nn", "onnx", "optim", "profiler", "serialization", "signal", "sparse",
+            "special", "testing", "utils", "xpu",
         },
         {
             "gradwire.amp": (
@@ -204,5 +206,7 @@ else:
             "gradwire.programs.loop": ("loop",),
             "gradwire.pytorch": ("from_torch", "to_torch"),
             "gradwire.saving": ("load", "save"),
+            "gradwire.sparse.construction": ("sparse_coo_tensor",),
+            "gradwire.sparse.products": ("spmm",),
         },
     )  # fmt: skip

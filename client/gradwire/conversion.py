@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gradwire.session import Session
     from gradwire.tensor import Tensor
 
-__all__ = ["ConversionMethods", "fetch", "from_array"]
+__all__ = ["ConversionMethods", "dtype_suffix", "fetch", "from_array", "shown"]
 
 _LITTLE = {dtype: dtype.numpy.newbyteorder("<") for dtype in DTYPES}
 _CONSTANT, _UPLOAD, _FETCH = OPS["gw::constant"], OPS["gw::upload"], OPS["gw::fetch"]
@@ -131,9 +131,9 @@ class ConversionMethods:
 
     def __repr__(self: Any) -> str:
         return printing.format_tensor(
-            _shown(self),
+            shown(self),
             shape=self.meta.shape,
-            dtype_suffix=_suffix(self.meta.dtype),
+            dtype_suffix=dtype_suffix(self.meta.dtype),
             device=None if self.session.device == "cpu" else self.session.device,
             grad_fn=_node_name(self),
             requires_grad=self.requires_grad,
@@ -178,7 +178,7 @@ def _node_name(tensor: Any) -> str | None:
     return edge.target.name if edge is not None and isinstance(edge.target, Node) else None
 
 
-def _shown(tensor: Any) -> np.ndarray[Any, Any]:
+def shown(tensor: Any) -> np.ndarray[Any, Any]:
     """Wait for the elements that printing shows: of a large tensor only the edges travel."""
     positions = printing.summary_indices(tensor.meta.shape)
     if positions is None:
@@ -190,7 +190,8 @@ def _shown(tensor: Any) -> np.ndarray[Any, Any]:
     return fetch(edges)
 
 
-def _suffix(dtype: DType) -> str | None:
+def dtype_suffix(dtype: DType) -> str | None:
+    """Return what printing says of a dtype, nothing of one that the numbers themselves show."""
     from gradwire.tensor import get_default_dtype
 
     if dtype is get_default_dtype() or dtype.name in ("int64", "bool", "complex64"):

@@ -20,6 +20,7 @@ from gradwire_protocol.dtypes import bfloat16
 
 __all__ = [
     "PrintOptions",
+    "format_body",
     "format_tensor",
     "get_printoptions",
     "printoptions",
@@ -271,7 +272,7 @@ class _Layout:
         return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
 
 
-def _body(values: Array, shape: tuple[int, ...], options: PrintOptions) -> str:
+def _body(values: Array, shape: tuple[int, ...], options: PrintOptions, indent: int = len(_PREFIX)) -> str:
     if 0 in shape:
         return "[]"
     summarized = _is_summarized(shape, options)
@@ -279,7 +280,12 @@ def _body(values: Array, shape: tuple[int, ...], options: PrintOptions) -> str:
         return "[...]"
     cut = tuple(summarized and size > 2 * options.edgeitems for size in shape)
     layout = _Layout(_style(values, options), options, cut)
-    return layout.text(values.tolist(), 0, len(_PREFIX))
+    return layout.text(values.tolist(), 0, indent)
+
+
+def format_body(values: Array, shape: tuple[int, ...], indent: int) -> str:
+    """Write the brackets and numbers alone, for column `indent`; `values` may be what `summary_indices` names."""
+    return _body(_shown_values(values, shape), shape, _options, indent)
 
 
 # ---------------------------------------------------------------- suffixes

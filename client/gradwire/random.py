@@ -30,6 +30,7 @@ from gradwire.random_methods import (
     multinomial,
     poisson,
 )
+from gradwire.sparse_methods import check_dense
 from gradwire_protocol.dtypes import DType, bool_, complex64, float32, float64, int64
 from gradwire_protocol.infer import broadcast_shapes
 from gradwire_protocol.ops import OPS
@@ -152,6 +153,7 @@ def rand_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Return numbers from [0, 1) in the shape and dtype of `input`."""
+    check_dense("rand_like", input)
     check_memory_format("rand_like", memory_format, input.dim())
     dtype = dtype or input.dtype
     return rand(*input.shape, generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
@@ -167,6 +169,7 @@ def randn_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Return standard normal numbers in the shape and dtype of `input`."""
+    check_dense("randn_like", input)
     check_memory_format("randn_like", memory_format, input.dim())
     dtype = dtype or input.dtype
     return randn(*input.shape, generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
@@ -184,6 +187,7 @@ def randint_like(
     memory_format: Any = None,
 ) -> Tensor:
     """Return integers from [low, high), or [0, low), in the shape and dtype of `input`."""
+    check_dense("randint_like", input)
     check_memory_format("randint_like", memory_format, input.dim())
     first, end = (0, low) if high is None else (low, high)
     options: dict[str, Any] = {"dtype": dtype or input.dtype, "device": device, "requires_grad": requires_grad}

@@ -30,6 +30,7 @@ from gradwire.properties import PropertyMethods
 from gradwire.random import RandomMethods
 from gradwire.reshaping import ReshapingMethods
 from gradwire.shape_methods import ShapeMethods
+from gradwire.sparse_methods import SparseMeta, SparseMethods, run_sparse
 from gradwire.spectra import SpectralMethods
 from gradwire.subclasses import SubclassMethods
 from gradwire_protocol.dtypes import DType, float32
@@ -94,6 +95,7 @@ class Tensor(
     RandomMethods,
     ReshapingMethods,
     ShapeMethods,
+    SparseMethods,
     SpectralMethods,
     SubclassMethods,
     OpMethods,
@@ -173,6 +175,8 @@ class Tensor(
         except TypeError:
             signature = None
         if signature is None:
+            if SparseMeta in map(type, metas):  # asked here alone: a dense call pays once for each signature
+                return run_sparse(op, tensors, statics, scalars, lengths)
             if not _NUMBERS.issuperset(map(type, scalars)):
                 return self._call(op, tensors, statics, tuple(map(_number, scalars)), lengths)
             signature = _intern(session, key, op, metas, statics, scalars, lengths, needs)
@@ -335,6 +339,8 @@ def call(op: Op, *args: Any, session: Session | None = None, data: tensor_pb2.In
     key = (op, metas, statics, tuple(map(type, scalars)), lengths, 0, _default_dtype)
     signature = session.signatures.get(key)
     if signature is None:
+        if SparseMeta in map(type, metas):
+            return run_sparse(op, tensors, statics, scalars, lengths)
         signature = _intern(session, key, op, metas, statics, scalars, lengths, 0)
     first = session.append(signature, tensors, scalars, data)
     if op.writes and not op.is_control:

@@ -18,7 +18,7 @@ class GraphConv(nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(self, input_tensor, adj_mat):
-        output = torch.mm(adj_mat, torch.mm(input_tensor, self.kernel))
+        output = torch.spmm(adj_mat, torch.mm(input_tensor, self.kernel))
         return output if self.bias is None else output + self.bias
 
 
@@ -37,18 +37,19 @@ features = images.flatten(1)
 _, nearest = torch.cdist(features, features).topk(5, largest=False)
 adjacency = torch.zeros(256, 256).scatter_(1, nearest, 1.0)
 adjacency = ((adjacency + adjacency.t()) > 0).float()
-degree = adjacency.sum(1).pow(-0.5)
-adjacency = degree[:, None] * adjacency * degree[None, :]
+degree = torch.diag(adjacency.sum(1).pow(-0.5)).to_sparse()
+adjacency = (degree @ adjacency @ degree).to_sparse()
+sparse_features = features.to_sparse()
 train = torch.arange(256) % 2 == 0
 model = fill(GCN(64, 16, 10))
 optimizer = Adam(model.parameters(), lr=0.01, weight_decay=5e-4)
 criterion = nn.NLLLoss()
 for step in range(15):
     optimizer.zero_grad()
-    output = model(features, adjacency)
+    output = model(sparse_features, adjacency)
     loss = criterion(output[train], classes[train])
     loss.backward()
     optimizer.step()
     report(step, loss)
-accuracy = (model(features, adjacency).argmax(1) == classes)[~train].float().mean()
+accuracy = (model(sparse_features, adjacency).argmax(1) == classes)[~train].float().mean()
 print(f"accuracy {accuracy.item():.3f}")

@@ -40,8 +40,9 @@ Missing: {core_missing}.
 ## What waits, and why
 
 - `as_strided_scatter`: PyTorch's gradient by `self` is that of the part which is overwritten; ours is that of the rest.
-- Sparse tensors (`sparse.*`, `to_sparse`), jiterator, `_scaled_mm`, flash and efficient attention by their internal names: kinds
-  of storage and of kernels that gradwire does not have, or that exist on CUDA alone. `scaled_dot_product_attention` is there.
+- Compressed sparse layouts (`sparse.sampled_addmm` and `sparse.mm.reduce` are for CSR alone; coordinate layout is there),
+  jiterator, `_scaled_mm`, flash and efficient attention by their internal names: kinds of storage and of kernels that gradwire
+  does not have, or that exist on CUDA alone. `scaled_dot_product_attention` is there.
 - `torch.fx`, `torch.library`, `torch.ops`, `torch.ao.quantization`: named for packages that import them; their marks are accepted.
 - `jit`: compiles nothing, as PyTorch with PYTORCH_JIT=0. `onnx`, `distributed`: named, and refuse; pools come later.
 - uint64 and complex32 do not exist here, and so `hash_tensor` and `chalf`.

@@ -17,6 +17,7 @@ from gradwire.autograd.node_hooks import hooks_of_leaf
 from gradwire.autograd.outline import Graph, read_outline
 from gradwire.autograd.walk import Walk, key_of, stops
 from gradwire.programs.recording import active
+from gradwire.sparse_methods import dense_parts, sparse_again
 from gradwire_protocol.inplace import requires_grad
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.planning import leaves, plan, reach
@@ -278,15 +279,16 @@ def grad(
         raise ValueError(
             "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
         )
-    tensors, wanted = _as_list(outputs), _as_list(inputs)
+    tensors, given = _as_list(outputs), _as_list(inputs)
+    wanted = dense_parts(given)
     if not wanted:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     seeds = _seeds(tensors, None if grad_outputs is None else _as_list(grad_outputs))
     keep = create_graph if retain_graph is None else retain_graph
     found = _gradients(tensors, wanted, seeds, keep, create_graph, bool(allow_unused or materialize_grads))
     if materialize_grads:
-        return tuple(tensor.detach().zeros_like() if g is None else g for tensor, g in zip(wanted, found, strict=True))
-    return tuple(found)
+        found = [tensor.detach().zeros_like() if g is None else g for tensor, g in zip(wanted, found, strict=True)]
+    return tuple(sparse_again(given, found))
 
 
 def _gradients(

@@ -76,6 +76,10 @@ def _tensors(value: Any, seen: set[int]) -> Iterator[Any]:
     from gradwire.tensor import Tensor
 
     if isinstance(value, Tensor):
+        if value.is_sparse:
+            raise TypeError(
+                "sparse tensors are not saved; save indices(), values() and size(), and make it again from those"
+            )
         yield value
         return
     if not isinstance(value, Mapping | list | tuple | set | Module) or id(value) in seen:
