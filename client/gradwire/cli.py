@@ -45,13 +45,20 @@ def _run_program(arguments: Sequence[str]) -> int:
     return run_program(arguments)
 
 
-_COMMANDS = {"run": _run, "run-program": _run_program, "worker": _worker, "health": _health}
+def _pool(arguments: Sequence[str]) -> int:
+    from gradwire.pool_command import run_pool
+
+    return run_pool(arguments)
+
+
+_COMMANDS = {"run": _run, "run-program": _run_program, "worker": _worker, "health": _health, "pool": _pool}
 _USAGE = """usage: gradwire COMMAND ...
 
   run [--address ADDRESS] SCRIPT [ARGUMENT ...]                 run a PyTorch script, unmodified, on a worker
   run-program FILE [--inputs FILE] [--outputs FILE]             run a program that a compiled function saved
   worker --listen HOST:PORT | unix:PATH [--device cpu|cuda:N]   run a worker
   health ADDRESS                                                ask a worker whether it serves (grpc.health.v1)
+  pool up | status | scale N | drain [WORKER] | down            run workers by Ray, and lend them to clients
 
 Each command explains itself with --help."""
 

@@ -100,6 +100,11 @@ class Groups:
             )
         group.values[key], group.used_bytes = value, used
 
+    @staticmethod
+    def remove(group: Group, key: str) -> None:
+        """Remove a key, if it is there."""
+        group.used_bytes -= len(group.values.pop(key, b""))
+
     @classmethod
     def add(cls, group: Group, key: str, amount: int) -> int:
         """Add to a counter, which begins at 0; return its new value."""

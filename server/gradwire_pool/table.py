@@ -36,6 +36,11 @@ class Table:
         self._number += 1
         return self._number
 
+    @property
+    def last_number(self) -> int:
+        """Return the last number that was given."""
+        return self._number
+
     # -- workers -------------------------------------------------------------------------------------------------------
 
     def scale(self, count: int, now: float) -> list[Instruction]:

@@ -1,0 +1,88 @@
+"""Ray as a pool needs it: started on this machine for this pool alone, or joined where it runs already."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from gradwire_pool.controller import CONTROLLER, Controller, PoolPlan, worker_names
+from gradwire_pool.records import Bounds
+
+__all__ = ["join", "leave", "open_pool", "pool_plan", "remove_pool", "start_local"]
+
+# Near Ray's minimum: no tensor ever lies in its store.
+_OBJECT_STORE_BYTES = 80 << 20
+# How long running calls may go on when the pool ends.
+_GRACE_SECONDS = 5.0
+
+
+def start_local(folder: Path) -> None:
+    """Start a Ray for this pool. Reads the environment of `home.Home.environment`, which has to be there before Ray is imported."""
+    ray.init(
+        # Never one that runs already, whatever RAY_ADDRESS says.
+        address="local",
+        include_dashboard=False,
+        object_store_memory=_OBJECT_STORE_BYTES,
+        _temp_dir=str(folder),
+        log_to_driver=False,
+        logging_level="ERROR",
+    )
+
+
+def join(address: str) -> None:
+    """Connect to a running Ray, with whatever token and TLS its own environment names give."""
+    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+
+
+def leave() -> None:
+    """Let go of Ray, and end it if it was started here."""
+    ray.shutdown()
+
+
+def pool_plan(fields: dict[str, Any]) -> PoolPlan:
+    """Return a plan from what JSON holds."""
+    bounds, flags = Bounds(**fields["bounds"]), tuple(fields["worker_flags"])
+    return PoolPlan(**{**fields, "bounds": bounds, "worker_flags": flags})
+
+
+def open_pool(plan: PoolPlan) -> str:
+    """Make the controller on this node, where clients look for it; return the gateway's address."""
+    here = ray.get_runtime_context().get_node_id()
+    strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node_id=here, soft=False)
+    actor: Any = ray.remote(Controller)
+    controller = actor.options(
+        name=CONTROLLER,
+        namespace=plan.namespace,
+        lifetime="detached",
+        max_restarts=-1,
+        # An announcement of each worker may wait, and `where` must not wait behind them.
+        max_concurrency=256,
+        num_cpus=0,
+        scheduling_strategy=strategy,
+    ).remote(plan)
+    address: str = ray.get(controller.where.remote())
+    return address
+
+
+def remove_pool(namespace: str) -> None:
+    """End a pool's actors: the controller, so that it replaces nobody, then the workers, which finish what runs."""
+    names = worker_names(namespace)
+    _kill([actor for name in (CONTROLLER,) if (actor := _find(name, namespace))])
+    workers = [actor for name in names if (actor := _find(name, namespace))]
+    ending = [worker.end.remote(_GRACE_SECONDS) for worker in workers]
+    ray.wait(ending, num_returns=len(ending), timeout=_GRACE_SECONDS + 1) if ending else None
+    _kill(workers)
+
+
+def _find(name: str, namespace: str) -> Any:
+    try:
+        return ray.get_actor(name, namespace=namespace)
+    except ValueError:
+        return None
+
+
+def _kill(actors: list[Any]) -> None:
+    for actor in actors:
+        ray.kill(actor, no_restart=True)

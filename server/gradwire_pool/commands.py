@@ -1,0 +1,221 @@
+"""`gradwire pool up` and `down`. The other commands ask the gateway, and are the client's."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from gradwire_pool.home import Home, Started, started_at
+from gradwire_pool.probes import ask_status
+from gradwire_pool.records import Bounds
+
+__all__ = ["main"]
+
+_DOWN_SECONDS = 30.0
+# In the environment of every process that a local pool starts, with a value of its own: `down` knows them by it.
+_MARK = "GRADWIRE_POOL"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gradwire pool", description="A pool of workers, placed and restarted by Ray."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="start a pool, or add one to a running Ray")
+    up.add_argument("--workers", type=int, default=2, help="how many to start")
+    up.add_argument("--gpus-per-worker", type=float, default=0.0, help="0 for CPU workers")
+    up.add_argument("--cpus-per-worker", type=float, default=0.0, help="what Ray reserves; 0 reserves nothing")
+    up.add_argument("--host", default="127.0.0.1", help="where the gateway and the workers listen")
+    up.add_argument("--port", type=int, default=7470, help="of the gateway")
+    up.add_argument(
+        "--address", default="", help="HOST:PORT of a running Ray; without it one is started here, on loopback"
+    )
+    up.add_argument("--wait-seconds", type=float, default=120.0, help="how long the workers may take to come up")
+    up.add_argument(
+        "--hung-seconds",
+        type=float,
+        default=Bounds().hung_seconds,
+        help="replace a worker that answers no health check for this long",
+    )
+    up.add_argument(
+        "--drain-seconds",
+        type=float,
+        default=Bounds().drain_seconds,
+        help="how long leases of a draining worker may go on",
+    )
+    up.add_argument(
+        "--worker-flag",
+        action="append",
+        default=[],
+        metavar="FLAG",
+        help="for `gradwire worker`, as --worker-flag=--max-sessions=8",
+    )
+    down = commands.add_parser("down", help="end what `up` started, and nothing else")
+    down.add_argument("--port", type=int, default=7470, help="of the gateway")
+    return parser
+
+
+def _plan(given: argparse.Namespace) -> dict[str, object]:
+    """Return the fields of the pool's plan, as JSON can hold them."""
+    return {
+        "namespace": f"gradwire-{given.port}",
+        "listen": f"{given.host}:{given.port}",
+        "workers": given.workers,
+        "worker_host": given.host,
+        "gpus_per_worker": given.gpus_per_worker,
+        "cpus_per_worker": given.cpus_per_worker,
+        "worker_flags": given.worker_flag,
+        "bounds": asdict(Bounds(hung_seconds=given.hung_seconds, drain_seconds=given.drain_seconds)),
+    }
+
+
+def _up(given: argparse.Namespace) -> int:
+    home = Home(given.port)
+    before = home.read()
+    if before is not None and (before.ray_address or before.is_running()):
+        raise ValueError(
+            f"port {given.port} must have no pool; one runs there; end it with: gradwire pool down --port {given.port}"
+        )
+    home.make()
+    plan = _plan(given)
+    process = None
+    if given.address:
+        _add_to(given.address, plan)
+        home.write(Started(str(plan["namespace"]), str(plan["listen"]), given.address, "", 0, 0))
+    else:
+        process = _start_head(home, plan)
+    _wait_until_serving(home, given, process)
+    print(f"gradwire pool: {given.workers} workers; gateway on {plan['listen']}", flush=True)
+    return 0
+
+
+def _start_head(home: Home, plan: dict[str, object]) -> subprocess.Popen[bytes]:
+    """Start the process that holds Ray, which goes on without this one."""
+    mark = secrets.token_hex(16)
+    command = [sys.executable, "-m", "gradwire_pool", "head", str(home.folder), json.dumps(plan)]
+    with home.log.open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **home.environment(), _MARK: mark},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    home.write(
+        Started(
+            str(plan["namespace"]), str(plan["listen"]), "", f"{_MARK}={mark}", process.pid, started_at(process.pid)
+        )
+    )
+    return process
+
+
+def _wait_until_serving(home: Home, given: argparse.Namespace, process: subprocess.Popen[bytes] | None) -> None:
+    """Return when all workers serve; end what was started and raise RuntimeError if they do not."""
+    deadline = time.monotonic() + given.wait_seconds
+    serving = -1
+    while time.monotonic() < deadline and serving < given.workers and (process is None or process.poll() is None):
+        status = ask_status(f"{given.host}:{given.port}", 1.0)
+        serving = -1 if status is None else sum(w.state == "serving" for w in status.workers)
+        if serving < given.workers:
+            time.sleep(0.05)
+    if serving < given.workers:
+        words = home.log.read_text(errors="replace")[-2000:].strip() if process is not None else ""
+        _end(home)
+        raise RuntimeError(
+            f"{given.workers} workers must serve within {given.wait_seconds:g} s; {max(serving, 0)} did; the pool was ended. "
+            f"{words or 'Does the cluster have room for them?'}"
+        )
+
+
+def _add_to(address: str, plan: dict[str, object]) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    from gradwire_pool import cluster
+
+    cluster.join(address)
+    cluster.open_pool(cluster.pool_plan(plan))
+
+
+def _head(folder: str, text: str) -> int:
+    """Hold a Ray of our own, and the pool on it, until told to end. All processes of it are this one's children."""
+    from pathlib import Path
+
+    from gradwire_pool import cluster
+
+    cluster.start_local(Path(folder))
+    # After Ray's start, which sets its own handlers.
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    plan = cluster.pool_plan(json.loads(text))
+    cluster.open_pool(plan)
+    stop.wait()
+    cluster.remove_pool(plan.namespace)
+    cluster.leave()
+    return 0
+
+
+def _down(given: argparse.Namespace) -> int:
+    home = Home(given.port)
+    if home.read() is None:
+        raise ValueError(f"`pool down` needs a pool that this user started on port {given.port}; there is none")
+    killed = _end(home)
+    print(f"gradwire pool: down{f'; {killed} processes had to be killed' if killed else ''}", flush=True)
+    return 0
+
+
+def _end(home: Home) -> int:
+    """End what `up` made; return how many processes did not go by themselves."""
+    started = home.read()
+    assert started is not None
+    killed = 0
+    if started.ray_address:
+        from gradwire_pool import cluster
+
+        cluster.join(started.ray_address)
+        cluster.remove_pool(started.namespace)
+        cluster.leave()
+    else:
+        deadline = time.monotonic() + _DOWN_SECONDS
+        if started.is_running():
+            os.kill(started.process, signal.SIGTERM)
+        while started.is_running() and time.monotonic() < deadline:
+            _reap(started.process)
+            time.sleep(0.05)
+        killed = home.end_marked(started.mark, _DOWN_SECONDS)
+    home.remove()
+    return killed
+
+
+def _reap(process: int) -> None:
+    """Take the exit status of a process, if it is a child of this one: until then it seems to run."""
+    try:
+        os.waitpid(process, os.WNOHANG)
+    except ChildProcessError:
+        return
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["head"]:
+        return _head(*words[1:])
+    given = _parser().parse_args(words)
+    try:
+        return {"up": _up, "down": _down}[given.command](given)
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "ray":
+            raise
+        print("gradwire pool: a pool needs Ray; install it with: pip install 'gradwire[server,pool]'", file=sys.stderr)
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"gradwire pool: {error}", file=sys.stderr)
+    return 1
