@@ -787,8 +787,8 @@ def index_reduce(input: Tensor, dim: Any, index: Any, source: Any, reduce: Any, 
     return expect_tensor("index_reduce", input).index_reduce(dim, index, source, reduce, include_self=include_self)
 
 
-def index_select(input: Tensor, dim: Any, index: Any) -> Any:
-    return expect_tensor("index_select", input).index_select(dim, index)
+def index_select(input: Tensor, dim: Any = None, index: Any = None, *, axis: Any = None) -> Any:
+    return expect_tensor("index_select", input).index_select(dim, index, axis=axis)
 
 
 def inner(input: Tensor, other: Any) -> Any:
@@ -1011,8 +1011,8 @@ def logaddexp2(input: Tensor, other: Any) -> Any:
     return expect_tensor("logaddexp2", input).logaddexp2(other)
 
 
-def logcumsumexp(input: Tensor, dim: Any) -> Any:
-    return expect_tensor("logcumsumexp", input).logcumsumexp(dim)
+def logcumsumexp(input: Tensor, dim: Any = None, *, axis: Any = None) -> Any:
+    return expect_tensor("logcumsumexp", input).logcumsumexp(dim, axis=axis)
 
 
 def logdet(input: Tensor) -> Any:
@@ -1531,8 +1531,8 @@ def searchsorted(input: Tensor, other_input: Any, *, out_int32: Any = False, rig
     return expect_tensor("searchsorted", input).searchsorted(other_input, out_int32=out_int32, right=right, side=side, sorter=sorter)
 
 
-def select(input: Tensor, dim: Any, index: Any) -> Any:
-    return expect_tensor("select", input).select(dim, index)
+def select(input: Tensor, dim: Any = None, index: Any = None, *, axis: Any = None) -> Any:
+    return expect_tensor("select", input).select(dim, index, axis=axis)
 
 
 def select_backward(input: Tensor, input_sizes: Any, dim: Any, index: Any) -> Any:
@@ -1787,8 +1787,8 @@ def square(input: Tensor) -> Any:
     return expect_tensor("square", input).square()
 
 
-def squeeze(input: Tensor, dim: Any = None) -> Any:
-    return expect_tensor("squeeze", input).squeeze(dim)
+def squeeze(input: Tensor, dim: Any = None, *, axis: Any = None) -> Any:
+    return expect_tensor("squeeze", input).squeeze(dim, axis=axis)
 
 
 def std(input: Tensor, dim: Any = None, unbiased: Any = None, keepdim: Any = False, *, correction: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
@@ -1899,8 +1899,8 @@ def trunc(input: Tensor) -> Any:
     return expect_tensor("trunc", input).trunc()
 
 
-def unbind(input: Tensor, dim: Any = 0) -> Any:
-    return expect_tensor("unbind", input).unbind(dim)
+def unbind(input: Tensor, dim: Any = None, *, axis: Any = None) -> Any:
+    return expect_tensor("unbind", input).unbind(dim, axis=axis)
 
 
 def unflatten(input: Tensor, dim: Any, sizes: Any) -> Any:
@@ -1927,8 +1927,8 @@ def unsafe_split_with_sizes(input: Tensor, split_sizes: Any, dim: Any = 0) -> An
     return expect_tensor("unsafe_split_with_sizes", input).unsafe_split_with_sizes(split_sizes, dim)
 
 
-def unsqueeze(input: Tensor, dim: Any) -> Any:
-    return expect_tensor("unsqueeze", input).unsqueeze(dim)
+def unsqueeze(input: Tensor, dim: Any = None, *, axis: Any = None) -> Any:
+    return expect_tensor("unsqueeze", input).unsqueeze(dim, axis=axis)
 
 
 def upsample_bicubic2d(input: Tensor, output_size: Any, align_corners: Any, scales_h: Any = None, scales_w: Any = None) -> Any:

@@ -315,7 +315,6 @@ _op_renorm = OPS["renorm"]
 _op_renorm_ = OPS["renorm_"]
 _op_scatter_add = OPS["scatter_add"]
 _op_scatter_add_ = OPS["scatter_add_"]
-_op_index_select = OPS["index_select"]
 _op_index_add = OPS["index_add"]
 _op_index_add_ = OPS["index_add_"]
 _op_index_fill__int_Scalar = OPS["index_fill.int_Scalar"]
@@ -356,12 +355,9 @@ _op_alias = OPS["alias"]
 _op_view = OPS["view"]
 _op_transpose__int = OPS["transpose.int"]
 _op_t = OPS["t"]
-_op_unsqueeze = OPS["unsqueeze"]
-_op_select__int = OPS["select.int"]
 _op_slice__Tensor = OPS["slice.Tensor"]
 _op_diagonal = OPS["diagonal"]
 _op_unfold = OPS["unfold"]
-_op_unbind__int = OPS["unbind.int"]
 _op_split_with_sizes = OPS["split_with_sizes"]
 _op__unsafe_view = OPS["_unsafe_view"]
 _op_tril = OPS["tril"]
@@ -446,7 +442,6 @@ _op__upsample_bicubic2d_aa = OPS["_upsample_bicubic2d_aa"]
 _op__upsample_bicubic2d_aa_backward = OPS["_upsample_bicubic2d_aa_backward"]
 _op_grid_sampler_2d = OPS["grid_sampler_2d"]
 _op_grid_sampler_3d = OPS["grid_sampler_3d"]
-_op_logcumsumexp = OPS["logcumsumexp"]
 _op_scatter_reduce__two = OPS["scatter_reduce.two"]
 _op_scatter_reduce___two = OPS["scatter_reduce_.two"]
 _op_index_reduce = OPS["index_reduce"]
@@ -1206,9 +1201,6 @@ class OpMethods(Composites):
     def index_reduce_(self, dim: int, index: Self, source: Self, reduce: str, *, include_self: bool = True) -> Self:
         return self._call(_op_index_reduce_, (self, index, source), (dim, reduce, include_self))  # type: ignore[no-any-return]
 
-    def index_select(self, dim: int, index: Self) -> Self:
-        return self._call(_op_index_select, (self, index), (dim,))  # type: ignore[no-any-return]
-
     def isfinite(self) -> Self:
         return self._call(_op_isfinite, (self,))  # type: ignore[no-any-return]
 
@@ -1366,9 +1358,6 @@ class OpMethods(Composites):
 
     def logaddexp2(self, other: Self) -> Self:
         return self._call(_op_logaddexp2, (self, other))  # type: ignore[no-any-return]
-
-    def logcumsumexp(self, dim: int) -> Self:
-        return self._call(_op_logcumsumexp, (self,), (dim,))  # type: ignore[no-any-return]
 
     def logical_and(self, other: Self) -> Self:
         return self._call(_op_logical_and, (self, other))  # type: ignore[no-any-return]
@@ -1656,9 +1645,6 @@ class OpMethods(Composites):
     def searchsorted(self, input: Self, *, out_int32: bool = False, right: bool = False, side: str | None = None, sorter: Self | None = None) -> Self:
         return self._call(_op_searchsorted__Tensor, (self, input, sorter), (out_int32, right, side))  # type: ignore[no-any-return]
 
-    def select(self, dim: int, index: int) -> Self:
-        return self._call(_op_select__int, (self,), (dim, index))  # type: ignore[no-any-return]
-
     def select_backward(self, input_sizes: Sequence[int] | int, dim: int, index: int) -> Self:
         return self._call(_op_select_backward, (self,), (ints(input_sizes), dim, index))  # type: ignore[no-any-return]
 
@@ -1912,17 +1898,11 @@ class OpMethods(Composites):
     def trunc_(self) -> Self:
         return self._call(_op_trunc_, (self,))  # type: ignore[no-any-return]
 
-    def unbind(self, dim: int = 0) -> tuple[Self, ...]:
-        return self._call(_op_unbind__int, (self,), (dim,))  # type: ignore[no-any-return]
-
     def unfold(self, dimension: int, size: int, step: int) -> Self:
         return self._call(_op_unfold, (self,), (dimension, size, step))  # type: ignore[no-any-return]
 
     def unfold_backward(self, input_sizes: Sequence[int] | int, dim: int, size: int, step: int) -> Self:
         return self._call(_op_unfold_backward, (self,), (ints(input_sizes), dim, size, step))  # type: ignore[no-any-return]
-
-    def unsqueeze(self, dim: int) -> Self:
-        return self._call(_op_unsqueeze, (self,), (dim,))  # type: ignore[no-any-return]
 
     def upsample_bicubic2d(self, output_size: Sequence[int] | int, align_corners: bool, scales_h: float | None = None, scales_w: float | None = None) -> Self:
         return self._call(_op_upsample_bicubic2d, (self,), (ints(output_size), align_corners), (scales_h, scales_w))  # type: ignore[no-any-return]

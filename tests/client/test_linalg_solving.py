@@ -139,3 +139,11 @@ def test_one_matrix_solves_for_a_batch(t: Any) -> None:
     np.testing.assert_allclose(right.detach().numpy(), b.mT.numpy() @ np.linalg.inv(A), rtol=1e-9, atol=1e-12)
     found.sum().backward()
     assert tuple(a.grad.shape) == (3, 3)
+
+
+def test_the_condition_of_singular_matrices_is_infinite(t: Any) -> None:
+    for p in (1, -1, float("inf"), -float("inf"), "fro"):
+        batch = t.stack([t.zeros(2, 2), t.ones(2, 2), t.eye(2)])
+        found = t.linalg.cond(batch, p).tolist()
+        assert found[:2] == [float("inf")] * 2
+        assert found[2] == pytest.approx(2 if p == "fro" else 1)

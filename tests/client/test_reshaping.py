@@ -49,3 +49,19 @@ def test_tensor_split_by_named_places_or_number(t: Any) -> None:
         x.tensor_split(2, indices=(1,))
     with pytest.raises(TypeError, match="invalid combination of arguments"):
         x.tensor_split()
+
+
+def test_an_axis_may_be_named_as_in_numpy(t: Any) -> None:
+    x = t.arange(6.0).view(2, 1, 3)
+    assert x.squeeze(axis=1).shape == t.squeeze(x, axis=(1,)).shape == (2, 3)
+    assert x.unsqueeze(axis=0).shape == t.unsqueeze(x, axis=0).shape == (1, 2, 1, 3)
+    assert [part.tolist() for part in t.unbind(x, axis=2)] == [part.tolist() for part in x.unbind(2)]
+    assert x.select(axis=0, index=1).tolist() == t.select(x, axis=0, index=1).tolist() == [[3, 4, 5]]
+    assert t.index_select(x, axis=2, index=t.tensor([2])).tolist() == [[[2]], [[5]]]
+    assert t.allclose(x.logcumsumexp(axis=2), t.logcumsumexp(x, 2))
+    for refused in (
+        lambda: x.unsqueeze(), lambda: x.select(0), lambda: x.select(axis=0), lambda: t.index_select(x, axis=1),
+        lambda: x.unsqueeze(dim=0, axis=0), lambda: t.squeeze(x, dim=1, axis=1), lambda: t.unbind(x, dim=0, axis=0),
+    ):  # fmt: skip
+        with pytest.raises(TypeError):
+            refused()

@@ -158,7 +158,8 @@ def cond(input: Tensor, p: Any = None) -> Any:
     inverse, info = OPS["linalg_inv_ex"](matrix)
     if not matrix.numel():
         return _norm(matrix.new_zeros((*matrix.shape[:-2], 1, 1)), p)
-    return _norm(inverse.masked_fill(info.ne(0).unsqueeze(-1).unsqueeze(-1), _INF), p) * _norm(matrix, p)
+    found = _norm(inverse.masked_fill(info.ne(0).unsqueeze(-1).unsqueeze(-1), _INF), p) * _norm(matrix, p)
+    return found.masked_fill(found.isnan(), _INF)  # of a matrix of zeros: inf * 0
 
 
 def _check_square(name: str, matrix: Any) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from gradwire_protocol.composites.activation import ActivationComposites
 from gradwire_protocol.composites.attention import AttentionComposites
+from gradwire_protocol.composites.axis_names import AxisNameComposites
 from gradwire_protocol.composites.base import Number, ints, is_operand
 from gradwire_protocol.composites.batch_norm import BatchNormComposites
 from gradwire_protocol.composites.convolution import ConvolutionComposites
@@ -40,6 +41,7 @@ __all__ = ["Composites", "Number", "ints", "is_operand"]
 
 class Composites(
     BatchNormComposites,
+    AxisNameComposites,
     ActivationComposites,
     AttentionComposites,
     ConvolutionComposites,

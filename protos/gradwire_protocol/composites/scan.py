@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 import gradwire_protocol.ops  # noqa: F401  (fills OPS)
+from gradwire_protocol.composites.axis_names import named_dim
 from gradwire_protocol.composites.base import Callable_
 from gradwire_protocol.composites.results import return_type
 from gradwire_protocol.dtypes import bool_
@@ -30,13 +31,6 @@ def _joinable(self: Any, other: Any, axis: int) -> None:
             )
 
 
-def _dim_of(name: str, dim: int | None, axis: int | None) -> int:
-    """Return the axis, by whichever of its names it was given."""
-    if dim is None and axis is None:
-        raise TypeError(f'{name}() missing 1 required positional arguments: "dim"')
-    return axis if dim is None else dim  # type: ignore[return-value]
-
-
 class ScanComposites(Callable_):
     """Methods of the scan family that are written by hand."""
 
@@ -44,11 +38,11 @@ class ScanComposites(Callable_):
 
     def cummax(self, dim: int | None = None, *, axis: int | None = None) -> Any:
         """Return (values, indices) of the largest element so far along `dim`; NaN stays, the last of equals counts."""
-        return _CummaxResult(*OPS["cummax"](self, _dim_of("cummax", dim, axis)))
+        return _CummaxResult(*OPS["cummax"](self, named_dim("cummax", dim, axis)))
 
     def cummin(self, dim: int | None = None, *, axis: int | None = None) -> Any:
         """Return (values, indices) of the smallest element so far along `dim`; NaN stays, the last of equals counts."""
-        return _CumminResult(*OPS["cummin"](self, _dim_of("cummin", dim, axis)))
+        return _CumminResult(*OPS["cummin"](self, named_dim("cummin", dim, axis)))
 
     def diff(self, n: int = 1, dim: int = -1, prepend: Self | None = None, append: Self | None = None) -> Self:
         """Subtract from each element the one before it along `dim`, `n` times over; bools are compared."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import gradwire_protocol.ops  # noqa: F401  (fills OPS)
+from gradwire_protocol.composites.axis_names import named_dim
 from gradwire_protocol.composites.base import Callable_, ints, sizes
 from gradwire_protocol.infer import normalize_dim
 from gradwire_protocol.ops import OPS
@@ -95,8 +96,9 @@ class ShapeComposites(Callable_):
             ) from None
         return self.view(*shape[:axis], *divided, *shape[axis + 1 :])
 
-    def squeeze(self, dim: int | Sequence[int] | None = None) -> Self:
+    def squeeze(self, dim: int | Sequence[int] | None = None, *, axis: int | Sequence[int] | None = None) -> Self:
         """Drop axes of size 1: all of them, or those of `dim`."""
+        dim = dim if axis is None else named_dim("squeeze", dim, axis)
         if dim is None:
             return self._call(_SQUEEZE, (self,))  # type: ignore[no-any-return]
         if isinstance(dim, int):
