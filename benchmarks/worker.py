@@ -31,7 +31,8 @@ class Worker:
 
     def session(self) -> Session:
         """Open a session, which becomes the current one."""
-        return connect(self.address)
+        opened: Session = connect(self.address)
+        return opened
 
     @property
     def resident_bytes(self) -> int:

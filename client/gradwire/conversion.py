@@ -134,7 +134,7 @@ class ConversionMethods:
             shown(self),
             shape=self.meta.shape,
             dtype_suffix=dtype_suffix(self.meta.dtype),
-            device=None if self.session.device == "cpu" else self.session.device,
+            device=None if self.session.device in ("cpu", "cpu:0") else self.session.device,
             grad_fn=_node_name(self),
             requires_grad=self.requires_grad,
         )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradwire.conversion import from_array
-from gradwire.device import check_device
 from gradwire.memory import check_memory_format
+from gradwire.workers import place
 from gradwire_protocol.dtypes import DType, from_numpy, int64, scalar_dtype
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.ops.complex import complex_of
@@ -24,8 +24,8 @@ __all__ = [
 
 
 def finish(made: Tensor, requires_grad: bool, device: Any) -> Tensor:
-    """Check the device that was asked for, and set requires_grad."""
-    check_device(device, made.session)
+    """Bring a new tensor to the device that was asked for, and set requires_grad."""
+    made = made if device is None else made.to(device)
     return made.requires_grad_(True) if requires_grad else made
 
 
@@ -91,7 +91,7 @@ def tensor(data: Any, *, dtype: DType | None = None, device: Any = None, require
         made = data.detach().to(dtype) if dtype else data.detach().clone()
         return finish(made.clone() if made is data else made, requires_grad, device)
     values, inferred = _host(data)
-    return finish(from_array(values, dtype or inferred), requires_grad, device)
+    return finish(from_array(values, dtype or inferred, place(device)), requires_grad, device)
 
 
 def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tensor:
@@ -99,8 +99,7 @@ def as_tensor(data: Any, dtype: DType | None = None, device: Any = None) -> Tens
     from gradwire.tensor import Tensor
 
     if isinstance(data, Tensor):
-        check_device(device, data.session)
-        return data.to(dtype or data.dtype)  # type: ignore[no-any-return]
+        return (data if device is None else data.to(device)).to(dtype or data.dtype)  # type: ignore[no-any-return]
     return tensor(data, dtype=dtype, device=device)
 
 
@@ -136,7 +135,7 @@ def full(
             raise TypeError(f"full(): argument 'fill_value' must be Number, not {type(fill_value).__name__}")
         fill_value = fill_value.item()
     dtype = dtype or scalar_dtype(type(fill_value), _default())
-    return finish(call(OPS["full"], tuple(size), fill_value, dtype), requires_grad, device)
+    return finish(call(OPS["full"], tuple(size), fill_value, dtype, session=place(device)), requires_grad, device)
 
 
 def _filled(size: tuple[Any, ...], value: int, dtype: DType | None, device: Any, requires_grad: bool) -> Tensor:
@@ -239,7 +238,7 @@ def arange(
         dtype = _default() if any(isinstance(number, float) for number in (start, end, step)) else int64
     elif not dtype.is_floating_point and not dtype.is_complex:
         start, step = int(start), int(step)
-    return finish(call(OPS["gw::arange"], length, start, step, dtype), requires_grad, device)
+    return finish(call(OPS["gw::arange"], length, start, step, dtype, session=place(device)), requires_grad, device)
 
 
 def _length(start: Any, end: Any, step: Any, dtype: DType | None) -> int:
@@ -282,7 +281,7 @@ def linspace(
     first, last = endpoints("linspace", start, end, steps)
     if dtype is None:
         dtype = complex_of(_default()) if isinstance(first, complex) or isinstance(last, complex) else _default()
-    return finish(call(OPS["gw::linspace"], steps, first, last, dtype), requires_grad, device)
+    return finish(call(OPS["gw::linspace"], steps, first, last, dtype, session=place(device)), requires_grad, device)
 
 
 def eye(
@@ -291,4 +290,6 @@ def eye(
     """Return ones on the diagonal of an (n, m) tensor."""
     from gradwire.tensor import call
 
-    return finish(call(OPS["eye.m"], n, n if m is None else m, dtype or _default()), requires_grad, device)
+    return finish(
+        call(OPS["eye.m"], n, n if m is None else m, dtype or _default(), session=place(device)), requires_grad, device
+    )

@@ -38,14 +38,20 @@ class Device:
         object.__setattr__(self, "index", index)
 
     def __enter__(self) -> Device:
-        """Make this the default device, which it must be: a session has one."""
+        """Make this the device of new tensors until the end of the block, in this thread."""
         from gradwire import session
+        from gradwire.workers import placement, session_of
 
-        check_device(self, session.current())
+        chosen = session_of(self, session.current())
+        placement.previous.append(placement.session)
+        # A worker alone is the device of new tensors anyway; a later `connect` may choose another.
+        placement.session = None if chosen.fleet is None else chosen
         return self
 
     def __exit__(self, *exception: object) -> None:
-        return None
+        from gradwire.workers import placement
+
+        placement.session = placement.previous.pop()
 
     def __str__(self) -> str:
         return self.type if self.index is None else f"{self.type}:{self.index}"

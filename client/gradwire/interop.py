@@ -14,7 +14,6 @@ import numpy as np
 
 from gradwire.conversion import fetch, from_array
 from gradwire.creation import finish, tensor
-from gradwire.device import check_device
 from gradwire_protocol.dtypes import DType, from_numpy
 from gradwire_protocol.methods import OpMethods
 from gradwire_protocol.tape import Variable
@@ -178,7 +177,7 @@ def asarray(
 
 
 def _as_itself(obj: Any, dtype: DType | None, device: Any, copy: bool | None, requires_grad: bool | None) -> Any:
-    check_device(device, obj.session)
+    obj = obj if device is None else obj.to(device)
     if dtype is not None and dtype is not obj.dtype:
         if copy is False:
             raise ValueError(f"can't alias tensor with dtype '{obj.dtype.name}' into dtype '{dtype.name}'.")

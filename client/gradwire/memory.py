@@ -107,8 +107,9 @@ class MemoryMethods:
         return not self.is_cuda
 
     def get_device(self: Any) -> int:
-        """Return the number of the worker's GPU, or -1 for a CPU."""
-        return (self.device.index or 0) if self.is_cuda else -1
+        """Return the number of the worker's device, or -1 for a CPU that is the only one."""
+        index = self.device.index
+        return -1 if index is None else int(index)
 
     def is_conj(self: Any) -> bool:
         """Return False: `conj` computes."""

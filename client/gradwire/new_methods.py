@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradwire.device import check_device
 from gradwire_protocol.dtypes import DType
 
 __all__ = ["NewMethods"]
@@ -21,7 +20,7 @@ class NewMethods:
         """Return a new leaf with a copy of `data`, in this dtype unless another is given."""
         from gradwire import creation
 
-        return creation.tensor(data, dtype=dtype or self.dtype, device=device, requires_grad=requires_grad)
+        return creation.tensor(data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
 
     def new_full(
         self: Any,
@@ -33,8 +32,8 @@ class NewMethods:
         requires_grad: bool = False,
     ) -> Any:
         """Return one repeated number in the given sizes, in this dtype unless another is given."""
-        check_device(device, self.session)
         made = super().new_full(size, fill_value, dtype=dtype)  # type: ignore[misc]
+        made = made if device is None else made.to(device)
         return made.requires_grad_(True) if requires_grad else made
 
     def _new_filled(self: Any, size: tuple[Any, ...], value: int, options: dict[str, Any]) -> Any:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, overload
 
-from gradwire.device import Device, check_device
+from gradwire.device import Device
 from gradwire.memory import check_memory_format
+from gradwire.transfer import moved
+from gradwire.workers import session_of
 from gradwire_protocol.dtypes import DType
 from gradwire_protocol.infer import normalize_dim
 from gradwire_protocol.ops import OPS
@@ -229,10 +231,11 @@ class PropertyMethods:
     ) -> Any:
         """Return this tensor in another dtype, or itself. Forms: `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`.
 
-        A session has one device, so naming another one is PyTorch's error for a device that is not there; and no call waits,
-        so `non_blocking` says what is so anyway.
+        To another worker's device it copies, from worker to worker, and gradients come back the same way; nothing waits, so
+        `non_blocking` says what is so anyway.
         """
-        rest = []
+        rest: list[bool] = []
+        session: Any = self.session
         for value in args:
             if isinstance(value, DType):
                 dtype = value
@@ -241,12 +244,14 @@ class PropertyMethods:
             elif isinstance(value, str | Device | int):
                 device = Device("cuda", value) if isinstance(value, int) else value
             elif isinstance(value, PropertyMethods):
-                dtype = value.dtype
+                dtype, session = value.dtype, value.session  # type: ignore[attr-defined]
             elif value is not None:
                 raise TypeError(f"to() received an invalid argument: {value!r}; it takes a dtype, a device or a tensor")
         copy = rest[1] if len(rest) > 1 else copy  # after non_blocking
-        check_device(Device("cuda", device) if isinstance(device, int) else device, self.session)
+        session = session if device is None else session_of(device, self.session)
         check_memory_format("to", memory_format, self.meta.ndim)
+        if session is not self.session:
+            return moved(self if dtype is None or dtype is self.meta.dtype else self._to_dtype(dtype), session)
         if dtype is None or dtype is self.meta.dtype:
             return self.clone() if copy else self
         return self._to_dtype(dtype)
@@ -256,8 +261,14 @@ class PropertyMethods:
         return self.to("cuda" if device is None else device, memory_format=memory_format)
 
     def cpu(self: Any, memory_format: Any = None) -> Any:
-        """Return itself on a CPU worker; raise RuntimeError elsewhere, since a session has one device."""
-        return self.to("cpu", memory_format=memory_format)
+        """Return itself on a CPU worker, else a copy on one; raise RuntimeError where the script is connected to none."""
+        return self.to(None if self.is_cpu else "cpu", memory_format=memory_format)
+
+    def copy_(self: Any, src: Any, non_blocking: bool = False) -> Any:
+        """Write another tensor's elements, of any worker, over this one's."""
+        if getattr(src, "session", self.session) is not self.session:
+            src = moved(src, self.session)
+        return super().copy_(src)  # type: ignore[misc]
 
     def type(self: Any, dtype: Any = None, non_blocking: bool = False) -> Any:
         """Return the PyTorch type name, or this tensor in another dtype, which `torch.FloatTensor` or its name may give."""

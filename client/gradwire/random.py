@@ -31,6 +31,7 @@ from gradwire.random_methods import (
     poisson,
 )
 from gradwire.sparse_methods import check_dense
+from gradwire.workers import place
 from gradwire_protocol.dtypes import DType, bool_, complex64, float32, float64, int64
 from gradwire_protocol.infer import broadcast_shapes
 from gradwire_protocol.ops import OPS
@@ -63,7 +64,7 @@ def _drawn(
     for axis in size:
         count *= axis
     drawn = (generator or default_generator).take(max(count, 0))
-    return finish(call(OPS[name], size, *numbers, *drawn, dtype), requires_grad, device)
+    return finish(call(OPS[name], size, *numbers, *drawn, dtype, session=place(device)), requires_grad, device)
 
 
 def _size(size: tuple[Any, ...]) -> tuple[int, ...]:
@@ -140,7 +141,7 @@ def randperm(
     if dtype is bool_ or (dtype is not None and dtype.is_complex):
         raise NotImplementedError(f"\"randperm\" not implemented for '{torch_type_name(dtype)}'")
     drawn = (generator or default_generator).take(n)
-    return finish(call(OPS["gw::permutation"], n, *drawn, dtype or int64), requires_grad, device)
+    return finish(call(OPS["gw::permutation"], n, *drawn, dtype or int64, session=place(device)), requires_grad, device)
 
 
 def rand_like(
@@ -155,7 +156,7 @@ def rand_like(
     """Return numbers from [0, 1) in the shape and dtype of `input`."""
     check_dense("rand_like", input)
     check_memory_format("rand_like", memory_format, input.dim())
-    dtype = dtype or input.dtype
+    dtype, device = dtype or input.dtype, device or input.device
     return rand(*input.shape, generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
@@ -171,7 +172,7 @@ def randn_like(
     """Return standard normal numbers in the shape and dtype of `input`."""
     check_dense("randn_like", input)
     check_memory_format("randn_like", memory_format, input.dim())
-    dtype = dtype or input.dtype
+    dtype, device = dtype or input.dtype, device or input.device
     return randn(*input.shape, generator=generator, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
@@ -190,7 +191,9 @@ def randint_like(
     check_dense("randint_like", input)
     check_memory_format("randint_like", memory_format, input.dim())
     first, end = (0, low) if high is None else (low, high)
-    options: dict[str, Any] = {"dtype": dtype or input.dtype, "device": device, "requires_grad": requires_grad}
+    options: dict[str, Any] = {
+        "dtype": dtype or input.dtype, "device": device or input.device, "requires_grad": requires_grad,
+    }  # fmt: skip
     return randint(first, end, tuple(input.shape), generator=generator, **options)
 
 

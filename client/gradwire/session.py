@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from gradwire.columns import Columns, encoded_signature
 from gradwire.counts import Counts, Statistics
 from gradwire.failures import Failures
 from gradwire.transport import Connection, GrpcConnection
+from gradwire.workers import Fleet, connect_all, mixed_devices, placement
 from gradwire_protocol import codec, limits
 from gradwire_protocol.errors import GradwireError, WorkerLost
 from gradwire_protocol.meta import Meta
@@ -30,6 +31,7 @@ from gradwire_protocol.signature import Signature
 from gradwire_protocol.v1 import call_pb2, tensor_pb2, worker_pb2
 
 if TYPE_CHECKING:
+    from gradwire.pool import Lent
     from gradwire.profiling.recorder import Recorder
     from gradwire.programs.recording import Recording
     from gradwire.tensor import Tensor
@@ -53,6 +55,9 @@ class Session:
         self.is_closed = False
         self.recorder: Recording | None = None
         self.profiler: Recorder | None = None
+        self.fleet: Fleet | None = None  # of the sessions that one `connect` opened, where it was several
+        self.name = ""  # of the device, among those
+        self.lent: Lent | None = None  # the pool's lease that the worker is part of
         self._embedded = worker
         self._counts = Counts()
         self._next_handle = 1
@@ -81,8 +86,8 @@ class Session:
 
     @property
     def device(self) -> str:
-        """Return the worker's device: `cpu` or `cuda:N`."""
-        return self.welcome.device
+        """Return the name of the worker's device: `cpu` or `cuda:N`; among several workers the one that tells them apart."""
+        return self.name or self.welcome.device
 
     def statistics(self) -> Statistics:
         """Return what was sent, received and waited for so far."""
@@ -147,10 +152,7 @@ class Session:
             elif tensor.session is self:
                 handles.append(tensor.handle)
             else:
-                raise RuntimeError(
-                    "Expected all tensors to be on the same device, but found at least two workers, "
-                    f"{self.address} and {tensor.session.address}! Copy one to the other's session through numpy()."
-                )
+                raise mixed_devices(self, tensor.session)
         with self.lock:
             number = signature.number - self._first_signature
             if number < 0:
@@ -212,6 +214,8 @@ class Session:
             profiler.sending(frame.batch, columns, self._first_signature)
         message = frame.SerializeToString()
         while len(self._unacked) >= self.welcome.max_unacked_batches:
+            if self.fleet is not None:
+                self.fleet.flush_others(self)
             self._receive()
         self._stream_send(message)
         self._counts.calls += len(columns.calls)
@@ -258,6 +262,8 @@ class Session:
 
         Returns the last acknowledgement with values, which answer the last calls: a batch of mere releases may follow it.
         """
+        if self.fleet is not None:
+            self.fleet.flush_others(self)
         with self.lock:
             self.flush()
             started = time.perf_counter()
@@ -314,6 +320,8 @@ class Session:
 
     def close(self) -> None:
         """Wait for what is in flight, end the session, and stop an embedded worker. Raises nothing."""
+        if self.fleet is not None:
+            self.fleet.settle()
         with self.lock:
             if not self.is_closed:
                 try:
@@ -334,48 +342,108 @@ _current: Session | None = None
 _current_lock = threading.Lock()
 
 
-def connect(address: str | None = None, *, connect_seconds: float = 10.0, public_stream: bool = False) -> Session:
+def connect(
+    address: Any = None,
+    *,
+    workers: int | None = None,
+    connect_seconds: float = 10.0,
+    public_stream: bool = False,
+    **needs: Any,
+) -> Any:
     """Open a session and make it the one that new tensors live in.
 
-    `address` is HOST:PORT or unix:PATH; None means GRADWIRE_ADDRESS, or an embedded worker where that is not set.
+    `address` is HOST:PORT or unix:PATH; None means GRADWIRE_ADDRESS, or an embedded worker where that is not set. A list of
+    addresses opens a session with each and returns them: the devices `cpu:0`, `cpu:1`, ... (`cuda:0`, ... on GPU workers), of
+    which the first is the one that new tensors live in.
+
+    pool://HOST:PORT, or HOST:PORT with `workers`, is the gateway of a pool, which lends that many workers (a list then is
+    returned) or one. `device`, `memory_bytes` and `exclusive` say which will do; NoWorkerFree is raised where none would.
     """
+    options: dict[str, Any] = {"connect_seconds": connect_seconds, "public_stream": public_stream}
+    if address is None:
+        address = os.environ.get("GRADWIRE_ADDRESS")
+    if workers is not None or (isinstance(address, str) and address.startswith("pool://")):
+        return _lent(address, workers, needs, options)
+    if needs:
+        raise TypeError(f"connect takes {', '.join(needs)} for a pool only; give pool://HOST:PORT, or workers=")
+    if address is None or isinstance(address, str):
+        return use(_opened(address, **options))
+    return connect_all(list(address), lambda one: _opened(one, **options), use)
+
+
+def _lent(address: Any, workers: int | None, needs: dict[str, Any], options: dict[str, Any]) -> Any:
+    from gradwire import pool
+
+    if not isinstance(address, str):
+        raise ValueError(
+            f"connect(workers={workers}) needs the address of a pool's gateway, HOST:PORT; got {address!r}"
+        )
+    lent = pool.lease(address, 1 if workers is None else workers, seconds=options["connect_seconds"], **needs)
+
+    def open_one(one: str) -> Session:
+        return _opened(one, **options, wrap=lent.wrap)
+
+    try:
+        addresses = [worker.address for worker in lent.workers]
+        opened = [use(open_one(addresses[0]))] if workers is None else connect_all(addresses, open_one, use)
+    except BaseException:
+        lent.release()
+        raise
+    for session in opened:
+        session.lent = lent
+    return opened[0] if workers is None else opened
+
+
+def _opened(
+    address: str | None,
+    connect_seconds: float = 10.0,
+    public_stream: bool = False,
+    wrap: Callable[[Connection], Connection] | None = None,
+) -> Session:
     address = address or os.environ.get("GRADWIRE_ADDRESS")
     worker = None
     if not address:
         worker = embedded.start()
         address = worker.address
     try:
-        connection = GrpcConnection(address, connect_seconds=connect_seconds, public_stream=public_stream)
-        session = Session(connection, worker)
+        connection: Connection = GrpcConnection(address, connect_seconds=connect_seconds, public_stream=public_stream)
+        session = Session(connection if wrap is None else wrap(connection), worker)
     except BaseException:
         if worker is not None:
             worker.stop()
         raise
     atexit.register(session.close)
-    return use(session)
+    return session
 
 
 def use(session: Session) -> Session:
     """Make a session the one that new tensors live in."""
     global _current
     _current = session
+    if session.fleet is not None:
+        session.fleet.main = session
     return session
 
 
 def current() -> Session:
     """Return the session that new tensors live in, opening the default one at first use."""
+    if placement.session is not None:
+        return placement.session
     if _current is not None and not _current.is_closed:
         return _current
     with _current_lock:
         if _current is None:
-            return connect()
+            opened: Session = connect()
+            return opened
     raise WorkerLost(f"the session with {_current.address} has ended and its tensors are gone; call gradwire.connect()")
 
 
 def disconnect() -> None:
-    """End the current session, and its embedded worker if it has one. The next call opens a new one."""
+    """End the current session, those connected with it, and an embedded worker. The next call opens a new one."""
     global _current
-    session, _current = _current, None
-    if session is not None:
-        session.close()
-        atexit.unregister(session.close)
+    session, _current, placement.session = _current, None, None
+    if session is None:
+        return
+    for each in [session] if session.fleet is None else session.fleet.sessions:
+        each.close()
+        atexit.unregister(each.close)

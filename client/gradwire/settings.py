@@ -10,9 +10,10 @@ import warnings
 from typing import Any
 
 from gradwire import session
-from gradwire.device import Device, check_device
+from gradwire.device import Device
 from gradwire.tensor import set_default_dtype
 from gradwire.tensor_types import TensorType, tensor_type
+from gradwire.workers import placement, session_of
 from gradwire_protocol.dtypes import DType
 
 __all__ = [
@@ -97,7 +98,7 @@ def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None
     So on a GPU worker this raises RuntimeError, or warns where `warn_only` is set.
     """
     global _deterministic, _warn_only
-    if mode and session.current().device != "cpu":
+    if mode and not session.current().device.startswith("cpu"):
         words = (
             "use_deterministic_algorithms(True) needs kernels that add in one order; a GPU worker's scatter and index sums "
             "do not; use a CPU worker, or warn_only=True"
@@ -143,8 +144,11 @@ def get_default_device() -> Device:
 
 
 def set_default_device(device: Any) -> None:
-    """Accept the worker's device, or None; raise what PyTorch raises for a device that is not there."""
-    check_device(device, session.current())
+    """Make new tensors of this thread on a device, with None on the first; raise what PyTorch raises for one not there."""
+    placement.session = None
+    if device is not None:
+        chosen = session_of(device, session.current())
+        placement.session = None if chosen.fleet is None else chosen
 
 
 def set_default_tensor_type(t: TensorType | str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradwire.device import check_device
 from gradwire.memory import check_memory_format
 from gradwire_protocol.dtypes import Category, DType, int64
 from gradwire_protocol.meta import contiguous_strides
@@ -84,9 +83,8 @@ class ShapeMethods:
         requires_grad: bool = False,
     ) -> Any:
         """Return zeros in the given sizes and strides, in this dtype unless another is given."""
-        check_device(device, self.session)
         made = strided_zeros(self.detach() if dtype is None else self.new_full((), 0, dtype=dtype), size, stride)
-        return made.requires_grad_(requires_grad)
+        return (made if device is None else made.to(device)).requires_grad_(requires_grad)
 
     def resize_(self: Any, *sizes: Any, memory_format: Any = None) -> Any:
         """Become a tensor of other sizes on the same memory, in C order.

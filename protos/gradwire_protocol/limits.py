@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = [
     "CHUNK_BYTES", "INLINE_BYTES", "MAX_BATCH_BYTES", "MAX_BATCH_CALLS", "MAX_LOOP_STEPS", "MAX_MESSAGE_BYTES",
     "MAX_NDIM", "MAX_NUMEL", "MAX_PROGRAMS", "MAX_SEGMENT_BYTES", "MAX_SHARED_BYTES", "MAX_SHARED_PROGRAMS",
-    "MAX_SIGNATURES", "MAX_UNACKED_BATCHES", "PROTOCOL_VERSION", "QUEUED_CHUNKS", "SLOTS", "SLOT_BYTES",
+    "MAX_SIGNATURES", "MAX_UNACKED_BATCHES", "PEER_SECONDS", "PROTOCOL_VERSION", "QUEUED_CHUNKS", "SLOTS", "SLOT_BYTES",
     "STALL_SECONDS", "UPLOAD_ROOM_BYTES",
 ]  # fmt: skip
 
@@ -32,6 +32,10 @@ UPLOAD_ROOM_BYTES = 256 * 1024 * 1024
 
 # How long a call waits for the next byte of its upload before it fails.
 STALL_SECONDS = 30.0
+
+# How long a copy from another worker may take, what that one computes first included. A worker that is gone is noticed at
+# once, so this only bounds the waiting for one that will never offer the tensor.
+PEER_SECONDS = 600.0
 
 # Up to here a tensor rides inside its batch or its acknowledgement; above it gets a stream of its own, so that calls do
 # not wait behind it.

@@ -16,13 +16,19 @@ __all__ = ["leaves", "plan", "reach"]
 _order = attrgetter("order")
 
 
-def _discover(roots: Iterable[Edge | None]) -> list[Node]:
-    """Return the nodes that `roots` lead to, in an order that follows from the graph's structure alone."""
+def _discover(roots: Iterable[Edge | None], *, across: bool = True) -> list[Node]:
+    """Return the nodes that `roots` lead to, in an order that follows from the graph's structure alone.
+
+    On other workers too if `across`.
+    """
     stack = list(dict.fromkeys(edge.target for edge in roots if edge is not None and isinstance(edge.target, Node)))
     seen = set(stack)
     nodes = list(stack)
     while stack:
-        for edge in stack.pop().edges:
+        node = stack.pop()
+        if node.is_border and not across:
+            continue
+        for edge in node.edges:
             if edge is None:
                 continue
             target = edge[0]
@@ -62,9 +68,10 @@ def reach(roots: Sequence[Edge | None]) -> tuple[list[Node], list[Edge | None]]:
     By it a graph that one side made is described to the other: an old node is named by its index here, and a leaf by that
     of an edge to it. Not the order of recording: each side gives a view its new node when it first looks, which may be
     earlier on the client. Edges that lead nowhere count, since the worker may believe in a leaf that the client does not.
+    What lies beyond a border is another worker's, so it ends there.
     """
-    nodes = _discover(roots)
-    return nodes, [*roots, *chain.from_iterable(node.edges for node in nodes)]
+    nodes = _discover(roots, across=False)
+    return nodes, [*roots, *chain.from_iterable(node.edges for node in nodes if not node.is_border)]
 
 
 def leaves(edges: Iterable[Edge | None]) -> list[Variable]:

@@ -107,6 +107,7 @@ class Node:
     __slots__ = ("__weakref__", "edges", "freed", "hooks", "kept", "order", "scalars", "signature")
 
     is_client = False  # whether its backward is the client's Python
+    is_border = False  # whether what lies behind it is on another worker, which knows nothing of this one
     signature: Signature
     scalars: tuple[Any, ...]  # the numbers that vary, of this call; the client keeps none
     order: int

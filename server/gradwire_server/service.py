@@ -25,6 +25,7 @@ from gradwire_server import own_queue
 from gradwire_server.backend import Backend
 from gradwire_server.bulk import BulkPlane
 from gradwire_server.opened import Opened
+from gradwire_server.peers.plane import PeerPlane
 from gradwire_server.programs.shared import SharedPrograms
 from gradwire_server.session import Session
 from gradwire_server.settings import Settings
@@ -173,6 +174,7 @@ class WorkerServer:
         self._server = _open_server(settings)
         worker_pb2_grpc.add_WorkerServicer_to_server(self.service, self._server)
         self._server.add_generic_rpc_handlers((BulkPlane(self.service.find).handler(),))
+        self._server.add_generic_rpc_handlers((PeerPlane(self.service.incarnation).handler(),))
         self._health = _PolledHealth()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self.address = self._bind(settings.listen)

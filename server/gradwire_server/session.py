@@ -27,6 +27,7 @@ from gradwire_server.backend import Backend
 from gradwire_server.control import CONTROLS, OutlineMarker, check_arguments
 from gradwire_server.engine import Array, Engine
 from gradwire_server.fast_calls import fast_call
+from gradwire_server.peers.controls import ON_POISON, PEER_CONTROLS
 from gradwire_server.programs.shared import SharedPrograms
 from gradwire_server.programs.table import Programs
 from gradwire_server.stopwatch import Clock, Stopwatch
@@ -36,6 +37,9 @@ from gradwire_server.uploads import Uploads
 __all__ = ["Run", "Session", "Statistics"]
 
 _CONSTANT, _PROGRAM, _LOOP = OPS["gw::constant"], OPS["gw::program"], OPS["gw::loop"]
+
+# Calls of these answer in any case, if only with their failure.
+_ANSWERING = frozenset(("gw::fetch", "gw::reachable"))
 
 _SEEN = 0  # of a signature: called once
 
@@ -303,7 +307,7 @@ class Session:
         try:
             arrays = self._arrays(signature, handles)
             if isinstance(arrays, Poisoned):
-                self._poison(run, signature, first, arrays, reported=True)
+                self._poison(run, signature, first, arrays, scalars, reported=True)
                 return
             if signature.op is _PROGRAM:
                 results = self.programs.run(signature, cast("list[Array]", arrays), scalars)
@@ -315,7 +319,7 @@ class Session:
                 results = self.engine.run(signature, arrays, scalars)
         except Exception as error:
             failure = codec.encode_failure(error, run.number, run.call, repr(signature))
-            self._poison(run, signature, first, Poisoned(failure), reported=False)
+            self._poison(run, signature, first, Poisoned(failure), scalars, reported=False)
             return
         for handle, entry in enumerate(results, first):
             self.store.entries[handle] = entry
@@ -325,7 +329,7 @@ class Session:
         arguments = signature.op.arrange(arrays, signature.statics, scalars, signature.lengths)
         handler = signature.kernel
         if handler is None:
-            handler = signature.kernel = CONTROLS[signature.op.name]
+            handler = signature.kernel = CONTROLS.get(signature.op.name) or PEER_CONTROLS[signature.op.name]
         return handler(self, run, signature, *arguments)
 
     def _arrays(self, signature: Signature, handles: Sequence[int]) -> list[Array | None] | Poisoned:
@@ -349,10 +353,14 @@ class Session:
             return HandleNotFound(missing(handle))
         return BatchMalformed(f"the call's signature expects {meta!r} for handle {handle}; it holds {entry.meta!r}")
 
-    def _poison(self, run: Run, signature: Signature, first: int, poison: Poisoned, *, reported: bool) -> None:
+    def _poison(
+        self, run: Run, signature: Signature, first: int, poison: Poisoned, scalars: tuple[Any, ...], *, reported: bool
+    ) -> None:
         for handle in range(first, first + len(signature.outputs)):
             self.store.entries[handle] = poison
-        if signature.op.name == "gw::fetch" or (signature.op.name == "gw::backward" and signature.statics[1]):
+        if signature.op.name in ON_POISON:
+            ON_POISON[signature.op.name](self, scalars, poison.failure)
+        if signature.op.name in _ANSWERING or (signature.op.name == "gw::backward" and signature.statics[1]):
             run.answer(failure=poison.failure)
         if not reported:
             run.ack.failures.append(poison.failure)

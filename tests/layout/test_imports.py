@@ -37,6 +37,8 @@ DOORS = {
         "client/gradwire/bulk.py",
         "server/gradwire_server/own_queue.py",
         "server/gradwire_server/bulk.py",
+        "server/gradwire_server/peers/plane.py",
+        "server/gradwire_server/peers/reach.py",
         "server/gradwire_server/service.py",
         "server/gradwire_pool/gateway.py",
         "server/gradwire_pool/probes.py",

@@ -108,10 +108,11 @@ def _run(
     if recording is not None and nodes and nodes[-1].order <= recording.order:
         recording.unfit = recording.unfit or "a backward inside of it goes through what was computed outside"
     hooks = [hooks_of_leaf(tensor) if tensor.node is None else None for tensor in inputs]
-    if not any(hooks) and not stops(nodes):
+    is_walk = stops(nodes) or any(tensor.session is not tensors[0].session for tensor in tensors)
+    if not any(hooks) and not is_walk:
         return _call(tensors, seeds, inputs, into, retain_graph, create_graph, nodes, roots)
     with running(nodes, inputs):
-        if stops(nodes):
+        if is_walk:
             found = _walk(tensors, seeds, inputs, retain_graph, create_graph, nodes, roots)
         else:
             found = _call(tensors, seeds, inputs, [None] * len(inputs), retain_graph, create_graph, nodes, roots)

@@ -161,8 +161,13 @@ def grad_fn_of(tensor: Tensor) -> Any:
 def _follow(parent: GradFn, index: int, edge: Edge) -> Any:
     from gradwire.tensor import call
 
-    pin = parent._pin
-    return _wrapper(edge.target, lambda: call(OPS["gw::next_function"], pin, index, session=pin.session))  # type: ignore[arg-type]
+    def pin() -> Any:
+        if parent._node.is_border:
+            anchor = parent._node.anchor  # type: ignore[attr-defined]
+            return call(OPS["gw::grad_fn"], anchor, session=anchor.session)
+        return call(OPS["gw::next_function"], parent._pin, index, session=parent._pin.session)
+
+    return _wrapper(edge.target, pin)  # type: ignore[arg-type]
 
 
 def _saved(wrapper: GradFn, name: str) -> Any:

@@ -120,6 +120,11 @@ class AutogradMethods:
                 f"attempting to assign a gradient with dtype '{value.meta.dtype.name}' to a tensor with dtype "
                 f"'{self.meta.dtype.name}'. Please ensure that the gradient and the tensor have the same dtype"
             )
+        if value.session is not self.session:
+            raise RuntimeError(
+                f"attempting to assign a gradient located on device {value.device} to a tensor located on device "
+                f"{self.device}. Please ensure that the gradient and the tensor are on the same device"
+            )
         _set_grad(self, value)
 
     @grad.deleter
@@ -208,7 +213,12 @@ class AutogradMethods:
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
         if self.requires_grad and not value.meta.dtype.is_differentiable:
             raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
-        call(OPS["gw::set_data"], self, value, session=self.session)
+        if value.session is self.session:
+            call(OPS["gw::set_data"], self, value, session=self.session)
+        else:
+            alias = value.detach()
+            self.session.released.append(self.handle)
+            self.session, self.handle, alias.handle = alias.session, alias.handle, 0
         self.meta, self.offset, self.storage.memory = value.meta, value.offset, value.storage.memory
 
     @property

@@ -90,7 +90,13 @@ def recomputed(compute: Callable[[], Sequence[Any]]) -> list[Any]:
     chosen = [outputs[index] for index in made]
     known, _ = reach([gradient_edge(output) for output in chosen])
     numbers = {id(node): number for number, node in enumerate(known)}
-    leading = list(_leading_out(_made_since(order, chosen)))
+    made_inside = _made_since(order, chosen)
+    if any(inner.is_border for inner in made_inside) or len({id(output.session) for output in chosen}) > 1:
+        raise RuntimeError(
+            "torch.utils.checkpoint: a checkpoint needs to compute on one device, to which its arguments are brought before; "
+            "this one copies tensors from one to another, or returns tensors of several"
+        )
+    leading = list(_leading_out(made_inside))
     node = RecomputedNode(
         "CheckpointBackward", tuple(edge for _, _, edge in leading), tuple(output.meta for output in chosen), keeps=True
     )

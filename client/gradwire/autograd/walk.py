@@ -13,11 +13,11 @@ from gradwire.autograd import anomaly_mode
 from gradwire.autograd.function import FunctionNode
 from gradwire.autograd.grad_mode import set_grad_enabled
 from gradwire.autograd.outline import read_outline
+from gradwire.autograd.sides import Side, sides_of
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.part import EDGE, LEAF, NODE, Exit, Part
-from gradwire_protocol.planning import reach
-from gradwire_protocol.tape import Edge, Node, gradient_edge
+from gradwire_protocol.tape import Edge, Node
 
 if TYPE_CHECKING:
     from gradwire.tensor import Tensor
@@ -50,22 +50,15 @@ class Walk:
     """One backward from `tensors`. `pending` are the gradients that wait at an edge's end."""
 
     def __init__(self, tensors: Sequence[Tensor], *, retain_graph: bool, create_graph: bool) -> None:
-        """Number the graph behind the roots, as the worker does for each part."""
-        self.tensors = tensors
+        """Number the graph behind the roots, as its workers do for each part."""
         self.retain_graph = retain_graph
         self.create_graph = create_graph
         self.watched = anomaly_mode.mode.enabled
         self.pending: dict[Key, tuple[Edge, Any]] = {}
         self.captured: dict[Key, Any] = {}
         self.wanted: set[Key] = set()
-        self._roots = [gradient_edge(tensor) for tensor in tensors]
-        self._nodes, self._edges = reach(self._roots)
-        self._numbers = {id(node): index for index, node in enumerate(self._nodes)}
-        self._leaves = {
-            id(edge.target): index
-            for index, edge in enumerate(self._edges)
-            if edge is not None and not isinstance(edge.target, Node)
-        }
+        self._sides = sides_of(tensors)
+        self._side_of = {number: side for side in self._sides for number in side.numbers}
 
     def add(self, edge: Edge, gradient: Any) -> None:
         """Let a gradient arrive."""
@@ -124,7 +117,15 @@ class Walk:
         return False
 
     def _run_batch(self, batch: Sequence[Node]) -> None:
-        """Run worker nodes that gradients reach, and take what leaves them."""
+        """Run worker nodes that gradients reach. Those of two workers do not meet: a border would lie between them."""
+        if len(self._sides) == 1:
+            self._run_on(self._sides[0], batch)
+            return
+        for side in self._sides:
+            self._run_on(side, [node for node in batch if self._side_of[id(node)] is side])
+
+    def _run_on(self, side: Side, batch: Sequence[Node]) -> None:
+        """Run nodes of one worker, and take what leaves them."""
         running: list[Node] = []
         reached = dict.fromkeys(self.pending)
         leaving: dict[Key, Edge] = {}
@@ -144,8 +145,8 @@ class Walk:
         for edge, _ in entering:
             leaving.setdefault(key_of(edge), edge)
         out = [edge for key, edge in leaving.items() if key[0] not in inside or key in self.wanted]
-        exits = tuple(self._exit(edge) for edge in out)
-        for edge, gradient in zip(out, self._call(running, entering, exits), strict=True):
+        exits = tuple(_exit(side, edge) for edge in out)
+        for edge, gradient in zip(out, self._call(side, running, entering, exits), strict=True):
             if key_of(edge)[0] in inside:
                 self.captured[key_of(edge)] = gradient
             else:
@@ -153,37 +154,32 @@ class Walk:
 
     def _run_alone(self, node: Node, grads: Sequence[Any]) -> list[Any]:
         """Let the worker run one node and return its gradients edge by edge."""
+        side = self._side_of[id(node)]
         entering = [(Edge(node, number), gradient) for number, gradient in enumerate(grads) if gradient is not None]
         places = [(index, edge) for index, edge in enumerate(node.edges) if edge is not None]
         exits = tuple(Exit(EDGE, index, 0, meta_at(edge)) for index, edge in places)
-        made = dict(zip((index for index, _ in places), self._call([node], entering, exits), strict=True))
+        made = dict(zip((index for index, _ in places), self._call(side, [node], entering, exits), strict=True))
         return [made.get(index) for index in range(len(node.edges))]
 
-    def _exit(self, edge: Edge) -> Exit:
-        if isinstance(edge.target, Node):
-            return Exit(NODE, self._numbers[id(edge.target)], edge.output_nr, meta_at(edge))
-        return Exit(LEAF, self._leaves[id(edge.target)], 0, meta_at(edge))
-
     def _call(
-        self, running: Sequence[Node], entering: Sequence[tuple[Edge, Any]], exits: tuple[Exit, ...]
+        self, side: Side, running: Sequence[Node], entering: Sequence[tuple[Edge, Any]], exits: tuple[Exit, ...]
     ) -> list[Any]:
         from gradwire.tensor import call
 
         part = Part(
-            tuple(self._numbers[id(node)] for node in running),
-            tuple((self._numbers[id(edge.target)], edge.output_nr) for edge, _ in entering),
+            tuple(side.numbers[id(node)] for node in running),
+            tuple((side.numbers[id(edge.target)], edge.output_nr) for edge, _ in entering),
             exits,
         )
         entries = [gradient for _, gradient in entering]
-        session = self.tensors[0].session
-        graph = None
+        session, graph = side.session, None
         if self.create_graph:
             for entry in entries:
                 if entry.leaf_requires_grad:
                     entry.announce()
-            graph = reach([*self._roots, *(gradient_edge(entry) for entry in entries)])
+            graph = side.graph_with(entries)
         made: Any = call(
-            _PART, self.tensors, entries, part.encode(), self.retain_graph, self.create_graph, session=session
+            _PART, side.tensors, entries, part.encode(), self.retain_graph, self.create_graph, session=session
         )
         if graph is not None:
             read_outline(session, graph, made)
@@ -193,3 +189,9 @@ class Walk:
             elif node.hooks is not None and node.hooks.saved is not None:
                 node.hooks.saved.drop(node)
         return list(made)
+
+
+def _exit(side: Side, edge: Edge) -> Exit:
+    if isinstance(edge.target, Node):
+        return Exit(NODE, side.numbers[id(edge.target)], edge.output_nr, meta_at(edge))
+    return Exit(LEAF, side.leaves[id(edge.target)], 0, meta_at(edge))

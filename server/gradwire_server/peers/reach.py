@@ -1,0 +1,82 @@
+"""How this worker asks others: channels by address, made at first use and kept."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import grpc
+import numpy as np
+
+from gradwire_protocol import limits
+from gradwire_protocol.bulk import Receiver, as_bytes
+from gradwire_protocol.errors import WorkerLost
+from gradwire_protocol.meta import Meta
+from gradwire_protocol.v1 import peer_pb2
+
+__all__ = ["ask", "fetch", "is_at"]
+
+_SERVICE = "/gradwire.v1.Peer/"
+_OPTIONS = (
+    ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # A peer that is frozen or cut off answers no ping; one that merely computes does.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+)
+_IDENTIFY_SECONDS = 3.0
+
+_channels: dict[str, grpc.Channel] = {}
+_lock = threading.Lock()
+
+
+def _channel(address: str) -> grpc.Channel:
+    with _lock:
+        found = _channels.get(address)
+        if found is None:
+            found = _channels[address] = grpc.insecure_channel(address, options=_OPTIONS)
+        return found
+
+
+def ask(address: str, method: str, message: bytes, seconds: float) -> bytes:
+    """Call a method of another worker; raise WorkerLost if it does not answer in time."""
+    call: Any = _channel(address).unary_unary(_SERVICE + method, request_serializer=None, response_deserializer=None)
+    try:
+        answer: bytes = call(message, timeout=seconds, wait_for_ready=True)
+    except grpc.RpcError as error:
+        raise WorkerLost(f"the worker at {address} must answer this one; {error.code().name}") from None
+    return answer
+
+
+def is_at(address: str, incarnation: str) -> bool:
+    """Return whether a worker process can be reached from here by this address."""
+    request = peer_pb2.IdentifyRequest(incarnation=incarnation).SerializeToString()
+    try:
+        return peer_pb2.IdentifyReply.FromString(ask(address, "Identify", request, _IDENTIFY_SECONDS)).is_this
+    except WorkerLost:
+        return False
+
+
+def fetch(address: str, ticket: bytes, meta: Meta) -> np.ndarray[Any, Any]:
+    """Wait for a tensor that another worker offers; raise what it failed with there, or WorkerLost."""
+    into = np.empty(meta.numel, meta.dtype.numpy)
+    receiver = Receiver(as_bytes(into), f"a copy of {meta} from {address}", None)
+    open_stream: Any = _channel(address).stream_stream(
+        _SERVICE + "Fetch", request_serializer=None, response_deserializer=None
+    )
+    request = peer_pb2.FetchRequest(ticket=ticket).SerializeToString()
+    stream = open_stream(iter((request,)), timeout=limits.PEER_SECONDS)
+    try:
+        for message in stream:
+            receiver.take(message)
+            if receiver.is_done:
+                break
+    except grpc.RpcError as error:
+        raise WorkerLost(
+            f"a copy from the worker at {address} needs that worker until it is complete; {error.code().name} after "
+            f"{receiver.position} of {meta.nbytes} bytes"
+        ) from None
+    finally:
+        stream.cancel()
+    return into.reshape(meta.shape)
