@@ -10,16 +10,20 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from gradwire.transport import Connection, Stream, open_channel
+from gradwire.workers import connect_all
 from gradwire_protocol import codec
 from gradwire_protocol.errors import GradwireError, WorkerLost, WorkerUnreachable
 from gradwire_protocol.v1 import pool_pb2, pool_pb2_grpc
 
-__all__ = ["SCHEME", "Gateway", "Lent", "gateway_address", "lease"]
+if TYPE_CHECKING:
+    from gradwire.session import Session
+
+__all__ = ["SCHEME", "Gateway", "Lent", "connect_lent", "gateway_address", "lease"]
 
 # An address that begins so is a gateway's; without `workers` it stands for one worker.
 SCHEME = "pool://"
@@ -237,3 +241,32 @@ def lease(
     except BaseException:
         gateway.close()
         raise
+
+
+def connect_lent(
+    address: Any,
+    workers: int | None,
+    needs: dict[str, Any],
+    open_one: Callable[[str, Callable[[Connection], Connection]], Session],
+    seconds: float,
+) -> Any:
+    """Lease workers and open a session with each, as `gradwire.connect` does; give them back if one does not answer."""
+    from gradwire.session import use
+
+    if not isinstance(address, str):
+        raise ValueError(
+            f"connect(workers={workers}) needs the address of a pool's gateway, HOST:PORT; got {address!r}"
+        )
+    lent = lease(address, 1 if workers is None else workers, seconds=seconds, **needs)
+    addresses = [worker.address for worker in lent.workers]
+    try:
+        if workers is None:
+            opened = [use(open_one(addresses[0], lent.wrap))]
+        else:
+            opened = connect_all(addresses, lambda one: open_one(one, lent.wrap), use)
+    except BaseException:
+        lent.release()
+        raise
+    for session in opened:
+        session.lent = lent
+    return opened[0] if workers is None else opened

@@ -363,35 +363,16 @@ def connect(
     if address is None:
         address = os.environ.get("GRADWIRE_ADDRESS")
     if workers is not None or (isinstance(address, str) and address.startswith("pool://")):
-        return _lent(address, workers, needs, options)
+        from gradwire.pool import connect_lent
+
+        return connect_lent(
+            address, workers, needs, lambda one, wrap: _opened(one, **options, wrap=wrap), connect_seconds
+        )
     if needs:
         raise TypeError(f"connect takes {', '.join(needs)} for a pool only; give pool://HOST:PORT, or workers=")
     if address is None or isinstance(address, str):
         return use(_opened(address, **options))
     return connect_all(list(address), lambda one: _opened(one, **options), use)
-
-
-def _lent(address: Any, workers: int | None, needs: dict[str, Any], options: dict[str, Any]) -> Any:
-    from gradwire import pool
-
-    if not isinstance(address, str):
-        raise ValueError(
-            f"connect(workers={workers}) needs the address of a pool's gateway, HOST:PORT; got {address!r}"
-        )
-    lent = pool.lease(address, 1 if workers is None else workers, seconds=options["connect_seconds"], **needs)
-
-    def open_one(one: str) -> Session:
-        return _opened(one, **options, wrap=lent.wrap)
-
-    try:
-        addresses = [worker.address for worker in lent.workers]
-        opened = [use(open_one(addresses[0]))] if workers is None else connect_all(addresses, open_one, use)
-    except BaseException:
-        lent.release()
-        raise
-    for session in opened:
-        session.lent = lent
-    return opened[0] if workers is None else opened
 
 
 def _opened(

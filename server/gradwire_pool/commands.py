@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from gradwire_pool.records import Bounds
 __all__ = ["main"]
 
 _DOWN_SECONDS = 30.0
+_CONNECT_SECONDS = 5.0
 # In the environment of every process that a local pool starts, with a value of its own: `down` knows them by it.
 _MARK = "GRADWIRE_POOL"
 
@@ -138,6 +140,12 @@ def _wait_until_serving(home: Home, given: argparse.Namespace, process: subproce
 
 
 def _add_to(address: str, plan: dict[str, object]) -> None:
+    host, _, port = address.rpartition(":")
+    try:
+        # Ray itself would try for minutes.
+        socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
+    except (OSError, ValueError):
+        raise ValueError(f"--address needs the HOST:PORT of a running Ray; nobody answers at {address!r}") from None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     from gradwire_pool import cluster
 

@@ -93,7 +93,10 @@ class RayEngine:
 
     def retire(self, worker: str) -> None:
         """Let the worker's process finish, then end its actor."""
-        actor = self._get(worker)
+        try:
+            actor = self._get(worker)
+        except ValueError:
+            return
         try:
             ray.get(actor.end.remote(_GRACE_SECONDS), timeout=_GRACE_SECONDS + 1)
         except ray.exceptions.RayError:

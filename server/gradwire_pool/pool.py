@@ -87,23 +87,27 @@ class Pool:
 
     def act(self, instructions: Sequence[Instruction]) -> None:
         """Have instructions carried out, each beside the others."""
-        acts = {
-            Todo.START: self._engine.start,
-            Todo.RESTART: self._engine.restart,
-            Todo.RECREATE: self._engine.recreate,
-            Todo.RETIRE: self._engine.retire,
-        }
         for instruction in instructions:
             log.warning("%s %s", instruction.todo.value, instruction.worker)
-            self.spawn(self._carry_out(acts[instruction.todo], instruction.worker))
+            self.spawn(self._carry_out(instruction))
 
-    @staticmethod
-    async def _carry_out(act: Callable[[str], None], worker: str) -> None:
+    async def _carry_out(self, instruction: Instruction) -> None:
+        engine = self._engine
+        acts = {
+            Todo.START: engine.start,
+            Todo.RESTART: engine.restart,
+            Todo.RECREATE: engine.recreate,
+            Todo.RETIRE: engine.retire,
+        }
         try:
-            await asyncio.to_thread(act, worker)
+            await asyncio.to_thread(acts[instruction.todo], instruction.worker)
         except Exception:
-            # The table asks again when the worker stays away.
-            log.exception("could not act on %s", worker)
+            # The table asks again when the worker stays as it is.
+            log.exception("could not %s %s", instruction.todo.value, instruction.worker)
+            return
+        if instruction.todo is Todo.RETIRE:
+            self.table.retired(instruction.worker)
+            await self.tell()
 
     # -- waiting -------------------------------------------------------------------------------------------------------
 

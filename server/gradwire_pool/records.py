@@ -19,6 +19,8 @@ class State(enum.Enum):
     """Silent for longer than its lease, or hung; a replacement is on its way."""
     DRAINING = "draining"
     """Lent no more. It goes when its last lease does, or when its time is up."""
+    ENDING = "ending"
+    """Told to end. Its name is free again when its actor is gone."""
 
 
 class Todo(enum.Enum):

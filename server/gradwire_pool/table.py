@@ -14,6 +14,8 @@ from gradwire_protocol.errors import NoWorkerFree, WorkerLost
 
 __all__ = ["Table", "worker_name"]
 
+_GONE = (State.LOST, State.ENDING)
+
 
 def worker_name(index: int) -> str:
     """Return the name of the worker with an index."""
@@ -45,7 +47,7 @@ class Table:
 
     def scale(self, count: int, now: float) -> list[Instruction]:
         """Start workers, or drain those with the fewest leases, so that `count` of them stay."""
-        staying = [w for w in self.workers.values() if w.state is not State.DRAINING]
+        staying = [w for w in self.workers.values() if w.state not in (State.DRAINING, State.ENDING)]
         surplus = sorted(staying, key=lambda w: (self.lease_count(w.name), -_index(w.name)))[: len(staying) - count]
         instructions = [i for w in surplus for i in self.drain(w.name, now)] if len(staying) > count else []
         for name in self._unused_names(count - len(staying)):
@@ -69,10 +71,7 @@ class Table:
     def announce(self, said: Announcement, now: float) -> int:
         """Note that a worker is there; return its incarnation, or 0 where it is to end: it was retired or replaced."""
         worker = self.workers.get(said.worker)
-        if worker is None:
-            # A restarted controller hears of workers before it has asked Ray for their names; retired ones are killed.
-            worker = self.workers[said.worker] = Worker(said.worker, State.STARTING, now)
-        if 0 < said.incarnation < worker.incarnation:
+        if worker is None or 0 < said.incarnation < worker.incarnation:
             return 0
         if worker.said is None or worker.said.instance != said.instance:
             self._number = max(self._number, said.incarnation)
@@ -107,7 +106,7 @@ class Table:
         if worker.state is State.DRAINING:
             if self.lease_count(worker.name) and age < bounds.drain_seconds:
                 return []
-            del self.workers[worker.name]
+            worker.state, worker.since = State.ENDING, now
             return [Instruction(Todo.RETIRE, worker.name)]
         if worker.state is State.SERVING:
             hung = worker.silent_since is not None and now - worker.silent_since >= bounds.hung_seconds
@@ -115,17 +114,25 @@ class Table:
                 worker.state, worker.since = State.LOST, now
                 return [Instruction(Todo.RESTART, worker.name)] if hung else []
             return []
-        if age < (bounds.start_seconds if worker.state is State.STARTING else bounds.recreate_seconds):
+        if age < (bounds.recreate_seconds if worker.state is State.LOST else bounds.start_seconds):
             return []
         worker.since = now
-        return [Instruction(Todo.RECREATE, worker.name)]
+        return [Instruction(Todo.RETIRE if worker.state is State.ENDING else Todo.RECREATE, worker.name)]
 
     def drain(self, name: str, now: float) -> list[Instruction]:
         """Lend a worker no more, and let it go when its leases are over or `drain_seconds` are."""
         worker = self._known(name)
+        if worker.state is State.ENDING:
+            return []
         if worker.state is not State.DRAINING:
             worker.state, worker.since = State.DRAINING, now
         return self._look_at(worker, now)
+
+    def retired(self, name: str) -> None:
+        """Forget a worker whose actor is gone."""
+        worker = self.workers.get(name)
+        if worker is not None and worker.state is State.ENDING:
+            del self.workers[name]
 
     def _known(self, name: str) -> Worker:
         worker = self.workers.get(name)
@@ -142,12 +149,12 @@ class Table:
     def is_current(self, member: Member) -> bool:
         """Return whether a lent process is still the one that serves."""
         worker = self.workers.get(member.worker)
-        return worker is not None and worker.incarnation == member.incarnation and worker.state is not State.LOST
+        return worker is not None and worker.incarnation == member.incarnation and worker.state not in _GONE
 
     def resolve(self, name: str, after: int) -> Worker | None:
         """Return the worker once it serves as a later incarnation than `after`, else None; raise WorkerLost if it never will."""
         worker = self.workers.get(name)
-        if worker is None or worker.state is State.DRAINING:
+        if worker is None or worker.state in (State.DRAINING, State.ENDING):
             raise WorkerLost(f"{name} must stay in the pool to be replaced; it was drained; lease another worker")
         return worker if worker.state is State.SERVING and worker.incarnation > after else None
 

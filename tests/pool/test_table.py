@@ -161,6 +161,9 @@ def test_a_draining_worker_is_lent_no_more_and_goes_with_its_last_lease() -> Non
     assert {pool.lease().members[0].worker for _ in range(3)} == {"worker-1"}
     pool.table.release(lease.number)
     assert pool.later(0.5, "worker-0", "worker-1") == [Instruction(Todo.RETIRE, "worker-0")]
+    assert pool.state("worker-0") is State.ENDING, "its actor still has the name"
+    pool.table.retired("worker-0")
+    assert pool.announce("worker-0", "first", 1) == 0, "a last word of it does not bring it back"
     assert "worker-0" not in pool.table.workers
 
 
@@ -179,7 +182,11 @@ def test_scaling_takes_idle_workers_first_and_fills_free_names() -> None:
     kept = pool.lease().members[0].worker
     gone = {i.worker for i in pool.table.scale(1, pool.now)}
     assert gone == {f"worker-{n}" for n in range(4)} - {kept}
-    assert set(pool.table.workers) == {kept}
-    assert pool.table.scale(2, pool.now) == [Instruction(Todo.START, "worker-1" if kept == "worker-0" else "worker-0")]
-    with pytest.raises(ValueError, match=r"must be one of worker-0, worker-1; got 'worker-9'"):
+    assert pool.table.scale(2, pool.now) == [Instruction(Todo.START, "worker-4")], "the others have their names still"
+    for name in gone:
+        pool.table.retired(name)
+    assert pool.table.scale(3, pool.now) == [Instruction(Todo.START, "worker-1" if kept == "worker-0" else "worker-0")]
+    assert pool.later(59.5, kept) == []
+    assert {i.todo for i in pool.later(0.5, kept)} == {Todo.RECREATE}, "what does not come up is made again"
+    with pytest.raises(ValueError, match=r"must be one of worker-0, worker-\d, worker-4; got 'worker-9'"):
         pool.table.drain("worker-9", pool.now)
