@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from gradwire.autograd.grad_mode import state as grad_state
+from gradwire.sparse_methods import SparseMeta
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.opaque import OpaqueNode
 from gradwire_protocol.ops import OPS
@@ -49,6 +50,8 @@ def moved(tensor: Any, target: Session) -> Any:
 
     if not isinstance(tensor, Tensor):
         return _moved_other(tensor, target)
+    if type(tensor.meta) is SparseMeta:
+        return tensor.moved(target)  # type: ignore[attr-defined]
     source = tensor.session
     for session in (source, target):
         if session.recorder is not None:

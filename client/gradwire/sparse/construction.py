@@ -7,7 +7,6 @@ from typing import Any, Self
 import numpy as np
 
 from gradwire import creation, memory
-from gradwire.device import check_device
 from gradwire.sparse.places import gathered, numbered
 from gradwire.sparse.tensor import SparseTensor, sparse
 from gradwire.tensor import Tensor, get_default_dtype
@@ -71,7 +70,8 @@ def sparse_coo_tensor(
         made = empty_sparse(tuple(indices if size is None else size), dtype or get_default_dtype())
         return creation.finish(made, requires_grad, device)
     places, held = _places(indices), _values(values, dtype)
-    check_device(device, held.session)
+    held = held if device is None else held.to(device)
+    places = places.to(held.device)
     shape = _inferred(places, held) if size is None else tuple(size)
     _check_sizes(places, held, shape)
     if check_sparse_tensor_invariants.is_enabled() if check_invariants is None else check_invariants:
@@ -166,7 +166,11 @@ def to_sparse(dense: Any, sparse_dim: int | None, layout: Any, dense_dim: int | 
     found = dense.detach() != 0
     if axes < ndim:
         found = found.flatten(axes).any(axes)
-    places = found.nonzero().t().contiguous() if ndim else creation.zeros(0, int(bool(found)), dtype=int64)
+    places = (
+        found.nonzero().t().contiguous()
+        if ndim
+        else creation.zeros(0, int(bool(found)), dtype=int64, device=dense.device)
+    )
     held = gathered(dense, places) if ndim else dense.reshape(1).narrow(0, 0, places.shape[1])
     return sparse(
         places, held, dense.shape, True, "ToSparseBackward0" if sparse_dim is not None else "ToSparseBackward1"

@@ -15,6 +15,7 @@ from gradwire.sparse.construction import empty_sparse
 from gradwire.sparse.places import gathered, numbered, shared_places, summed
 from gradwire.sparse.tensor import SparseTensor, sparse
 from gradwire.sparse_methods import refusal
+from gradwire.workers import on
 from gradwire_protocol.dtypes import DType, promote_types
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.registry import Op
@@ -29,11 +30,11 @@ _NO_ADD = "add(sparse, dense) is not supported. Use add(dense, sparse) instead."
 def run(op: Op, tensors: Sequence[Any], statics: Sequence[Any], scalars: Sequence[Any], lengths: Sequence[int]) -> Any:
     """Run an op; raise NotImplementedError if it has no kernel for these arguments."""
     kernel = _KERNELS.get(op.name)
-    found = kernel(*op.arrange(tensors, statics, scalars, lengths)) if kernel else NotImplemented
+    first = next(tensor for tensor in tensors if isinstance(tensor, SparseTensor))
+    with on(first.session):
+        found = kernel(*op.arrange(tensors, statics, scalars, lengths)) if kernel else NotImplemented
     if found is NotImplemented:
-        raise refusal(
-            op.name.replace("gw::", ""), next(tensor for tensor in tensors if isinstance(tensor, SparseTensor))
-        )
+        raise refusal(op.name.replace("gw::", ""), first)
     if isinstance(found, SparseTensor) and not found.made_by:
         found.made_by = op.node_name
     return found

@@ -23,7 +23,7 @@ def numbered(places: Any, shape: tuple[int, ...]) -> Any:
     """Return each place as one number, in C order: (axes, N) -> (N)."""
     if len(shape) == 1:
         return places.select(0, 0)
-    strides = creation.tensor(contiguous_strides(shape), dtype=int64).view(-1, 1)
+    strides = creation.tensor(contiguous_strides(shape), dtype=int64, device=places.device).view(-1, 1)
     return (places * strides).sum(0)
 
 
@@ -55,7 +55,7 @@ def joined(left: Any, right: Any, size: int) -> tuple[Any, Any]:
     repeats = counts.index_select(0, left)
     firsts = repeats.cumsum(0) - repeats
     lefts = repeated_places(repeats)
-    within = creation.arange(lefts.numel()) - firsts.index_select(0, lefts)
+    within = creation.arange(lefts.numel(), device=left.device) - firsts.index_select(0, lefts)
     rights = starts.index_select(0, left).index_select(0, lefts) + within
     return lefts, order.index_select(0, rights)
 

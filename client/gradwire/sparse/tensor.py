@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -18,7 +18,11 @@ from gradwire.properties import PropertyMethods
 from gradwire.sparse.places import distinct, numbered, summed
 from gradwire.sparse_methods import SparseMeta
 from gradwire.tensor import Tensor
+from gradwire.transfer import moved
 from gradwire_protocol.dtypes import DType, bool_, int64
+
+if TYPE_CHECKING:
+    from gradwire.session import Session
 
 __all__ = ["SparseTensor", "sparse"]
 
@@ -130,6 +134,10 @@ class SparseTensor(Tensor):
     def with_values(self, held: Any) -> SparseTensor:
         """Return other values at the same places."""
         return sparse(self.places, held, tuple(self.meta.shape), self.coalesced)
+
+    def moved(self, target: Session) -> SparseTensor:
+        """Return a copy on another worker; gradients of the values come back through it."""
+        return sparse(moved(self.places, target), moved(self.held, target), tuple(self.meta.shape), self.coalesced)
 
     def _check_coalesced(self, name: str) -> None:
         if not self.coalesced:
