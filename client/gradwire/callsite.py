@@ -14,20 +14,22 @@ __all__ = ["Site", "current", "describe"]
 Site = tuple[CodeType, int]
 
 _OURS = ("gradwire.", "gradwire_protocol.")
-_is_ours: dict[CodeType, bool] = {}
+_is_ours: dict[str, bool] = {}  # by the name of a module
 
 
 def current(depth: int = 2) -> Site:
     """Return the innermost frame outside gradwire, starting `depth` frames up."""
-    frame = sys._getframe(depth)
+    try:
+        frame = sys._getframe(depth)
+    except ValueError:  # fewer than that are there: a thread that runs nothing but a method of ours
+        frame = sys._getframe(1)
     while True:
-        code = frame.f_code
-        ours = _is_ours.get(code)
+        name = frame.f_globals.get("__name__", "")
+        ours = _is_ours.get(name)
         if ours is None:
-            name = frame.f_globals.get("__name__", "")
-            ours = _is_ours[code] = name == "gradwire" or name.startswith(_OURS)
+            ours = _is_ours[name] = name == "gradwire" or name.startswith(_OURS)
         if not ours or frame.f_back is None:
-            return code, frame.f_lasti
+            return frame.f_code, frame.f_lasti
         frame = frame.f_back
 
 

@@ -23,6 +23,7 @@ from gradwire.casts import CastMethods
 from gradwire.conversion import ConversionMethods
 from gradwire.data_dependent import DataDependentMethods
 from gradwire.detached_views import DetachedViewMethods, keep_whole
+from gradwire.inference import InferenceStorage, check_kept, check_written
 from gradwire.interop import ArrayMethods
 from gradwire.memory import MemoryMethods
 from gradwire.new_methods import NewMethods
@@ -39,7 +40,7 @@ from gradwire_protocol.meta import Meta
 from gradwire_protocol.methods import OpMethods
 from gradwire_protocol.registry import OPS, Op
 from gradwire_protocol.schema import Kind
-from gradwire_protocol.signature import Signature, resolve, set_default, tensor_span
+from gradwire_protocol.signature import Signature, resolve, set_default
 from gradwire_protocol.tape import (
     Storage,
     Variable,
@@ -73,12 +74,6 @@ def set_default_dtype(dtype: DType) -> None:
         raise TypeError("only floating-point types are supported as the default type")
     _default_dtype = dtype
     set_default(dtype)
-
-
-class InferenceStorage(Storage):
-    """The storage of a tensor made in inference mode: never part of a graph."""
-
-    __slots__ = ()
 
 
 class Tensor(
@@ -156,6 +151,23 @@ class Tensor(
         lengths: tuple[int, ...] = (),
     ) -> Any:
         session = self.session
+        key: Any = None
+        if (
+            not statics and not lengths and not autocast_state.active
+            and (not scalars or (len(scalars) == 1 and scalars[0] is op.usual_number))
+        ):  # fmt: skip
+            key = _plain_key(op, tensors)
+            signature = session.signatures.get(key)
+            if signature is not None:
+                return _append(session, signature, tensors, scalars)
+        return self._call_new(key, op, tensors, statics, scalars, lengths)
+
+    def _call_new(
+        self, plain_key: Any, op: Op, tensors: tuple[Any, ...], statics: tuple[Any, ...], scalars: tuple[Any, ...],
+        lengths: tuple[int, ...],
+    ) -> Any:  # fmt: skip
+        """Call what has no plain key, or none that is known."""
+        session = self.session
         try:
             metas = tuple([None if tensor is None else tensor.meta for tensor in tensors])
         except AttributeError:
@@ -182,37 +194,56 @@ class Tensor(
             signature = _intern(session, key, op, metas, statics, scalars, lengths, needs)
         if op.writes:
             return _write(session, signature, tensors, scalars)
-        if signature.kept:
-            _check_kept(signature, tensors)
-        first = session.append(signature, tensors, scalars)
-        if op.is_view:
-            return _views(session, signature, tensors, first, scalars)
-        if len(signature.outputs) == 1:
-            outputs: tuple[Any, ...] = (Tensor._make(session, first, signature.outputs[0]),)
-        else:
-            outputs = tuple([Tensor._make(session, first + i, meta) for i, meta in enumerate(signature.outputs)])
-        if signature.needs:
-            record(signature, tensors, outputs, scalars)
-            if anomaly_mode.enabled:
-                remember(outputs)
-            if saved_state.pair is not None:
-                pack_recorded(outputs)
-        return outputs if len(outputs) != 1 or signature.returns_list else outputs[0]
+        if plain_key is not None:
+            session.signatures[plain_key] = signature
+        return _append(session, signature, tensors, scalars)
 
 
-def _check_kept(signature: Signature, tensors: tuple[Any, ...]) -> None:
-    """Refuse to keep for backward what may change unnoticed: an inference tensor counts no versions."""
-    for name in signature.kept:
-        if name in signature.op.positions:
-            first, count = tensor_span(signature.op, name, signature.lengths)
-            for tensor in tensors[first : first + count]:
-                if tensor is not None and type(tensor.storage) is InferenceStorage:
-                    raise RuntimeError(
-                        "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference "
-                        "mode in computation tracked by autograd. To work around this, you can make a clone to get a "
-                        "normal tensor and use it in autograd, or use `torch.no_grad()` instead of "
-                        "`torch.inference_mode()`."
-                    )
+def _plain_key(op: Op, tensors: tuple[Any, ...]) -> Any:
+    """Return what the signature of a plain call follows from: of one or two tensors, neither a view. None for others.
+
+    It is looked up before the full key, which takes as long to make as all the rest of a call of tiny tensors.
+    """
+    if op.writes:
+        return None
+    try:
+        if len(tensors) == 2:
+            first, second = tensors
+            if first.base is not None or second.base is not None:
+                return None
+            needs = 1 if first.node is not None or first.leaf_requires_grad else 0
+            if second.node is not None or second.leaf_requires_grad:
+                needs += 2
+            if needs and not grad_state.recording:
+                needs = 0
+            return op, first.meta, second.meta, needs, _default_dtype
+        (only,) = tensors
+        if only.base is not None:
+            return None
+        needs = only.node is not None or only.leaf_requires_grad
+        return op, only.meta, needs and grad_state.recording, _default_dtype
+    except (AttributeError, ValueError):  # no tensor, or more than two
+        return None
+
+
+def _append(session: Session, signature: Signature, tensors: tuple[Any, ...], scalars: tuple[Any, ...]) -> Any:
+    """Append a call that writes to none of its tensors, make its results, and record it."""
+    if signature.kept:
+        check_kept(signature, tensors)
+    first = session.append(signature, tensors, scalars, frames=5)
+    if signature.op.is_view:
+        return _views(session, signature, tensors, first, scalars)
+    if len(signature.outputs) == 1:
+        outputs: tuple[Any, ...] = (Tensor._make(session, first, signature.outputs[0]),)
+    else:
+        outputs = tuple([Tensor._make(session, first + i, meta) for i, meta in enumerate(signature.outputs)])
+    if signature.needs:
+        record(signature, tensors, outputs, scalars)
+        if anomaly_mode.enabled:
+            remember(outputs)
+        if saved_state.pair is not None:
+            pack_recorded(outputs)
+    return outputs if len(outputs) != 1 or signature.returns_list else outputs[0]
 
 
 def _needs(tensors: tuple[Any, ...]) -> int:
@@ -292,14 +323,9 @@ def _view_kind(multiple: bool) -> str:
 
 def _write(session: Session, signature: Signature, tensors: tuple[Any, ...], scalars: tuple[Any, ...]) -> Any:
     if signature.kept:
-        _check_kept(signature, tensors)
-    for index in signature.written:
-        written = tensors[index]
-        if written is not None and type(written.storage) is InferenceStorage and not grad_state.inference:
-            raise RuntimeError(
-                "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
-                "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
-            )
+        check_kept(signature, tensors)
+    if not grad_state.inference:
+        check_written(signature, tensors)
     session.append(signature, tensors, scalars)
     if signature.needs:
         record_inplace(signature, tensors, None, scalars)

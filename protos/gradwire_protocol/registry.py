@@ -23,13 +23,15 @@ Rule = Callable[..., Any]
 
 OPS: dict[str, Op] = {}
 
+_NO_NUMBER = object()
+
 
 class Op:
     """One declared op. Calling it binds arguments by schema and hands them to the first tensor's `_call`."""
 
     __slots__ = (
         "arguments", "differentiable", "functional", "infer", "is_control", "is_heavy", "is_pointwise", "is_view", "kept",
-        "name", "node_name", "positions", "schema", "usual", "usual_kinds", "writes",
+        "name", "node_name", "positions", "schema", "usual", "usual_kinds", "usual_number", "writes",
     )  # fmt: skip
 
     schema: Schema
@@ -48,6 +50,7 @@ class Op:
     positions: Mapping[str, int]
     usual: tuple[Any, ...]  # the defaults of its numbers, if each has one: calls with just these do not send them
     usual_kinds: tuple[type, ...]
+    usual_number: Any  # the usual number of an op that has just one; else what no argument is
 
     def __init__(self, schema: Schema, infer: Rule, keeps: Mapping[str, str]) -> None:
         """Check a declaration against its schema; raise ValueError where they disagree."""
@@ -66,6 +69,7 @@ class Op:
         has_usual = all(argument.has_default for argument in numbers)
         self.usual = tuple(argument.default for argument in numbers) if has_usual else ()
         self.usual_kinds = tuple(map(type, self.usual))
+        self.usual_number = self.usual[0] if len(self.usual) == 1 else _NO_NUMBER
         self.positions = {argument.name: index for index, argument in enumerate(schema.arguments)}
         self._check()
 

@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from gradwire.autograd.grad_mode import state as grad_state
+from gradwire.inference import InferenceStorage
 from gradwire_protocol.inplace import requires_grad
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.tape import Storage, Variable, refresh
@@ -75,8 +76,6 @@ class AutogradMethods:
 
     def is_inference(self: Any) -> bool:
         """Return whether the tensor was made in inference mode."""
-        from gradwire.tensor import InferenceStorage
-
         return type(self.storage) is InferenceStorage
 
     @property
