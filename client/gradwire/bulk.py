@@ -6,7 +6,6 @@ chunks that a thread sends. What becomes of it is for the call to say that takes
 
 from __future__ import annotations
 
-import ipaddress
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -16,7 +15,9 @@ import grpc
 import numpy as np
 
 from gradwire import transport
+from gradwire.credentials import NOTHING, Credentials
 from gradwire_protocol import codec, limits, shared_memory
+from gradwire_protocol.addresses import is_local
 from gradwire_protocol.bulk import Bytes, Receiver, Ring, as_bytes, chunk_parts, pieces
 from gradwire_protocol.errors import GradwireError, ProtocolError, WorkerLost
 from gradwire_protocol.meta import Meta
@@ -32,8 +33,9 @@ _SHARE_SECONDS = 10.0
 class Bulk:
     """The bulk plane of one session. Any thread may use it."""
 
-    def __init__(self, address: str, token: bytes) -> None:
+    def __init__(self, address: str, token: bytes, credentials: Credentials = NOTHING) -> None:
         """Prepare; the connection is made at the first transfer."""
+        self._credentials = credentials
         self._address, self._token = address, token
         self._opening = threading.Lock()
         self._uploading, self._downloading = threading.Lock(), threading.Lock()
@@ -104,14 +106,16 @@ class Bulk:
                 return
 
     def _stream(self, method: str) -> transport.Stream:
-        return transport.open_stream(self._open(), self._address, method=_SERVICE + method)
+        return transport.open_stream(
+            self._open(), self._address, method=_SERVICE + method, credentials=self._credentials
+        )
 
     def _open(self) -> grpc.Channel:
         with self._opening:
             if self._channel is None:
                 # Not shared with the control stream: calls must not wait behind megabytes.
-                self._channel = transport.bulk_channel(self._address)
-                if shared_memory.is_wanted() and _may_be_here(self._address):
+                self._channel = transport.bulk_channel(self._address, self._credentials)
+                if shared_memory.is_wanted() and is_local(self._address):
                     self._segment = self._shared(self._channel)
             return self._channel
 
@@ -120,7 +124,9 @@ class Bulk:
         share: Any = channel.unary_unary(_SERVICE + "Share", request_serializer=None, response_deserializer=None)
         request = bulk_pb2.ShareRequest(token=self._token).SerializeToString()
         try:
-            answer: bytes = share(request, timeout=_SHARE_SECONDS, wait_for_ready=True)
+            answer: bytes = share(
+                request, timeout=_SHARE_SECONDS, wait_for_ready=True, metadata=self._credentials.metadata
+            )
         except grpc.RpcError:
             return None
         reply = bulk_pb2.ShareReply.FromString(answer)
@@ -202,14 +208,3 @@ def _closed(stream: Any) -> Any:
     if stream is not None:
         stream.close()
     return None
-
-
-def _may_be_here(address: str) -> bool:
-    """Return whether an address can lead to this machine: a Unix socket or loopback."""
-    host = address.rpartition(":")[0].strip("[]")
-    if address.startswith("unix:") or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -21,12 +21,17 @@ def _health(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="gradwire health", description="Ask a worker whether it serves.")
     parser.add_argument("address", help="HOST:PORT or unix:PATH")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long to wait for an answer")
+    from gradwire.credential_flags import add_credential_flags, export_credentials
+
+    add_credential_flags(parser)
     given = parser.parse_args(arguments)
+    from gradwire.credentials import Credentials
     from gradwire.transport import health
 
     try:
-        status = health(given.address, given.seconds)
-    except GradwireError as error:
+        export_credentials(given)
+        status = health(given.address, given.seconds, Credentials.given())
+    except (GradwireError, OSError, ValueError) as error:
         print(f"gradwire health: {error}", file=sys.stderr)
         return 1
     print(status)

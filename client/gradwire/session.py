@@ -20,6 +20,7 @@ import numpy as np
 from gradwire import callsite, embedded
 from gradwire.columns import Columns, encoded_signature
 from gradwire.counts import Counts, Statistics
+from gradwire.credentials import NOTHING, Credentials
 from gradwire.failures import Failures
 from gradwire.transport import Connection, GrpcConnection
 from gradwire.workers import Fleet, connect_all, mixed_devices, placement
@@ -355,6 +356,10 @@ def connect(
     workers: int | None = None,
     connect_seconds: float = 10.0,
     public_stream: bool = False,
+    token: str | None = None,
+    tls_ca: str | None = None,
+    tls_certificate: str | None = None,
+    tls_key: str | None = None,
     **needs: Any,
 ) -> Any:
     """Open a session and make it the one that new tensors live in.
@@ -365,8 +370,17 @@ def connect(
 
     pool://HOST:PORT, or HOST:PORT with `workers`, is the gateway of a pool, which lends that many workers (a list then is
     returned) or one. `device`, `memory_bytes` and `exclusive` say which will do; NoWorkerFree is raised where none would.
+
+    `token` says who the client is. `tls_ca` names the PEM file of the authority that signed the worker's certificate, and turns
+    TLS on; `tls_certificate` and `tls_key` are the client's own, for workers that ask for one. What is None comes from
+    GRADWIRE_TOKEN, GRADWIRE_TLS_CA, GRADWIRE_TLS_CERTIFICATE and GRADWIRE_TLS_KEY.
     """
-    options: dict[str, Any] = {"connect_seconds": connect_seconds, "public_stream": public_stream}
+    credentials = Credentials.given(token, tls_ca, tls_certificate, tls_key)
+    options: dict[str, Any] = {
+        "connect_seconds": connect_seconds,
+        "public_stream": public_stream,
+        "credentials": credentials,
+    }
     if address is None:
         address = os.environ.get("GRADWIRE_ADDRESS")
     if workers is not None or (isinstance(address, str) and address.startswith("pool://")):
@@ -387,14 +401,17 @@ def _opened(
     connect_seconds: float = 10.0,
     public_stream: bool = False,
     wrap: Callable[[Connection], Connection] | None = None,
+    credentials: Credentials = NOTHING,
 ) -> Session:
     address = address or os.environ.get("GRADWIRE_ADDRESS")
     worker = None
     if not address:
         worker = embedded.start()
-        address = worker.address
+        address, credentials = worker.address, NOTHING  # its socket is this user's alone
     try:
-        connection: Connection = GrpcConnection(address, connect_seconds=connect_seconds, public_stream=public_stream)
+        connection: Connection = GrpcConnection(
+            address, connect_seconds=connect_seconds, public_stream=public_stream, credentials=credentials
+        )
         session = Session(connection if wrap is None else wrap(connection), worker)
     except BaseException:
         if worker is not None:

@@ -8,10 +8,12 @@ probed at start and `PublicStream` takes over where it is missing; both pass the
 from __future__ import annotations
 
 import queue
+import time
 from typing import Any, Protocol
 
 import grpc
 
+from gradwire.credentials import NOTHING, Credentials, why_closed
 from gradwire_protocol import limits
 from gradwire_protocol.errors import WorkerLost, WorkerUnreachable
 
@@ -28,6 +30,11 @@ __all__ = [
 ]
 
 _METHOD = "/gradwire.v1.Worker/Run"
+_HEALTH = "/grpc.health.v1.Health/Check"
+# How long a connection may take before it is asked what keeps it.
+_PROBE_SECONDS = 0.5
+
+Metadata = tuple[tuple[str, str], ...]
 _OPTIONS = (
     ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", limits.MAX_MESSAGE_BYTES),
@@ -63,12 +70,12 @@ def _lost(address: str, status: object, details: str) -> WorkerLost:
 class PublicStream:
     """The control stream over grpcio's public API."""
 
-    def __init__(self, channel: grpc.Channel, address: str, method: str = _METHOD) -> None:
+    def __init__(self, channel: grpc.Channel, address: str, method: str = _METHOD, metadata: Metadata = ()) -> None:
         """Open the stream."""
         self._address = address
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         call: Any = channel.stream_stream(method, request_serializer=None, response_deserializer=None)
-        self._replies = call(iter(self._outbox.get, None))
+        self._replies = call(iter(self._outbox.get, None), metadata=metadata)
 
     def send(self, message: bytes) -> None:
         """Queue a message for grpcio's sending thread."""
@@ -92,7 +99,7 @@ class PublicStream:
 class DirectStream:
     """The control stream over grpcio's segregated call: events are taken from the call's own queue by whoever waits."""
 
-    def __init__(self, channel: grpc.Channel, address: str, method: str = _METHOD) -> None:
+    def __init__(self, channel: grpc.Channel, address: str, method: str = _METHOD, metadata: Metadata = ()) -> None:
         """Open the stream; raise AttributeError, ImportError or TypeError where this grpcio works otherwise."""
         from grpc._cython import cygrpc
 
@@ -106,7 +113,7 @@ class DirectStream:
         self._call = channel._channel.segregated_call(  # type: ignore[attr-defined]
             0, method.encode(), None, None, (), None,
             (
-                ((cygrpc.SendInitialMetadataOperation((), 0),), "open"),
+                ((cygrpc.SendInitialMetadataOperation(metadata, 0),), "open"),
                 ((cygrpc.ReceiveInitialMetadataOperation(0),), "metadata"),
                 ((cygrpc.ReceiveStatusOnClientOperation(0),), "status"),
             ),
@@ -179,37 +186,72 @@ def target(address: str) -> str:
     return address
 
 
-def open_channel(address: str, seconds: float) -> grpc.Channel:
-    """Connect, or raise WorkerUnreachable after `seconds`."""
-    channel = grpc.insecure_channel(target(address), options=_OPTIONS)
+def open_channel(address: str, seconds: float, credentials: Credentials = NOTHING) -> grpc.Channel:
+    """Connect, or raise WorkerUnreachable: after `seconds`, or sooner where waiting does not help, as with a wrong certificate."""
+    channel = credentials.channel(target(address), _OPTIONS)
+    deadline = time.monotonic() + seconds
     try:
-        grpc.channel_ready_future(channel).result(timeout=seconds)
-    except grpc.FutureTimeoutError:
+        ready = grpc.channel_ready_future(channel)
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                ready.result(timeout=max(min(left, _PROBE_SECONDS), 0.0))
+            except grpc.FutureTimeoutError:
+                _check_unready(channel, address, credentials, left, seconds)
+            else:
+                return channel
+    except BaseException:
         channel.close()
+        raise
+
+
+def _check_unready(channel: grpc.Channel, address: str, credentials: Credentials, left: float, seconds: float) -> None:
+    """Raise WorkerUnreachable where a connection cannot come about, or its time is over."""
+    reason = why_closed(_last_words(channel), credentials)
+    if reason:
+        raise WorkerUnreachable(f"a worker must be reached at {address}; {reason}")
+    if left <= _PROBE_SECONDS:
         raise WorkerUnreachable(
             f"a worker must listen at {address}; none answered within {seconds:g} s. Start one with: gradwire worker "
             f"--listen {address}"
-        ) from None
-    return channel
+        )
 
 
-def open_stream(channel: grpc.Channel, address: str, *, public: bool = False, method: str = _METHOD) -> Stream:
+def _last_words(channel: grpc.Channel) -> str:
+    """Return how the last attempt to connect ended: a call says it, and nothing else does."""
+    check: Any = channel.unary_unary(_HEALTH, request_serializer=None, response_deserializer=None)
+    try:
+        check(b"", timeout=_PROBE_SECONDS)
+    except grpc.RpcError as error:
+        call: Any = error
+        return call.details() or ""
+    return ""
+
+
+def open_stream(
+    channel: grpc.Channel,
+    address: str,
+    *,
+    public: bool = False,
+    method: str = _METHOD,
+    credentials: Credentials = NOTHING,
+) -> Stream:
     """Open a stream, the control stream unless told otherwise, in the fastest way that this grpcio allows.
 
     `public` asks for the documented API.
     """
     if not public:
         try:
-            return DirectStream(channel, address, method)
+            return DirectStream(channel, address, method, credentials.metadata)
         except (AttributeError, ImportError, TypeError):
             pass
-    return PublicStream(channel, address, method)
+    return PublicStream(channel, address, method, credentials.metadata)
 
 
-def bulk_channel(address: str) -> grpc.Channel:
+def bulk_channel(address: str, credentials: Credentials = NOTHING) -> grpc.Channel:
     """Return a channel with a connection of its own, which is made at its first use."""
     options = (*_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
-    return grpc.insecure_channel(target(address), options=options)
+    return credentials.channel(target(address), options)
 
 
 class Connection(Protocol):
@@ -228,29 +270,30 @@ class Connection(Protocol):
 class GrpcConnection:
     """A connection to a worker process."""
 
-    def __init__(self, address: str, *, connect_seconds: float, public_stream: bool) -> None:
+    def __init__(
+        self, address: str, *, connect_seconds: float, public_stream: bool, credentials: Credentials = NOTHING
+    ) -> None:
         """Connect; raise WorkerUnreachable if nobody answers in time."""
         self.address = address
-        self._channel = open_channel(address, connect_seconds)
-        self.stream = open_stream(self._channel, address, public=public_stream)
+        self._credentials = credentials
+        self._channel = open_channel(address, connect_seconds, credentials)
+        self.stream = open_stream(self._channel, address, public=public_stream, credentials=credentials)
 
     def bulk(self, token: bytes) -> Any:
         """Return the bulk plane."""
         from gradwire.bulk import Bulk
 
-        return Bulk(self.address, token)
+        return Bulk(self.address, token, self._credentials)
 
     def close(self) -> None:
         """Close the channel."""
         self._channel.close()
 
 
-def health(address: str, seconds: float) -> str:
+def health(address: str, seconds: float, credentials: Credentials = NOTHING) -> str:
     """Return what `grpc.health.v1` says of a worker: SERVING, NOT_SERVING, ...; raise WorkerUnreachable."""
-    with open_channel(address, seconds) as channel:
-        check: Any = channel.unary_unary(
-            "/grpc.health.v1.Health/Check", request_serializer=None, response_deserializer=None
-        )
+    with open_channel(address, seconds, credentials) as channel:
+        check: Any = channel.unary_unary(_HEALTH, request_serializer=None, response_deserializer=None)
         try:
             # An empty request asks for the whole server; field 1 of the reply is the status. So the client needs no stubs.
             reply: bytes = check(b"", timeout=seconds)

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         server = WorkerServer(open_backend(settings.device), settings)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         print(f"gradwire worker: {error}", file=sys.stderr)
         return 1
     keep_freed()

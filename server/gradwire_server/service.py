@@ -24,6 +24,7 @@ from gradwire_protocol.v1 import failure_pb2, worker_pb2, worker_pb2_grpc
 from gradwire_server import own_queue
 from gradwire_server.backend import Backend
 from gradwire_server.bulk import BulkPlane
+from gradwire_server.doors.tls import server_credentials
 from gradwire_server.opened import Opened
 from gradwire_server.peers.plane import PeerPlane
 from gradwire_server.programs.shared import SharedPrograms
@@ -180,8 +181,13 @@ class WorkerServer:
         self.address = self._bind(settings.listen)
 
     def _bind(self, listen: str) -> str:
+        settings = self._settings
         try:
-            port = self._server.add_insecure_port(listen)
+            if settings.tls_certificate:
+                doors = server_credentials(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
+                port = self._server.add_secure_port(listen, doors)
+            else:
+                port = self._server.add_insecure_port(listen)
         except RuntimeError as error:
             raise OSError(f"a worker needs an address that is free; {listen} cannot be bound") from error
         return listen if listen.startswith("unix:") else f"{listen.rpartition(':')[0]}:{port}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from gradwire_protocol.addresses import is_local
 
 __all__ = ["Settings", "parse"]
 
@@ -21,6 +22,9 @@ class Settings:
     threads: int
     until_stdin_closes: bool
     public_server: bool = False
+    tls_certificate: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = ""
 
     def check(self) -> None:
         """Raise ValueError for settings under which a worker must not start."""
@@ -29,21 +33,14 @@ class Settings:
                 f"a worker that listens beyond loopback needs TLS and a token, which this version does not have; got --listen "
                 f"{self.listen}; listen on 127.0.0.1:PORT, [::1]:PORT or unix:PATH, and reach it through an SSH tunnel"
             )
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise ValueError("TLS needs a certificate and its key; give both of --tls-certificate and --tls-key")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise ValueError(
+                "--tls-client-ca asks for clients' certificates, which needs TLS; give --tls-certificate and --tls-key too"
+            )
         if self.max_sessions < 1:
             raise ValueError(f"--max-sessions must be at least 1; got {self.max_sessions}")
-
-
-def is_local(listen: str) -> bool:
-    """Return whether an address can only be reached from this machine."""
-    if listen.startswith("unix:"):
-        return True
-    host = listen.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def parse(arguments: Sequence[str] | None = None) -> Settings:
@@ -64,10 +61,21 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument(
         "--public-server", action="store_true", help="use grpcio's documented server: slower, and nothing private"
     )
+    doors = parser.add_argument_group("doors", "who may come in; all files may be renewed while the worker runs")
+    doors.add_argument(
+        "--tls-certificate", default="", metavar="FILE", help="PEM chain that clients check the worker by"
+    )
+    doors.add_argument("--tls-key", default="", metavar="FILE", help="its private key, PEM")
+    doors.add_argument(
+        "--tls-client-ca",
+        default="",
+        metavar="FILE",
+        help="take only clients whose certificate is signed by this (mTLS)",
+    )
     given = parser.parse_args(arguments)
     settings = Settings(
         given.listen, given.device, given.max_sessions, given.drain_seconds, given.threads, given.until_stdin_closes,
-        given.public_server,
+        given.public_server, given.tls_certificate, given.tls_key, given.tls_client_ca,
     )  # fmt: skip
     try:
         settings.check()

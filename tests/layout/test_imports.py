@@ -25,6 +25,8 @@ MAY_IMPORT = {
         "cupyx",
         "scipy",
         "numba",
+        "torch",
+        "nccl",
         "llvmlite",
     },
     # Starts workers as processes, by their command line.
@@ -34,12 +36,15 @@ MAY_IMPORT = {
 DOORS = {
     "grpc": {
         "client/gradwire/transport.py",
+        "client/gradwire/credentials.py",
         "client/gradwire/bulk.py",
         "server/gradwire_server/own_queue.py",
         "server/gradwire_server/bulk.py",
         "server/gradwire_server/peers/plane.py",
         "server/gradwire_server/peers/reach.py",
         "server/gradwire_server/service.py",
+        "server/gradwire_server/doors/tls.py",
+        "server/gradwire_server/doors/doorkeeper.py",
         "server/gradwire_pool/gateway.py",
         "server/gradwire_pool/probes.py",
         "client/gradwire/pool.py",
@@ -62,7 +67,9 @@ DOORS = {
     "llvmlite": {"server/gradwire_server/programs/native/machine.py"},
     "ml_dtypes": {"protos/gradwire_protocol/dtypes.py"},
     # Only to convert a user's PyTorch tensors, where it is installed; nothing needs it.
-    "torch": {"client/gradwire/pytorch.py"},
+    # A CPU worker's collectives are gloo's, which comes inside of it.
+    "torch": {"client/gradwire/pytorch.py", "server/gradwire_server/collectives/gloo.py"},
+    "nccl": {"server/gradwire_server/collectives/nccl.py"},
     # Only to write its files, for a script that logs to it.
     "tensorboard": {"client/gradwire/utils/tensorboard.py"},
 }

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from gradwire.credential_flags import add_credential_flags, export_credentials
 from gradwire_protocol.errors import GradwireError
 
 __all__ = ["run_program"]
@@ -23,6 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--address", help="the worker, HOST:PORT or unix:PATH; else GRADWIRE_ADDRESS, else one of its own"
     )
+    add_credential_flags(parser)
     parser.add_argument("--inputs", metavar="FILE", help="safetensors file with the arguments' tensors")
     parser.add_argument(
         "--outputs", metavar="FILE", help="safetensors file to write the result's tensors to; else print them"
@@ -45,6 +47,7 @@ def run_program(arguments: Sequence[str]) -> int:
     try:
         if given.times < 1:
             raise ValueError(f"--times is a number of runs, at least 1; got {given.times}")
+        export_credentials(given)
         gradwire.connect(given.address)
         loaded = load(given.program)
         inputs = gradwire.load(given.inputs) if given.inputs else {}

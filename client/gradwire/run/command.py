@@ -9,6 +9,8 @@ import sys
 from collections.abc import Sequence
 from types import TracebackType
 
+from gradwire.credential_flags import add_credential_flags, export_credentials
+
 __all__ = ["run"]
 
 _DESCRIPTION = """Run a PyTorch script, unmodified, on a worker: its `import torch` gives gradwire.
@@ -27,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--address", help="the worker, HOST:PORT or unix:PATH; else GRADWIRE_ADDRESS, else one of its own"
     )
+    add_credential_flags(parser)
     parser.add_argument("-m", dest="module", action="store_true", help="run a module of the path, as python -m does")
     parser.add_argument("script", metavar="SCRIPT", help="the script, or with -m the module's dotted name")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGUMENT", help="the script's own arguments")
@@ -54,6 +57,11 @@ def run(arguments: Sequence[str]) -> int:
     if given.address:
         # In the environment, so that processes which the script starts find the same worker.
         os.environ["GRADWIRE_ADDRESS"] = given.address
+    try:
+        export_credentials(given)
+    except (OSError, ValueError) as error:
+        print(f"gradwire run: --token-file must be readable text; {error}", file=sys.stderr)
+        return 2
     from gradwire.run.finder import install
 
     install()
