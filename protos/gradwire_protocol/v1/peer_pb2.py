@@ -24,27 +24,34 @@ _sym_db = _symbol_database.Default()
 
 from gradwire_protocol.v1 import bulk_pb2 as gradwire__protocol_dot_v1_dot_bulk__pb2
 from gradwire_protocol.v1 import failure_pb2 as gradwire__protocol_dot_v1_dot_failure__pb2
+from gradwire_protocol.v1 import access_pb2 as gradwire__protocol_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgradwire_protocol/v1/peer.proto\x12\x0bgradwire.v1\x1a\x1fgradwire_protocol/v1/bulk.proto\x1a\"gradwire_protocol/v1/failure.proto\"&\n\x0fIdentifyRequest\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\" \n\rIdentifyReply\x12\x0f\n\x07is_this\x18\x01 \x01(\x08\"\x1e\n\x0c\x46\x65tchRequest\x12\x0e\n\x06ticket\x18\x01 \x01(\x0c\"\xb4\x01\n\x0bMeetRequest\x12\x0e\n\x06secret\x18\x01 \x01(\x0c\x12+\n\x04verb\x18\x02 \x01(\x0e\x32\x1d.gradwire.v1.MeetRequest.Verb\x12\x0c\n\x04keys\x18\x03 \x03(\t\x12\r\n\x05value\x18\x04 \x01(\x0c\x12\x0e\n\x06\x61mount\x18\x05 \x01(\x12\x12\x0f\n\x07wait_ms\x18\x06 \x01(\r\"*\n\x04Verb\x12\x07\n\x03GET\x10\x00\x12\x07\n\x03SET\x10\x01\x12\x07\n\x03\x41\x44\x44\x10\x02\x12\x07\n\x03HAS\x10\x03\"`\n\tMeetReply\x12\r\n\x05value\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x12\x12\r\n\x05\x66ound\x18\x03 \x01(\x08\x12%\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x14.gradwire.v1.Failure2\xc1\x01\n\x04Peer\x12\x44\n\x08Identify\x12\x1c.gradwire.v1.IdentifyRequest\x1a\x1a.gradwire.v1.IdentifyReply\x12\x39\n\x05\x46\x65tch\x12\x19.gradwire.v1.FetchRequest\x1a\x11.gradwire.v1.Part(\x01\x30\x01\x12\x38\n\x04Meet\x12\x18.gradwire.v1.MeetRequest\x1a\x16.gradwire.v1.MeetReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgradwire_protocol/v1/peer.proto\x12\x0bgradwire.v1\x1a\x1fgradwire_protocol/v1/bulk.proto\x1a\"gradwire_protocol/v1/failure.proto\x1a!gradwire_protocol/v1/access.proto\"&\n\x0fIdentifyRequest\x12\x13\n\x0bincarnation\x18\x01 \x01(\t\" \n\rIdentifyReply\x12\x0f\n\x07is_this\x18\x01 \x01(\x08\"\x1e\n\x0c\x46\x65tchRequest\x12\x0e\n\x06ticket\x18\x01 \x01(\x0c\"\xb4\x01\n\x0bMeetRequest\x12\x0e\n\x06secret\x18\x01 \x01(\x0c\x12+\n\x04verb\x18\x02 \x01(\x0e\x32\x1d.gradwire.v1.MeetRequest.Verb\x12\x0c\n\x04keys\x18\x03 \x03(\t\x12\r\n\x05value\x18\x04 \x01(\x0c\x12\x0e\n\x06\x61mount\x18\x05 \x01(\x12\x12\x0f\n\x07wait_ms\x18\x06 \x01(\r\"*\n\x04Verb\x12\x07\n\x03GET\x10\x00\x12\x07\n\x03SET\x10\x01\x12\x07\n\x03\x41\x44\x44\x10\x02\x12\x07\n\x03HAS\x10\x03\"`\n\tMeetReply\x12\r\n\x05value\x18\x01 \x01(\x0c\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x12\x12\r\n\x05\x66ound\x18\x03 \x01(\x08\x12%\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x14.gradwire.v1.Failure2\xd3\x01\n\x04Peer\x12J\n\x08Identify\x12\x1c.gradwire.v1.IdentifyRequest\x1a\x1a.gradwire.v1.IdentifyReply\"\x04\xb8\xd2\x18\x02\x12?\n\x05\x46\x65tch\x12\x19.gradwire.v1.FetchRequest\x1a\x11.gradwire.v1.Part\"\x04\xb8\xd2\x18\x02(\x01\x30\x01\x12>\n\x04Meet\x12\x18.gradwire.v1.MeetRequest\x1a\x16.gradwire.v1.MeetReply\"\x04\xb8\xd2\x18\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gradwire_protocol.v1.peer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_IDENTIFYREQUEST']._serialized_start=117
-  _globals['_IDENTIFYREQUEST']._serialized_end=155
-  _globals['_IDENTIFYREPLY']._serialized_start=157
-  _globals['_IDENTIFYREPLY']._serialized_end=189
-  _globals['_FETCHREQUEST']._serialized_start=191
-  _globals['_FETCHREQUEST']._serialized_end=221
-  _globals['_MEETREQUEST']._serialized_start=224
-  _globals['_MEETREQUEST']._serialized_end=404
-  _globals['_MEETREQUEST_VERB']._serialized_start=362
-  _globals['_MEETREQUEST_VERB']._serialized_end=404
-  _globals['_MEETREPLY']._serialized_start=406
-  _globals['_MEETREPLY']._serialized_end=502
-  _globals['_PEER']._serialized_start=505
-  _globals['_PEER']._serialized_end=698
+  _globals['_PEER'].methods_by_name['Identify']._loaded_options = None
+  _globals['_PEER'].methods_by_name['Identify']._serialized_options = b'\270\322\030\002'
+  _globals['_PEER'].methods_by_name['Fetch']._loaded_options = None
+  _globals['_PEER'].methods_by_name['Fetch']._serialized_options = b'\270\322\030\002'
+  _globals['_PEER'].methods_by_name['Meet']._loaded_options = None
+  _globals['_PEER'].methods_by_name['Meet']._serialized_options = b'\270\322\030\002'
+  _globals['_IDENTIFYREQUEST']._serialized_start=152
+  _globals['_IDENTIFYREQUEST']._serialized_end=190
+  _globals['_IDENTIFYREPLY']._serialized_start=192
+  _globals['_IDENTIFYREPLY']._serialized_end=224
+  _globals['_FETCHREQUEST']._serialized_start=226
+  _globals['_FETCHREQUEST']._serialized_end=256
+  _globals['_MEETREQUEST']._serialized_start=259
+  _globals['_MEETREQUEST']._serialized_end=439
+  _globals['_MEETREQUEST_VERB']._serialized_start=397
+  _globals['_MEETREQUEST_VERB']._serialized_end=439
+  _globals['_MEETREPLY']._serialized_start=441
+  _globals['_MEETREPLY']._serialized_end=537
+  _globals['_PEER']._serialized_start=540
+  _globals['_PEER']._serialized_end=751
 # @@protoc_insertion_point(module_scope)

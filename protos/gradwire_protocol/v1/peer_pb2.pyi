@@ -1,5 +1,6 @@
 from gradwire_protocol.v1 import bulk_pb2 as _bulk_pb2
 from gradwire_protocol.v1 import failure_pb2 as _failure_pb2
+from gradwire_protocol.v1 import access_pb2 as _access_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor

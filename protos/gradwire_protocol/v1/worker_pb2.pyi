@@ -1,5 +1,6 @@
 from gradwire_protocol.v1 import call_pb2 as _call_pb2
 from gradwire_protocol.v1 import failure_pb2 as _failure_pb2
+from gradwire_protocol.v1 import access_pb2 as _access_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Mapping as _Mapping
