@@ -45,7 +45,7 @@ $(VENV)/.has-%: pyproject.toml | venv
 demo: $(VENV)/.has-server-examples ## Train the digits example on a worker of its own
 	$(BIN)/python examples/digits.py
 
-test: $(VENV)/.has-server-jit-test ## Run the tests that need no PyTorch
+test: $(VENV)/.has-server-jit-pool-test ## Run the tests that need no PyTorch
 	$(BIN)/python -m pytest -m "not parity" $(ARGS)
 
 parity: $(VENV)/.has-server-jit-test-parity-examples ## Install PyTorch as oracle and run the tests against it

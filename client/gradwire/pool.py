@@ -23,7 +23,7 @@ from gradwire_protocol.v1 import pool_pb2, pool_pb2_grpc
 if TYPE_CHECKING:
     from gradwire.session import Session
 
-__all__ = ["SCHEME", "Gateway", "Lent", "connect_lent", "gateway_address", "lease"]
+__all__ = ["SCHEME", "Gateway", "Lent", "connect_lent", "gateway_address", "lease", "replace"]
 
 # An address that begins so is a gateway's; without `workers` it stands for one worker.
 SCHEME = "pool://"
@@ -109,6 +109,8 @@ class Lent:
         self._seconds: float = reply.lease_seconds
         self._open = len(self.workers)
         self._over = threading.Event()
+        # Opens a session with one of the workers, with the options that `connect` was given.
+        self.open_one: Callable[[str], Session] | None = None
         threading.Thread(target=self._renew, name="gradwire-lease", daemon=True).start()
 
     def _renew(self) -> None:
@@ -259,14 +261,33 @@ def connect_lent(
         )
     lent = lease(address, 1 if workers is None else workers, seconds=seconds, **needs)
     addresses = [worker.address for worker in lent.workers]
+    lent.open_one = lambda one: open_one(one, lent.wrap)
     try:
-        if workers is None:
-            opened = [use(open_one(addresses[0], lent.wrap))]
-        else:
-            opened = connect_all(addresses, lambda one: open_one(one, lent.wrap), use)
+        opened = [use(lent.open_one(addresses[0]))] if workers is None else connect_all(addresses, lent.open_one, use)
     except BaseException:
         lent.release()
         raise
     for session in opened:
         session.lent = lent
     return opened[0] if workers is None else opened
+
+
+def replace(lost: Session, seconds: float = 30.0) -> Session:
+    """Wait for the process that replaces a lost worker's, and open a session with it, for the same device and lease.
+
+    Its tensors are new ones: those of `lost` stay lost. Raises WorkerLost if the worker was drained, or is not back in time.
+    """
+    from gradwire import session as sessions
+
+    lent = lost.lent
+    if lent is None or lent.open_one is None:
+        raise ValueError(f"replace needs the session of a pool's worker; {lost.address} was not leased")
+    name = next(w.name for w in lent.workers if w.address == lost.address)
+    found = lent.open_one(lent.replaced(name, seconds))
+    found.lent = lent
+    lost.close()
+    if lost.fleet is not None:
+        lost.fleet.replace(lost, found)
+    if sessions._current is lost:
+        sessions.use(found)
+    return found

@@ -16,6 +16,7 @@ __all__ = ["join", "leave", "open_pool", "pool_plan", "remove_pool", "start_loca
 _OBJECT_STORE_BYTES = 80 << 20
 # How long running calls may go on when the pool ends.
 _GRACE_SECONDS = 5.0
+_ANSWER_SECONDS = 1.0
 
 
 def start_local(folder: Path) -> None:
@@ -33,6 +34,9 @@ def start_local(folder: Path) -> None:
 
 def join(address: str) -> None:
     """Connect to a running Ray, with whatever token and TLS its own environment names give."""
+    # A pool that cannot be completed is ended by the process that began it.
+    if ray.is_initialized():
+        return
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
 
 
@@ -71,9 +75,18 @@ def remove_pool(namespace: str) -> None:
     names = worker_names(namespace)
     _kill([actor for name in (CONTROLLER,) if (actor := _find(name, namespace))])
     workers = [actor for name in names if (actor := _find(name, namespace))]
-    ending = [worker.end.remote(_GRACE_SECONDS) for worker in workers]
-    ray.wait(ending, num_returns=len(ending), timeout=_GRACE_SECONDS + 1) if ending else None
+    # One that Ray found no place for, or that hangs, is not waited for.
+    there = _answered({worker.is_there.remote(): worker for worker in workers}, _ANSWER_SECONDS)
+    _answered({worker.end.remote(_GRACE_SECONDS): worker for worker in there}, _GRACE_SECONDS + 1)
     _kill(workers)
+
+
+def _answered(asked: dict[Any, Any], seconds: float) -> list[Any]:
+    """Return the actors whose calls were answered in time."""
+    if not asked:
+        return []
+    answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=seconds)
+    return [asked[call] for call in answered]
 
 
 def _find(name: str, namespace: str) -> Any:

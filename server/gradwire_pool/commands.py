@@ -95,7 +95,18 @@ def _up(given: argparse.Namespace) -> int:
         home.write(Started(str(plan["namespace"]), str(plan["listen"]), given.address, "", 0, 0))
     else:
         process = _start_head(home, plan)
-    _wait_until_serving(home, given, process)
+    try:
+        serving = _serving_in_time(given, process)
+        if serving < given.workers:
+            words = home.log.read_text(errors="replace")[-2000:].strip() if process is not None else ""
+            raise RuntimeError(
+                f"{given.workers} workers must serve within {given.wait_seconds:g} s; {serving} did; the pool was ended. "
+                f"{words or 'Has Ray room for them? Its figures: ray status'}"
+            )
+    except BaseException:
+        # Ctrl-C too: what was begun must not stay.
+        _end(home)
+        raise
     print(f"gradwire pool: {given.workers} workers; gateway on {plan['listen']}", flush=True)
     return 0
 
@@ -121,22 +132,18 @@ def _start_head(home: Home, plan: dict[str, object]) -> subprocess.Popen[bytes]:
     return process
 
 
-def _wait_until_serving(home: Home, given: argparse.Namespace, process: subprocess.Popen[bytes] | None) -> None:
-    """Return when all workers serve; end what was started and raise RuntimeError if they do not."""
+def _serving_in_time(given: argparse.Namespace, process: subprocess.Popen[bytes] | None) -> int:
+    """Wait until all workers serve, the time is up or the process that holds Ray ends; return how many serve."""
     deadline = time.monotonic() + given.wait_seconds
-    serving = -1
-    while time.monotonic() < deadline and serving < given.workers and (process is None or process.poll() is None):
+    serving = 0
+    while time.monotonic() < deadline and (process is None or process.poll() is None):
         status = ask_status(f"{given.host}:{given.port}", 1.0)
-        serving = -1 if status is None else sum(w.state == "serving" for w in status.workers)
-        if serving < given.workers:
-            time.sleep(0.05)
-    if serving < given.workers:
-        words = home.log.read_text(errors="replace")[-2000:].strip() if process is not None else ""
-        _end(home)
-        raise RuntimeError(
-            f"{given.workers} workers must serve within {given.wait_seconds:g} s; {max(serving, 0)} did; the pool was ended. "
-            f"{words or 'Does the cluster have room for them?'}"
-        )
+        serving = 0 if status is None else sum(w.state == "serving" for w in status.workers)
+        if status is not None and serving >= given.workers:
+            return serving
+        time.sleep(0.05)
+    # With no worker to wait for, it is the gateway that did not come.
+    return serving if given.workers else -1
 
 
 def _add_to(address: str, plan: dict[str, object]) -> None:

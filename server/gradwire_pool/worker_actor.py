@@ -32,6 +32,10 @@ class WorkerActor:
         self._supervisor = Supervisor(replace(plan, node=node, host=host), announce)
         threading.Thread(target=self._supervisor.run, name="supervisor", daemon=True).start()
 
+    def is_there(self) -> bool:
+        """Return True."""
+        return True
+
     def kill(self) -> None:
         """Kill the worker's process, which hangs; another one follows."""
         self._supervisor.kill()

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from gradwire.pool import Gateway
 from gradwire_pool.home import Home, Started, marked_processes
 
-__all__ = ["RunningPool", "command", "is_alive", "parent_of", "until"]
+__all__ = ["RunningPool", "command", "free_port", "is_alive", "parent_of", "until"]
 
 T = TypeVar("T")
 

@@ -16,11 +16,11 @@ import pytest
 
 import gradwire as gw
 from gradwire import session as sessions
-from gradwire.pool import Gateway
-from gradwire_pool.home import marked_processes
+from gradwire.pool import Gateway, replace
+from gradwire_pool.home import Home, marked_processes
 from gradwire_protocol.errors import GroupBroken, NoWorkerFree, WorkerLost
 from gradwire_protocol.v1 import pool_pb2
-from tests.system.pools import RunningPool, command, is_alive, parent_of, until
+from tests.system.pools import RunningPool, command, free_port, is_alive, parent_of, until
 
 pytestmark = [
     pytest.mark.system,
@@ -29,7 +29,7 @@ pytestmark = [
     ),
 ]
 
-HUNG_SECONDS = 3.0
+HUNG_SECONDS = 4.0
 # The promise for a killed worker, registration included.
 BACK_SECONDS = 5.0
 
@@ -90,6 +90,10 @@ def test_a_killed_worker_is_named_and_back_in_time(pool: RunningPool) -> None:
     assert time.monotonic() - started < BACK_SECONDS
     assert found.incarnation > leased.incarnation
     assert session.lent.renew() == [leased.name]
+    again = replace(session)
+    assert sessions.current() is again
+    assert again.lent.workers[0].incarnation == found.incarnation
+    assert gw.ones(3).sum().item() == 3.0
     gw.disconnect()
     gw.connect(pool.address, workers=2)
     assert descent(1) == pytest.approx(8 * 0.8)
@@ -110,6 +114,18 @@ def test_a_hung_worker_is_noticed_and_replaced(pool: RunningPool) -> None:
     os.kill(old.process, signal.SIGSTOP)
     until(lambda: pool.serving("worker-0", old.incarnation), HUNG_SECONDS + BACK_SECONDS)
     assert not is_alive(old.process)
+
+
+def test_a_busy_worker_is_not_taken_for_a_hung_one(pool: RunningPool) -> None:
+    gw.connect(pool.address, workers=2)
+    before = [w.incarnation for w in pool.gateway.status().workers]
+    values = gw.rand(1_000_000)
+    started = time.monotonic()
+    while time.monotonic() - started < HUNG_SECONDS + 1:
+        for _ in range(4):
+            gw.special.digamma(values)
+        values.sum().item()
+    assert [w.incarnation for w in pool.gateway.status().workers] == before
 
 
 def controller(pool: RunningPool) -> int:
@@ -225,16 +241,18 @@ def test_a_port_has_one_pool(pool: RunningPool) -> None:
     assert (nobody.returncode, "127.0.0.1:9" in nobody.stderr) == (1, True)
 
 
-def test_a_second_pool_joins_a_running_ray_and_leaves_it_as_it_was(pool: RunningPool) -> None:
+def joining(pool: RunningPool) -> tuple[str, dict[str, str]]:
+    """Return where a pool's Ray is, and the environment that opens it: its owner's alone."""
     lines = [Path(f"/proc/{p}/cmdline").read_bytes().decode() for p in pool.processes()]
-    found = next(m[1] for line in lines if (m := re.search(r"--gcs-address=127\.0\.0\.1:(\d+)", line)))
-    environment = {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(pool.home.folder / "token"),
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    }
+    address = next(m[1] for line in lines if (m := re.search(r"--gcs-address=(127\.0\.0\.1:\d+)", line)))
+    token = str(pool.home.folder / "token")
+    return address, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": token, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+
+
+def test_a_second_pool_joins_a_running_ray_and_leaves_it_as_it_was(pool: RunningPool) -> None:
+    address, environment = joining(pool)
     before = {w.process for w in pool.gateway.status().workers}
-    joined = RunningPool("--workers", "1", "--address", f"127.0.0.1:{found}", **environment)
+    joined = RunningPool("--workers", "1", "--address", address, **environment)
     worker = joined.worker("worker-0")
     gw.connect(f"pool://{joined.address}")
     assert descent(1) == pytest.approx(8 * 0.8)
@@ -243,6 +261,17 @@ def test_a_second_pool_joins_a_running_ray_and_leaves_it_as_it_was(pool: Running
     assert command("down", "--port", str(joined.port), **environment).returncode == 0
     until(lambda: not is_alive(worker.process), 5)
     assert {w.process for w in pool.gateway.status().workers} == before
+
+
+def test_workers_that_find_no_place_are_an_error_and_leave_nothing(pool: RunningPool) -> None:
+    address, environment = joining(pool)
+    port = str(free_port())
+    asked = ("--workers", "1", "--gpus-per-worker", "64", "--wait-seconds", "3")
+    done = command("up", "--port", port, "--address", address, *asked, **environment)
+    assert done.returncode == 1
+    assert "1 workers must serve within 3 s; 0 did; the pool was ended" in done.stderr
+    assert not Home(int(port)).folder.exists()
+    assert command("status", "--gateway", f"127.0.0.1:{port}", "--seconds", "0.3").returncode == 1
 
 
 def test_a_pool_whose_ray_was_killed_leaves_nothing_after_down() -> None:
