@@ -139,7 +139,7 @@ class Engine:
             return ()
         results = self.execute(signature, inputs, scalars)
         if signature.op.is_view:
-            return self._views(signature, inputs, results, scalars)
+            return self.views(signature, inputs, results, scalars)
         outputs = tuple([self._wrap(data, meta) for data, meta in zip(results, signature.outputs, strict=True)])
         if signature.needs:
             self.learn(signature, inputs)
@@ -207,9 +207,10 @@ class Engine:
             elif array.leaf_requires_grad and differentiable_mask(op, lengths) >> index & 1:
                 array.leaf_requires_grad = False
 
-    def _views(
+    def views(
         self, signature: Signature, inputs: Sequence[Array | None], results: Any, scalars: tuple[Any, ...]
     ) -> tuple[Array, ...]:
+        """Make arrays of the views that a kernel returned, and record the call if its signature says so."""
         viewed = inputs[0]
         assert viewed is not None
         assert signature.offsets is not None

@@ -14,10 +14,11 @@ from typing import Any
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.tape import record
 from gradwire_server.arranging import arranger
+from gradwire_server.bfloat16 import involves_bfloat16
 from gradwire_server.engine import Array, Engine, direct_numbers
 from gradwire_server.rules import kernel_for
 
-__all__ = ["FastCall", "fast_call", "kernel_function"]
+__all__ = ["FastCall", "fast_call", "is_plain", "kernel_function"]
 
 # (entries, handles of the batch, where this call's begin) -> the result, or None for the long way.
 FastCall = Callable[[Mapping[int, Any], Sequence[int], int], Array | None]
@@ -26,13 +27,11 @@ FastCall = Callable[[Mapping[int, Any], Sequence[int], int], Array | None]
 def fast_call(engine: Engine, signature: Signature) -> FastCall | None:
     """Return the prepared call of a signature, None if it has none."""
     op = signature.op
-    plain = not (op.writes or op.is_view or op.is_control or signature.lengths or signature.returns_list)
+    plain = not (op.writes or op.is_control or signature.returns_list)
     known = signature.usual or not signature.kinds
     if not plain or not known or len(signature.outputs) != 1 or None in signature.metas:
         return None
-    make = {1: _one, 2: _two}.get(len(signature.metas))
-    if make is None:
-        return None
+    make = {1: _one, 2: _two}.get(len(signature.metas), _several)
     return make(engine, signature, kernel_function(engine, signature, op.usual if signature.usual else ()))
 
 
@@ -61,24 +60,37 @@ def kernel_function(engine: Engine, signature: Signature, numbers: Sequence[Any]
 _SUMS = {"add.Tensor": "add", "sub.Tensor": "subtract"}
 
 
-def _wrapper(engine: Engine, signature: Signature) -> Callable[[Any, Sequence[Array]], Array | None]:
-    """Return what makes an array of a kernel's result, and records the call if the signature says so."""
-    array_type, asarray, meta = engine.backend.array_type, engine.backend.xp.asarray, signature.outputs[0]
-    shape, dtype, needs = meta.shape, meta.dtype.numpy, signature.needs
-    scalars = signature.op.usual if signature.usual else ()
+def is_plain(engine: Engine, signature: Signature) -> bool:
+    """Return whether a kernel is one ufunc of contiguous arrays of one shape, whose result can be nothing else."""
+    found, output = kernel_for(signature.op, engine.backend.name), signature.outputs[0]
+    return (
+        found is not None and bool(found.ufunc) and output.ndim > 0 and not involves_bfloat16(signature)
+        and all(meta is not None and meta.is_contiguous and meta.shape == output.shape for meta in signature.metas)
+    )  # fmt: skip
 
-    def wrap(data: Any, inputs: Sequence[Array]) -> Array | None:
-        if type(data) is not array_type:
-            data = asarray(data)
-        if data.shape != shape or data.dtype != dtype or not data.flags.c_contiguous:
-            return None
-        made = Array(engine, data, meta)
+
+def _wrapper(engine: Engine, signature: Signature) -> Callable[[Any, Sequence[Array]], Array]:
+    """Return what makes an array of a kernel's result, and records the call if the signature says so."""
+    conform, meta, needs = (
+        None if is_plain(engine, signature) else engine.conform,
+        signature.outputs[0],
+        signature.needs,
+    )
+    scalars = signature.op.usual if signature.usual else ()
+    needed = [bool(needs >> index & 1) for index in range(len(signature.metas))]
+
+    def wrap(data: Any, inputs: Sequence[Array]) -> Array:
+        made = Array(engine, data if conform is None else conform(data, meta), meta)
         if needs:
-            engine.learn(signature, inputs)
+            for array, is_needed in zip(inputs, needed, strict=True):
+                # A leaf that this is the first recorded call of, or that requires grad no more.
+                if array.node is None and array.leaf_requires_grad is not is_needed:
+                    engine.learn(signature, inputs)
+                    break
             record(signature, inputs, (made,), scalars)
         return made
 
-    return wrap
+    return (lambda data, inputs: engine.views(signature, inputs, data, scalars)[0]) if signature.op.is_view else wrap
 
 
 def _one(engine: Engine, signature: Signature, function: Callable[..., Any]) -> FastCall:
@@ -103,5 +115,18 @@ def _two(engine: Engine, signature: Signature, function: Callable[..., Any]) -> 
         if first.meta is not first_meta or second.meta is not second_meta:
             return None
         return wrap(function(first.data, second.data), (first, second))
+
+    return call
+
+
+def _several(engine: Engine, signature: Signature, function: Callable[..., Any]) -> FastCall:
+    wrap, metas, count = _wrapper(engine, signature), signature.metas, len(signature.metas)
+
+    def call(entries: Mapping[int, Any], handles: Sequence[int], start: int) -> Array | None:
+        arrays: list[Any] = [entries.get(handle) for handle in handles[start : start + count]]
+        for array, meta in zip(arrays, metas, strict=True):
+            if type(array) is not Array or array.meta is not meta:
+                return None
+        return wrap(function(*[array.data for array in arrays]), arrays)
 
     return call

@@ -15,13 +15,11 @@ from typing import Any
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.tape import Edge, Kept, Node, bind_view, keep_inputs, keep_outputs
-from gradwire_server.bfloat16 import involves_bfloat16
 from gradwire_server.engine import Array, Engine
-from gradwire_server.fast_calls import kernel_function
+from gradwire_server.fast_calls import is_plain, kernel_function
 from gradwire_server.programs.tracing_engine import TracingEngine
 from gradwire_server.programs.values import Step, Value
 from gradwire_server.rule_calls import run_rules
-from gradwire_server.rules import kernel_for
 
 __all__ = ["Gradient", "PreparedGradient", "contiguous", "prepared_gradient"]
 
@@ -140,18 +138,9 @@ def _prepared_step(engine: Engine, step: Step, places: Mapping[Value | None, int
     if len(metas) != 1 or signature.returns_list:
         return lambda values: values.extend(map(conform, function(*take(values)), metas))
     meta = metas[0]
-    if _is_plain(engine, signature):
+    if is_plain(engine, signature):
         return append
     return lambda values: values.append(conform(function(*take(values)), meta))
-
-
-def _is_plain(engine: Engine, signature: Signature) -> bool:
-    """Return whether a kernel is one ufunc of contiguous arrays of one shape, whose result can be nothing else."""
-    found, output = kernel_for(signature.op, engine.backend.name), signature.outputs[0]
-    return (
-        found is not None and bool(found.ufunc) and output.ndim > 0 and not involves_bfloat16(signature)
-        and all(meta is not None and meta.is_contiguous and meta.shape == output.shape for meta in signature.metas)
-    )  # fmt: skip
 
 
 def _taker(places: Sequence[int]) -> Callable[[list[Any]], Sequence[Any]]:

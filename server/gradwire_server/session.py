@@ -275,25 +275,29 @@ class Session:
     def _all(self, run: Run, calls: Sequence[int], signatures: list[Any], first: int = 0) -> None:
         """Run calls of a batch, from its call `first` on: prepared ones here, all others by `_one`."""
         entries, handles = self.store.entries, run.inputs
-        for run.call, number in enumerate(calls, first):
+        handle, position = run.handle, run.position
+        for call, number in enumerate(calls, first):
             signature = signatures[number]
             fast = signature.fast
             if fast:
                 try:
-                    made = fast(entries, handles, run.position)
+                    made = fast(entries, handles, position)
                 except Exception:
                     made = None  # the long way meets the same error, and reports it
                 if made is not None:
-                    entries[run.handle] = made
-                    run.handle += 1
-                    run.position += len(signature.metas)
+                    entries[handle] = made
+                    handle += 1
+                    position += len(signature.metas)
                     continue
             elif fast is False:
                 # Prepared at the second call: most signatures of a script are used once.
                 signature.fast = _SEEN
             elif fast is _SEEN:
                 signature.fast = fast_call(self.engine, signature)
+            run.call, run.handle, run.position = call, handle, position
             self._one(run, signature)
+            handle, position = run.handle, run.position
+        run.handle, run.position = handle, position
 
     def _one(self, run: Run, signature: Signature) -> None:
         """Run one call, or poison its outputs with the first cause."""
