@@ -16,14 +16,14 @@ from gradwire.sparse_methods import SparseMeta
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.opaque import OpaqueNode
 from gradwire_protocol.ops import OPS
-from gradwire_protocol.tape import Node, gradient_edge
+from gradwire_protocol.tape import Edge, Node, gradient_edge
 
 if TYPE_CHECKING:
     from gradwire.autograd.walk import Walk
     from gradwire.session import Session
     from gradwire.tensor import Tensor
 
-__all__ = ["BorderNode", "moved"]
+__all__ = ["BorderNode", "anchors_of", "come_across", "moved", "road"]
 
 _OFFER, _RECEIVE, _REACHABLE = OPS["gw::offer"], OPS["gw::receive"], OPS["gw::reachable"]
 _FUNCTION, _ANCHOR = OPS["gw::function"], OPS["gw::anchor"]
@@ -32,16 +32,25 @@ _FUNCTION, _ANCHOR = OPS["gw::function"], OPS["gw::anchor"]
 class BorderNode(OpaqueNode):
     """Where a graph goes from one worker to another: a backward copies the gradient the other way."""
 
-    __slots__ = ("anchor", "source")
+    __slots__ = ("anchors", "source")
 
     is_client = True
     is_border = True
-    source: Session
-    anchor: Tensor | None  # holds the graph behind the copied tensor on its worker; None where that is a leaf
+    source: Session | None  # where gradients go; None: they stay where they are
+    anchors: tuple[Tensor, ...]  # hold the graph behind the copied tensor on its worker; none where that is a leaf
 
     def backward(self, grads: Sequence[Any], walk: Walk) -> list[Any]:
         """Return the gradient where the copied tensor is."""
-        return [None if gradient is None else moved(gradient, self.source) for gradient in grads]
+        source = self.source
+        return [gradient if gradient is None or source is None else moved(gradient, source) for gradient in grads]
+
+
+def come_across(tensor: Tensor, edge: Edge, name: str, source: Session | None, anchors: tuple[Tensor, ...]) -> None:
+    """Let a tensor that was just received come from `edge`, which its worker knows nothing of."""
+    node = BorderNode(name, (edge,), (tensor.meta,), keeps=False)
+    node.source, node.anchors = source, anchors
+    _call(_FUNCTION, tensor.session, [tensor], [], node.name, (), (True,))
+    tensor.node, tensor.output_nr = node, 0
 
 
 def moved(tensor: Any, target: Session) -> Any:
@@ -60,12 +69,7 @@ def moved(tensor: Any, target: Session) -> Any:
     copied = _copied(tensor, target)
     if edge is None:
         return copied
-    node = BorderNode("ToCopyBackward0", (edge,), (copied.meta,), keeps=False)
-    node.source, node.anchor = source, None
-    if isinstance(edge.target, Node):
-        node.anchor = _anchor(tensor, edge)
-    _call(_FUNCTION, target, [copied], [], node.name, (), (True,))
-    copied.node, copied.output_nr = node, 0
+    come_across(copied, edge, "ToCopyBackward0", source, anchors_of(tensor, edge))
     return copied
 
 
@@ -79,27 +83,29 @@ def _call(op: Any, session: Session, *arguments: Any) -> Any:
     return call(op, *arguments, session=session)
 
 
-def _anchor(tensor: Tensor, edge: Any) -> Tensor:
-    """Return an empty tensor that comes from where `tensor` does, so that the tensor itself may be freed."""
+def anchors_of(tensor: Tensor, edge: Edge) -> tuple[Tensor, ...]:
+    """Return an empty tensor that comes from where `tensor` does, so that the tensor itself may be freed; none for a leaf."""
+    if not isinstance(edge.target, Node):
+        return ()
     anchor: Tensor = _call(_ANCHOR, tensor.session, tensor)
     anchor.node, anchor.output_nr = edge.target, edge.output_nr
-    return anchor
+    return (anchor,)
 
 
 def _copied(tensor: Tensor, target: Session) -> Any:
     source = tensor.session
-    road = _road(source, target)
+    address = road(source, target)
     meta = Meta.of(tensor.meta.shape, tensor.meta.dtype)
-    if road is None:
+    if address is None:
         from gradwire.conversion import fetch, from_array
 
         return from_array(fetch(tensor), meta.dtype, target)
     high, low = secrets.randbits(63), secrets.randbits(63)
     _call(_OFFER, source, tensor, high, low)
-    return _call(_RECEIVE, target, meta.shape, meta.dtype, road, high, low)
+    return _call(_RECEIVE, target, meta.shape, meta.dtype, address, high, low)
 
 
-def _road(source: Session, target: Session) -> str | None:
+def road(source: Session, target: Session) -> str | None:
     """Return the address by which `target`'s worker reaches `source`'s, "" for its own; None where it does not. May wait."""
     if source.welcome.incarnation == target.welcome.incarnation:
         return ""

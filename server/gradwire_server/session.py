@@ -363,7 +363,7 @@ class Session:
         for handle in range(first, first + len(signature.outputs)):
             self.store.entries[handle] = poison
         if signature.op.name in ON_POISON:
-            ON_POISON[signature.op.name](self, scalars, poison.failure)
+            ON_POISON[signature.op.name](self, signature, scalars, poison.failure)
         if signature.op.name in _ANSWERING or (signature.op.name == "gw::backward" and signature.statics[1]):
             run.answer(failure=poison.failure)
         if not reported:

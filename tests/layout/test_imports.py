@@ -56,7 +56,11 @@ DOORS = {
         "server/gradwire_pool/worker_actor.py",
     },
     "grpc_health": {"server/gradwire_server/service.py"},
-    "cupy": {"server/gradwire_server/backend.py", "server/gradwire_server/lapack/device.py"},
+    "cupy": {
+        "server/gradwire_server/backend.py",
+        "server/gradwire_server/collectives/nccl.py",
+        "server/gradwire_server/lapack/device.py",
+    },
     "cupyx": {
         "server/gradwire_server/backend.py",
         "server/gradwire_server/scientific.py",

@@ -163,7 +163,7 @@ def _follow(parent: GradFn, index: int, edge: Edge) -> Any:
 
     def pin() -> Any:
         if parent._node.is_border:
-            anchor = parent._node.anchor  # type: ignore[attr-defined]
+            anchor, *_ = parent._node.anchors  # type: ignore[attr-defined]
             return call(OPS["gw::grad_fn"], anchor, session=anchor.session)
         return call(OPS["gw::next_function"], parent._pin, index, session=parent._pin.session)
 

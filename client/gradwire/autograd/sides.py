@@ -41,7 +41,6 @@ def sides_of(tensors: Sequence[Tensor]) -> list[Side]:
     for tensor in tensors:
         roots.setdefault(id(tensor.session), []).append(tensor)
     for node in plan([gradient_edge(tensor) for tensor in tensors]):
-        anchor = node.anchor if node.is_border else None  # type: ignore[attr-defined]
-        if anchor is not None:
+        for anchor in getattr(node, "anchors", ()):
             roots.setdefault(id(anchor.session), []).append(anchor)
     return [Side(held[0].session, held) for held in roots.values()]

@@ -6,6 +6,7 @@ from gradwire_protocol.ops import (  # noqa: F401
     activation,
     attention,
     batch_norm,
+    collective,
     complex,
     control,
     convolution,

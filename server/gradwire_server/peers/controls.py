@@ -14,6 +14,7 @@ from gradwire_protocol.ops.control import NODE_META
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.tape import Node, gradient_edge
 from gradwire_protocol.v1 import failure_pb2
+from gradwire_server.collectives.controls import COLLECTIVE_CONTROLS, COLLECTIVE_ON_POISON
 from gradwire_server.engine import Array
 from gradwire_server.peers import offers, reach
 
@@ -30,7 +31,9 @@ def offer(session: Session, run: Run, signature: Signature, self: Array, high: i
     return ()
 
 
-def _offer_failure(session: Session, scalars: tuple[Any, ...], failure: failure_pb2.Failure) -> None:
+def _offer_failure(
+    session: Session, signature: Signature, scalars: tuple[Any, ...], failure: failure_pb2.Failure
+) -> None:
     offers.of_process.put(offers.ticket_of(scalars[0], scalars[1]), failure, session)
 
 
@@ -72,6 +75,10 @@ PEER_CONTROLS: dict[str, Callable[..., Any]] = {
     "gw::receive": receive,
     "gw::reachable": reachable,
     "gw::anchor": anchor,
+    **COLLECTIVE_CONTROLS,
 }
 # What else must hear of it when such a call did not run: another worker waits.
-ON_POISON: dict[str, Callable[[Session, tuple[Any, ...], failure_pb2.Failure], None]] = {"gw::offer": _offer_failure}
+ON_POISON: dict[str, Callable[[Session, Signature, tuple[Any, ...], failure_pb2.Failure], None]] = {
+    "gw::offer": _offer_failure,
+    **COLLECTIVE_ON_POISON,
+}

@@ -12,6 +12,7 @@ import numpy as np
 from gradwire_protocol import codec, limits
 from gradwire_protocol.bulk import as_bytes, chunk_parts, pieces
 from gradwire_protocol.v1 import bulk_pb2, peer_pb2
+from gradwire_server.collectives import store
 from gradwire_server.peers import offers
 
 __all__ = ["PeerPlane"]
@@ -28,6 +29,7 @@ class PeerPlane:
         """Return what a gRPC server registers."""
         methods: dict[str, Any] = {
             "Identify": grpc.unary_unary_rpc_method_handler(self.identify),
+            "Meet": grpc.unary_unary_rpc_method_handler(self.meet),
             "Fetch": grpc.stream_stream_rpc_method_handler(self.fetch),
         }
         return grpc.method_handlers_generic_handler("gradwire.v1.Peer", methods)
@@ -37,6 +39,10 @@ class PeerPlane:
         asked = peer_pb2.IdentifyRequest.FromString(message).incarnation
         is_this = hmac.compare_digest(asked.encode(), self._incarnation.encode())
         return peer_pb2.IdentifyReply(is_this=is_this).SerializeToString()
+
+    def meet(self, message: bytes, context: Any) -> bytes:
+        """Keep what the members of a group tell each other."""
+        return store.answer(peer_pb2.MeetRequest.FromString(message)).SerializeToString()
 
     def fetch(self, messages: Iterator[bytes], context: Any) -> Iterator[bytes]:
         """Send the tensors of tickets, one after the other, each when it is offered."""

@@ -39,11 +39,11 @@ def _channel(address: str) -> grpc.Channel:
         return found
 
 
-def ask(address: str, method: str, message: bytes, seconds: float) -> bytes:
-    """Call a method of another worker; raise WorkerLost if it does not answer in time."""
+def ask(address: str, method: str, message: bytes, seconds: float, *, patient: bool = True) -> bytes:
+    """Call a method of another worker; raise WorkerLost if it does not answer in time, or is not there at all unless `patient`."""
     call: Any = _channel(address).unary_unary(_SERVICE + method, request_serializer=None, response_deserializer=None)
     try:
-        answer: bytes = call(message, timeout=seconds, wait_for_ready=True)
+        answer: bytes = call(message, timeout=seconds, wait_for_ready=patient)
     except grpc.RpcError as error:
         raise WorkerLost(f"the worker at {address} must answer this one; {error.code().name}") from None
     return answer
@@ -53,7 +53,8 @@ def is_at(address: str, incarnation: str) -> bool:
     """Return whether a worker process can be reached from here by this address."""
     request = peer_pb2.IdentifyRequest(incarnation=incarnation).SerializeToString()
     try:
-        return peer_pb2.IdentifyReply.FromString(ask(address, "Identify", request, _IDENTIFY_SECONDS)).is_this
+        answer = ask(address, "Identify", request, _IDENTIFY_SECONDS, patient=False)
+        return peer_pb2.IdentifyReply.FromString(answer).is_this
     except WorkerLost:
         return False
 
