@@ -17,7 +17,7 @@ from gradwire_protocol.part import EDGE, LEAF, Part
 from gradwire_protocol.planning import plan, reach
 from gradwire_protocol.tape import CopySlices, Edge, Node, Storage
 from gradwire_server.engine import Array, Engine
-from gradwire_server.prepared_gradients import Gradient, contiguous, prepared_gradient
+from gradwire_server.prepared_gradients import Gradient, layout, prepared_gradient
 from gradwire_server.rule_calls import run_rules
 
 __all__ = ["OwnBackwardNode", "gradients", "part_gradients"]
@@ -88,6 +88,7 @@ class _Sums:
         self._wanted = frozenset(wanted)
         self._found: dict[Key, Gradient] = {}
         self._further = False  # whether any arrived for another output than a node's first
+        self._shared: set[int] = set()  # ids of plain arrays that went to several places
         self._own: set[Key] = set()  # the sums that were made here, and so may be added to in place
         # One for each plain array that became an `Array`, so that those which share memory show it. An array that takes the
         # place of one that is gone shares its storage; that costs a copy at most.
@@ -103,11 +104,10 @@ class _Sums:
         self._found[key] = gradient if held is None else self._sum(key, edge, held, gradient)
 
     def _sum(self, key: Key, edge: Edge, held: Gradient, gradient: Gradient) -> Gradient:
-        first, second = _plain(held), _plain(gradient)
-        if not self.prepares or first is None or second is None or first.dtype.char not in _ADDED_DIRECTLY:
+        first, second = (_plain(held), _plain(gradient)) if self.prepares else (None, None)
+        if self.engine is None or first is None or second is None or first.dtype.char not in _ADDED_DIRECTLY:
             meta = _meta_at(edge)
             return self._array(held, meta).add(self._array(gradient, meta))
-        assert self.engine is not None
         xp = self.engine.backend.xp
         if key in self._own:
             return xp.add(first, second, out=first)
@@ -123,7 +123,20 @@ class _Sums:
         return first, {number: g for number, g in others.items() if g is not None}
 
     def _take(self, key: Key) -> Gradient | None:
-        return self._found.get(key) if key in self._wanted else self._found.pop(key, None)
+        if key not in self._wanted:
+            return self._found.pop(key, None)
+        found = self._found.get(key)
+        self.share(found)
+        return found
+
+    def share(self, gradient: Gradient) -> None:
+        """Take note that a plain array goes to several places: from now on no view of it passes for memory of its own."""
+        if type(gradient) is not Array:
+            self._shared.add(id(gradient))
+
+    def is_sole(self, gradient: Gradient) -> bool:
+        """Return whether a plain array is nowhere else. One that took the place of a shared one that is gone is not, either."""
+        return id(gradient) not in self._shared
 
     def arrays(self, node: Node, first: Gradient | None, others: dict[int, Gradient]) -> list[Array | None]:
         """Return the gradients of a node's outputs as its rule takes them."""
@@ -140,7 +153,7 @@ class _Sums:
             return gradient
         assert self.engine is not None
         storage = self._storages.setdefault(id(gradient), Storage())
-        return Array(self.engine, gradient, contiguous(meta), storage)
+        return Array(self.engine, gradient, layout(gradient, meta), storage)
 
 
 def key_of(edge: Edge) -> Key:
@@ -150,9 +163,8 @@ def key_of(edge: Edge) -> Key:
 
 def _plain(gradient: Gradient) -> Any:
     """Return a gradient's elements as a contiguous array, None where they are not."""
-    if type(gradient) is not Array:
-        return gradient
-    return gradient.data if gradient.meta.is_contiguous else None
+    data = gradient.data if type(gradient) is Array else gradient
+    return data if data.flags.c_contiguous else None
 
 
 def _meta_at(edge: Edge) -> Meta:
@@ -193,7 +205,9 @@ def _step(node: Node, sums: _Sums) -> None:
         prepared = prepared_gradient(sums.engine, node, first)
         if prepared is not None:
             node.check()
-            made = prepared.run(node, first)
+            made = prepared.run(node, first, type(first) is not Array and sums.is_sole(first))
+            if prepared.shares:
+                sums.share(first)
     if made is None:
         made = run_node(node, sums.arrays(node, first, others))
     for edge, gradient in zip(node.edges, made, strict=True):

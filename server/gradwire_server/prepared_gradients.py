@@ -21,21 +21,16 @@ from gradwire_server.programs.tracing_engine import TracingEngine
 from gradwire_server.programs.values import Step, Value
 from gradwire_server.rule_calls import run_rules
 
-__all__ = ["Gradient", "PreparedGradient", "contiguous", "prepared_gradient"]
+__all__ = ["Gradient", "PreparedGradient", "layout", "prepared_gradient"]
 
-# A gradient on its way: an `Array`, or a backend's array alone, which is contiguous memory that nothing outside of the backward
-# holds.
+# A gradient on its way: an `Array`, or a backend's array alone, of any layout, which is memory that nothing outside of the
+# backward holds.
 Gradient = Any
 
 # A rule ran once: most signatures of a script are used once, and preparing costs more than a run.
 _UNSEEN, _SEEN = object(), object()
 # A signature with more sets of numbers than this does not repeat itself.
 _MOST_PREPARED = 8
-
-
-def contiguous(meta: Meta) -> Meta:
-    """Return the meta of a contiguous tensor of the same shape and dtype."""
-    return meta if meta.is_contiguous else Meta.of(meta.shape, meta.dtype)
 
 
 class _NotPrepared(Exception):
@@ -45,11 +40,10 @@ class _NotPrepared(Exception):
 class PreparedGradient:
     """What a rule does for one signature, set of numbers and layout of the gradient: steps over a list of arrays."""
 
-    __slots__ = ("_kept", "_meta", "_results", "_steps")
+    __slots__ = ("_kept", "_results", "_steps", "shares")
 
     def __init__(self, engine: Engine, rehearsal: _Rehearsal) -> None:
         """Prepare the steps of a rehearsal; raise _NotPrepared for one that does what this does not know."""
-        self._meta = rehearsal.meta
         read = {value for step in rehearsal.steps for value in step.inputs if value is not None}
         kept = {value: place for value, place in rehearsal.kept.items() if value in read}
         self._kept = [(name, index, value.meta) for value, (name, index) in kept.items()]
@@ -62,15 +56,14 @@ class PreparedGradient:
                 places[value] = len(places)
         results = _Results(engine, rehearsal, places)
         self._results = [None if value is None else results.of(value) for value in rehearsal.results]
+        self.shares = results.count(rehearsal.gradient) > 1  # whether several results are the gradient's memory
 
-    def run(self, node: Node, g: Gradient) -> list[Gradient | None] | None:
-        """Return one gradient per input of `node`, given that of its first output; None if the rule must run itself."""
-        if type(g) is not Array:
-            values = [g, None]
-        elif g.meta is self._meta or (g.meta.is_contiguous and self._meta.is_contiguous):
-            values = [g.data, None]
-        else:
-            return None
+    def run(self, node: Node, g: Gradient, is_sole: bool) -> list[Gradient | None] | None:
+        """Return one gradient per input of `node`, given that of its first output; None if the rule must run itself.
+
+        `is_sole` says of a backend's array that its memory is nowhere else.
+        """
+        values = [g.data if type(g) is Array else g, None]
         for name, index, meta in self._kept:
             kept = node.kept[name]
             value = (kept if index is None else kept[index]).value
@@ -79,7 +72,7 @@ class PreparedGradient:
             values.append(value.data)
         for step in self._steps:
             step(values)
-        return [None if result is None else result(g, values) for result in self._results]
+        return [None if result is None else result(g, values, is_sole) for result in self._results]
 
 
 class _Rehearsal:
@@ -153,6 +146,10 @@ def _taker(places: Sequence[int]) -> Callable[[list[Any]], Sequence[Any]]:
     return lambda values: (values[only],)
 
 
+# (the gradient, the values of the run, whether the gradient is nowhere else) -> what a rule returns
+_Result = Callable[[Gradient, list[Any], bool], Gradient]
+
+
 class _Results:
     """How a rule's results are handed on: the gradient as it came, new memory as it is, views as arrays that say so."""
 
@@ -164,26 +161,32 @@ class _Results:
         }  # fmt: skip
         self._roots = [_root(value) for value in rehearsal.results if value is not None]
 
-    def of(self, value: Value) -> Callable[[Gradient, list[Any]], Gradient]:
+    def count(self, root: Value) -> int:
+        """Return how many results are the memory of a value."""
+        return self._roots.count(root)
+
+    def of(self, value: Value) -> _Result:
         """Return what hands on a result; raise _NotPrepared for a kept value, which is a tensor's own memory."""
         place, root = self._places.get(value, -1), _root(value)
         if value is self._rehearsal.gradient:
-            return lambda g, values: g
+            return lambda g, values, is_sole: g
         if root is not self._rehearsal.gradient and root not in self._made:
             raise _NotPrepared
-        is_whole = value.meta.is_contiguous and value.meta.numel == root.meta.numel
-        if root in self._made and is_whole and self._roots.count(root) == 1:
-            return lambda g, values: values[place]
-        return self._view(value, root, place)
+        view = self._view(value, root, place)
+        if self.count(root) > 1 or not _is_dense(value.meta) or value.meta.numel != root.meta.numel:
+            return view
+        if root in self._made:
+            return lambda g, values, is_sole: values[place]
+        return lambda g, values, is_sole: values[place] if is_sole else view(g, values, is_sole)
 
-    def _view(self, value: Value, root: Value, place: int) -> Callable[[Gradient, list[Any]], Gradient]:
+    def _view(self, value: Value, root: Value, place: int) -> _Result:
         engine, root_place, offset, viewed = self._engine, self._places[root], 0, value
         while viewed is not root:
             offset += self._made[viewed]
             assert viewed.viewed is not None
             viewed = viewed.viewed
 
-        def view(g: Gradient, values: list[Any]) -> Array:
+        def view(g: Gradient, values: list[Any], is_sole: bool) -> Array:
             source = g if root_place == 0 and type(g) is Array else Array(engine, values[root_place], root.meta)
             made = Array(engine, values[place], value.meta, source.storage)
             made.offset = source.offset + offset
@@ -200,10 +203,39 @@ def _root(value: Value) -> Value:
     return value
 
 
+def _is_dense(meta: Meta) -> bool:
+    """Return whether a view's elements lie beside each other, in any order of its axes."""
+    expected = 1
+    for stride, size in sorted(
+        (stride, size) for size, stride in zip(meta.shape, meta.strides, strict=True) if size != 1
+    ):
+        if stride != expected:
+            return False
+        expected *= size
+    return True
+
+
+def contiguous(meta: Meta) -> Meta:
+    """Return the meta of a contiguous tensor of the same shape and dtype."""
+    return meta if meta.is_contiguous else Meta.of(meta.shape, meta.dtype)
+
+
+def layout(g: Gradient, meta: Meta) -> Meta:
+    """Return the meta of a gradient that comes for an output of `meta`."""
+    if type(g) is Array:
+        return g.meta
+    if g.flags.c_contiguous:
+        return contiguous(meta)
+    return Meta.strided(meta.shape, meta.dtype, tuple([stride // meta.dtype.itemsize for stride in g.strides]))
+
+
 def prepared_gradient(engine: Engine, node: Node, g: Gradient) -> PreparedGradient | None:
     """Return the prepared gradient of a node, None where its rule must run itself: always for the first of its kind."""
     table, scalars = node.signature.gradients, node.scalars
-    meta = g.meta if type(g) is Array and not g.meta.is_contiguous else None
+    if type(g) is Array:
+        meta = None if g.meta.is_contiguous else g.meta
+    else:
+        meta = None if g.flags.c_contiguous else layout(g, node.output_metas[0])
     key = scalars if meta is None else (meta, scalars)
     found = table.get(key, _UNSEEN)
     if found is _UNSEEN:

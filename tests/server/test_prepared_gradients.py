@@ -24,8 +24,8 @@ def runs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     ran: list[str] = []
     run = PreparedGradient.run
 
-    def noting(self: PreparedGradient, node: Any, g: Any) -> Any:
-        made = run(self, node, g)
+    def noting(self: PreparedGradient, node: Any, g: Any, is_sole: bool) -> Any:
+        made = run(self, node, g, is_sole)
         if made is not None:
             ran.append(node.signature.op.name)
         return made
@@ -134,3 +134,41 @@ def test_numbers_beyond_a_few_are_left_to_the_rule(runs: list[str]) -> None:
             (x * float(number)).sum().backward()
             assert x.grad.tolist() == [number] * 4
     assert runs.count("mul.Scalar") <= prepared_gradients._MOST_PREPARED
+
+
+def test_views_of_a_gradient_that_goes_elsewhere_too_are_copied(runs: list[str]) -> None:
+    x, y = leaf(3, 3), leaf(3, 3)
+    for _ in range(4):
+        gradients_of(lambda x, y: ((x.t() + y.t()) * 2 + (x + y) * 3).sum(), x, y)
+    x.grad.add_(1)
+    assert y.grad.tolist() == [[5] * 3] * 3
+    for _ in range(4):
+        # The same gradient comes to x as it is, and to y by way of two views.
+        gradients_of(lambda x, y: ((x + y.t().t()) * 2).sum(), x, y)
+    x.grad.mul_(0)
+    assert y.grad.tolist() == [[2] * 3] * 3
+
+
+def test_a_captured_gradient_keeps_its_memory_when_it_goes_on(runs: list[str]) -> None:
+    x = leaf(3, 3)
+    for _ in range(4):
+        middle = x * 2
+        found = gw.autograd.grad((middle.t() * 3).sum(), [middle, x])
+        assert found[0].tolist() == [[3] * 3] * 3
+        found[1].zero_()
+        assert found[0].tolist() == [[3] * 3] * 3
+        whole = x.t()
+        found = gw.autograd.grad((whole * 3).sum(), [whole, x])
+        found[1].zero_()
+        assert found[0].tolist() == [[3] * 3] * 3
+
+
+def test_a_weight_s_gradient_is_not_copied(runs: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    x, weight = leaf(5, 3), leaf(4, 3)
+    copied: list[int] = []
+    copy = Engine.copied
+    monkeypatch.setattr(Engine, "copied", lambda self, array: copied.append(array.meta.numel) or copy(self, array))
+    for _ in range(4):
+        copied.clear()
+        gradients_of(lambda x, weight: F.linear(x, weight).square().sum(), x, weight)
+    assert not copied
