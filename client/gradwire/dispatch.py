@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gradwire.replicas.mirrors import mirrored_lists
 from gradwire.tensor import call
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.registry import Op
@@ -26,6 +27,8 @@ def fused_update(name: str, tensor_lists: Sequence[Sequence[Tensor]], **scalars:
     if _collecting is not None:
         _collecting.append(_numbers(op, arguments))
         return
+    for lists in mirrored_lists(tensor_lists):
+        call(op, *op.bind(lists, scalars), session=lists[0][0].session)
     call(op, *arguments, session=tensor_lists[0][0].session)
 
 

@@ -1,4 +1,4 @@
-"""`torch.distributed`, as far as a script on one worker asks: whether it is there. It is not: a session has one worker."""
+"""`torch.distributed`, as far as a script asks whether it is one of many processes. It is not: one script drives all workers."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def _no_group(*args: Any, **kwargs: Any) -> NoReturn:
 
 
 def init_process_group(*args: Any, **kwargs: Any) -> NoReturn:
-    """Raise RuntimeError: there are no several workers yet."""
+    """Raise RuntimeError: one script drives all workers, so there is no group of processes."""
     raise RuntimeError(
-        "init_process_group needs several workers in one session, which gradwire does not have yet; train on one worker, "
-        "without DistributedDataParallel"
+        "init_process_group makes one process of many; here one script has several workers: connect to them, and wrap the module in "
+        "DistributedDataParallel(module), without init_process_group and DistributedSampler"
     )
 
 

@@ -15,6 +15,7 @@ from gradwire.autograd.grad_mode import no_grad
 from gradwire.autograd.graph_hooks import GradientEdge, running
 from gradwire.autograd.node_hooks import hooks_of_leaf
 from gradwire.autograd.outline import Graph, read_outline
+from gradwire.autograd.owners import align, cuts_of, owns, refuse_owned
 from gradwire.autograd.walk import Walk, key_of, stops
 from gradwire.programs.recording import active
 from gradwire.sparse_methods import dense_parts, sparse_again
@@ -108,7 +109,7 @@ def _run(
     if recording is not None and nodes and nodes[-1].order <= recording.order:
         recording.unfit = recording.unfit or "a backward inside of it goes through what was computed outside"
     hooks = [hooks_of_leaf(tensor) if tensor.node is None else None for tensor in inputs]
-    is_walk = stops(nodes) or any(tensor.session is not tensors[0].session for tensor in tensors)
+    is_walk = stops(nodes) or owns(inputs) or any(tensor.session is not tensors[0].session for tensor in tensors)
     if not any(hooks) and not is_walk:
         return _call(tensors, seeds, inputs, into, retain_graph, create_graph, nodes, roots)
     with running(nodes, inputs):
@@ -138,7 +139,14 @@ def _walk(
             seed = tensor.detach().ones_like()
         walk.add(edge, seed if seed.meta.dtype is tensor.meta.dtype else seed.to(tensor.meta.dtype))
     edges = [gradient_edge(tensor) for tensor in inputs]
-    walk.run(nodes, [edge for edge in edges if edge is not None])
+    wanted = [edge for edge in edges if edge is not None]
+    cuts = cuts_of(nodes, wanted)
+    try:
+        walk.run(nodes, wanted, cuts)
+    except BaseException:
+        if cuts is not None:
+            cuts.failed()
+        raise
     if not retain_graph:
         for node in nodes:
             node.release()
@@ -214,6 +222,9 @@ def backward(
     nodes = plan(roots, None if wanted is None else [edge for edge in _edges(wanted) if edge is not None])
     _check(nodes)
     captures = _captures(roots, nodes, wanted)
+    if create_graph:
+        refuse_owned(captures, True)
+    align(captures)
     into = [None if create_graph else leaf._grad for leaf in captures]
     for target in into:
         if target is not None:
@@ -299,6 +310,7 @@ def _gradients(
     """Return a gradient for each of `wanted`, None for one that is not used."""
     roots = _roots(tensors)
     edges = _edges(wanted)
+    refuse_owned(wanted, False)
     nodes = plan(roots, [edge for edge in edges if edge is not None])
     _check(nodes)
     reached = _reached(roots, nodes)

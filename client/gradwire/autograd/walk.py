@@ -13,6 +13,7 @@ from gradwire.autograd import anomaly_mode
 from gradwire.autograd.function import FunctionNode
 from gradwire.autograd.grad_mode import set_grad_enabled
 from gradwire.autograd.outline import read_outline
+from gradwire.autograd.owners import Cuts
 from gradwire.autograd.sides import Side, sides_of
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops import OPS
@@ -65,18 +66,24 @@ class Walk:
         held = self.pending.get(key_of(edge))
         self.pending[key_of(edge)] = (edge, gradient if held is None else held[1] + gradient)
 
-    def run(self, nodes: Iterable[Node], wanted: Iterable[Edge] = ()) -> None:
-        """Run `nodes`, in this order; keep what passes the ends of `wanted` in `captured`."""
+    def run(self, nodes: Iterable[Node], wanted: Iterable[Edge] = (), cuts: Cuts | None = None) -> None:
+        """Run `nodes`, in this order; keep what passes the ends of `wanted` in `captured`, but for what `cuts` takes."""
         self.wanted = {key_of(edge) for edge in wanted}
         batch: list[Node] = []
         with set_grad_enabled(self.create_graph):
             for node in nodes:
                 if node.hooks is None and not node.is_client and not self.watched:
                     batch.append(node)
-                    continue
-                self._run_batch(batch)
-                batch = [node] if self._visit_watched(node) else []
+                else:
+                    self._run_batch(batch)
+                    batch = [node] if self._visit_watched(node) else []
+                if cuts is not None and cuts.is_after(node):
+                    self._run_batch(batch)
+                    batch = []
+                    cuts.done(node, self)
             self._run_batch(batch)
+            if cuts is not None:
+                cuts.end(self)
         for key in self.wanted & self.pending.keys():
             self.captured[key] = self.pending[key][1]
 

@@ -12,7 +12,7 @@ import numpy as np
 from gradwire.tensor import Tensor, get_default_dtype
 from gradwire_protocol.dtypes import DType, float32, float64
 
-__all__ = ["number_in", "number_tensor", "remember", "rounded", "scalar_dtype"]
+__all__ = ["forget_number", "number_in", "number_tensor", "remember", "rounded", "scalar_dtype"]
 
 _HELD = "_held_number"
 
@@ -37,6 +37,11 @@ def rounded(value: float, dtype: DType) -> float:
 def remember(tensor: Tensor, value: float) -> None:
     """Note what a call that was just sent writes into `tensor`."""
     tensor.__dict__[_HELD] = (tensor.storage, tensor.storage.version, value)
+
+
+def forget_number(tensor: Tensor) -> None:
+    """Look again at what is in `tensor`: a call that was to write it may not have run."""
+    tensor.__dict__.pop(_HELD, None)
 
 
 def number_in(value: Tensor) -> float:
