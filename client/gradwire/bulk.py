@@ -19,7 +19,7 @@ from gradwire.credentials import NOTHING, Credentials
 from gradwire_protocol import codec, limits, shared_memory
 from gradwire_protocol.addresses import is_local
 from gradwire_protocol.bulk import Bytes, Receiver, Ring, as_bytes, chunk_parts, pieces
-from gradwire_protocol.errors import GradwireError, ProtocolError, WorkerLost
+from gradwire_protocol.errors import AccessDenied, GradwireError, ProtocolError, WorkerLost
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.shared_memory import Segment
 from gradwire_protocol.v1 import bulk_pb2
@@ -83,7 +83,7 @@ class Bulk:
             try:
                 self._receive(self._downloads, handle, as_bytes(into), f"a download of {meta}")
             except GradwireError as error:
-                if isinstance(error, WorkerLost | ProtocolError):
+                if isinstance(error, WorkerLost | ProtocolError | AccessDenied):
                     self._downloads = _closed(self._downloads)
                 raise
             except BaseException:
@@ -178,7 +178,7 @@ class Outbox:
         """Hold up to `room` messages that were not sent yet."""
         self._stream = stream
         self._queue: queue.Queue[bytes | None] = queue.Queue(room)
-        self._error: WorkerLost | None = None
+        self._error: GradwireError | None = None
         self._thread = threading.Thread(target=self._run, name="gradwire-uploads", daemon=True)
         self._thread.start()
 
@@ -187,13 +187,13 @@ class Outbox:
             if self._error is None:
                 try:
                     self._stream.send(message)
-                except WorkerLost as error:
+                except GradwireError as error:
                     self._error = error  # and empty the queue, so that nobody waits for room in it
 
     def send(self, message: bytes) -> None:
-        """Queue a message, waiting for room; raise WorkerLost if one before it could not be sent."""
+        """Queue a message, waiting for room; raise WorkerLost or AccessDenied if one before it could not be sent."""
         if self._error is not None:
-            raise WorkerLost(str(self._error))
+            raise type(self._error)(str(self._error))
         self._queue.put(message)
 
     def close(self) -> None:

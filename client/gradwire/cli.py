@@ -1,4 +1,4 @@
-"""The `gradwire` command: `run` runs a PyTorch script, `run-program` a saved program, `worker` a worker, `health` asks one."""
+"""The `gradwire` command: scripts and saved programs, workers and pools, and who may come in."""
 
 from __future__ import annotations
 
@@ -56,13 +56,22 @@ def _pool(arguments: Sequence[str]) -> int:
     return run_pool(arguments)
 
 
-_COMMANDS = {"run": _run, "run-program": _run_program, "worker": _worker, "health": _health, "pool": _pool}
+def _token(arguments: Sequence[str]) -> int:
+    from gradwire.token_command import token
+
+    return token(arguments)
+
+
+_COMMANDS = {
+    "run": _run, "run-program": _run_program, "worker": _worker, "health": _health, "pool": _pool, "token": _token,
+}  # fmt: skip
 _USAGE = """usage: gradwire COMMAND ...
 
   run [--address ADDRESS] SCRIPT [ARGUMENT ...]                 run a PyTorch script, unmodified, on a worker
   run-program FILE [--inputs FILE] [--outputs FILE]             run a program that a compiled function saved
   worker --listen HOST:PORT | unix:PATH [--device cpu|cuda:N]   run a worker
   health ADDRESS                                                ask a worker whether it serves (grpc.health.v1)
+  token new --tenant NAME [--role run|metrics|admin]            make a token for a worker's tokens file
   pool up | status | scale N | drain [WORKER] | down            run workers by Ray, and lend them to clients
 
 Each command explains itself with --help."""

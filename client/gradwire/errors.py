@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gradwire_protocol.errors import (
+    AccessDenied,
     BatchConflict,
     BatchMalformed,
     CheckpointError,
@@ -12,6 +13,7 @@ from gradwire_protocol.errors import (
     KernelError,
     LimitExceeded,
     LinAlgError,
+    NotAuthenticated,
     NoWorkerFree,
     ProtocolError,
     UnknownOp,
@@ -22,7 +24,9 @@ from gradwire_protocol.errors import (
 )
 
 __all__ = [
+    "AccessDenied",
     "BatchConflict", "BatchMalformed", "CheckpointError", "GradwireError", "GroupBroken", "HandleNotFound", "KernelError",
-    "LimitExceeded", "LinAlgError", "NoWorkerFree", "ProtocolError", "UnknownOp", "VersionMismatch", "WorkerDraining",
+    "LimitExceeded", "LinAlgError", "NoWorkerFree", "NotAuthenticated",
+    "ProtocolError", "UnknownOp", "VersionMismatch", "WorkerDraining",
     "WorkerLost", "WorkerUnreachable",
 ]  # fmt: skip

@@ -15,7 +15,7 @@ import grpc
 
 from gradwire.credentials import NOTHING, Credentials, why_closed
 from gradwire_protocol import limits
-from gradwire_protocol.errors import WorkerLost, WorkerUnreachable
+from gradwire_protocol.errors import AccessDenied, GradwireError, NotAuthenticated, WorkerLost, WorkerUnreachable
 
 __all__ = [
     "Connection",
@@ -60,7 +60,21 @@ class Stream(Protocol):
         """End the stream. Nothing may be sent after it."""
 
 
-def _lost(address: str, status: object, details: str) -> WorkerLost:
+# A status is a number in one stream and grpc's enumeration in the other.
+_DENIALS: dict[object, type[AccessDenied]] = {
+    code: kind
+    for status, kind in (
+        (grpc.StatusCode.UNAUTHENTICATED, NotAuthenticated),
+        (grpc.StatusCode.PERMISSION_DENIED, AccessDenied),
+    )
+    for code in (status, status.value[0])
+}
+
+
+def _ended(address: str, status: object, details: str) -> GradwireError:
+    """Return the error of a stream that ended by itself."""
+    if status in _DENIALS:
+        return _DENIALS[status](f"the worker at {address} must let the caller in: {details}")
     return WorkerLost(
         f"the worker at {address} must stay up while its tensors are in use; its stream ended ({status}: {details}). Its "
         "tensors are gone: start a worker, connect again, and restore what was last saved"
@@ -86,9 +100,9 @@ class PublicStream:
         try:
             reply: bytes = next(self._replies)
         except StopIteration:
-            raise _lost(self._address, "OK", "ended by the worker") from None
+            raise _ended(self._address, "OK", "ended by the worker") from None
         except grpc.RpcError as error:
-            raise _lost(self._address, error.code(), error.details() or "") from None
+            raise _ended(self._address, error.code(), error.details() or "") from None
         return reply
 
     def close(self) -> None:
@@ -132,7 +146,7 @@ class DirectStream:
 
     def _raise_ended(self) -> None:
         status = self._status
-        raise _lost(self._address, status.code(), status.details() or "ended by the worker")
+        raise _ended(self._address, status.code(), status.details() or "ended by the worker")
 
     def send(self, message: bytes) -> None:
         """Start sending; gRPC takes one message of a call at a time, so wait for the one before."""

@@ -10,12 +10,24 @@ from google.protobuf import descriptor_pool
 
 from gradwire_protocol.v1 import access_pb2
 
-__all__ = ["ANYONE", "SECRET", "TOKEN_ROLES", "bearer_token", "declared_roles", "may", "new_token_text", "token_digest"]
+__all__ = [
+    "ANYONE",
+    "SECRET",
+    "TENANT_NAME",
+    "TOKEN_ROLES",
+    "bearer_token",
+    "declared_roles",
+    "may",
+    "new_token_text",
+    "token_digest",
+]
 
 ANYONE, SECRET = "anyone", "secret"
 
 # A token's role, and the methods' roles that it is good for.
 TOKEN_ROLES = {"run": {"run"}, "metrics": {"metrics"}, "admin": {"run", "metrics", "admin"}}
+
+TENANT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 # Of services whose .proto is not ours. Kubernetes' probes bring no token; `List` names what a server has, and nobody needs it.
 _FOREIGN = {"grpc.health.v1.Health": {"Check": ANYONE, "Watch": ANYONE, "List": "metrics"}}
@@ -30,7 +42,7 @@ def declared_roles(service: str) -> dict[str, str]:
 
     Raises ValueError if a method has none: it would be denied at its first use, which is too late to find out.
     """
-    descriptor: Any = descriptor_pool.Default().FindServiceByName(service)  # type: ignore[no-untyped-call]
+    descriptor: Any = descriptor_pool.Default().FindServiceByName(service)
     roles = {method.name: _role(service, method) for method in descriptor.methods}
     undeclared = sorted(name for name, role in roles.items() if not role)
     if undeclared:

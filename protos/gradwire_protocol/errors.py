@@ -9,6 +9,8 @@
     +-- HandleNotFound               a handle that this session does not hold (freed, foreign or never made)
     +-- LimitExceeded                a bound of `limits` or of the worker's settings; says which, its limit and the use
     +-- TransferDamaged              the elements of a large tensor changed on their way; send it again
+    +-- AccessDenied                 the caller's token is not for this method: ask for one with another role
+    |   +-- NotAuthenticated         no token, or one that the worker does not know or that has expired
     +-- WorkerUnreachable(ConnectionError)   nobody answers at the address
     +-- WorkerLost(ConnectionError)          the worker went away with its tensors
     +-- WorkerDraining               the worker takes no new session
@@ -24,8 +26,10 @@ Everything else that a call can raise is the class that PyTorch raises: RuntimeE
 from __future__ import annotations
 
 __all__ = [
+    "AccessDenied",
     "BatchConflict", "BatchMalformed", "CheckpointError", "GradwireError", "GroupBroken", "HandleNotFound", "KernelError",
-    "LimitExceeded", "LinAlgError", "NoWorkerFree", "ProtocolError", "TransferDamaged", "UnknownOp", "VersionMismatch",
+    "LimitExceeded", "LinAlgError", "NoWorkerFree", "NotAuthenticated",
+    "ProtocolError", "TransferDamaged", "UnknownOp", "VersionMismatch",
     "WorkerDraining", "WorkerLost", "WorkerUnreachable", "class_name", "from_class_name",
 ]  # fmt: skip
 
@@ -64,6 +68,14 @@ class LimitExceeded(GradwireError):
 
 class TransferDamaged(GradwireError):
     """The elements of a large tensor have another checksum than they were sent with. Nothing of them was used."""
+
+
+class AccessDenied(GradwireError):
+    """The caller is known, and may not do this: its token has another role. Nothing was done."""
+
+
+class NotAuthenticated(AccessDenied):
+    """The caller is not known: it has no token, or one that the worker does not know or that has expired."""
 
 
 class WorkerUnreachable(GradwireError, ConnectionError):
@@ -105,7 +117,7 @@ _CLASSES: dict[str, type[Exception]] = {
         RuntimeError, IndexError, TypeError, ValueError, NotImplementedError, MemoryError, OverflowError, ZeroDivisionError,
         GradwireError, ProtocolError, VersionMismatch, BatchMalformed, BatchConflict, UnknownOp, HandleNotFound,
         LimitExceeded, LinAlgError, TransferDamaged, WorkerLost, WorkerDraining, KernelError, NoWorkerFree,
-        GroupBroken,
+        GroupBroken, AccessDenied, NotAuthenticated,
     )
 }  # fmt: skip
 

@@ -25,9 +25,9 @@ Messages = Iterator[bytes]
 
 
 class BulkPlane:
-    """Transfers of the sessions that `find` returns by their token; it raises for a token that opens none."""
+    """Transfers of the sessions that `find` returns by their token and a call's context; it raises where there is none."""
 
-    def __init__(self, find: Callable[[bytes], Opened]) -> None:
+    def __init__(self, find: Callable[[bytes, Any], Opened]) -> None:
         """Serve these sessions."""
         self._find = find
 
@@ -43,7 +43,7 @@ class BulkPlane:
     def share(self, message: bytes, context: Any) -> bytes:
         """Offer shared memory. Only a client that can open it learns the secret that transfers in it need."""
         try:
-            segment = self._find(bulk_pb2.ShareRequest.FromString(message).token).share()
+            segment = self._find(bulk_pb2.ShareRequest.FromString(message).token, context).share()
         except Exception as error:
             return bulk_pb2.ShareReply(failure=codec.encode_failure(error)).SerializeToString()
         if segment is None:
@@ -62,15 +62,15 @@ class BulkPlane:
         """Receive tensors, one after the other."""
         try:
             for message in messages:
-                yield from self._receive(_header(message), messages)
+                yield from self._receive(_header(message), messages, context)
         except Exception as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{type(error).__name__}: {error}")
 
-    def _receive(self, header: bulk_pb2.UploadHeader, messages: Messages) -> Iterator[bytes]:
+    def _receive(self, header: bulk_pb2.UploadHeader, messages: Messages, context: Any) -> Iterator[bytes]:
         meta = codec.decode_meta(header.meta)
         if meta is None:
             raise BatchMalformed("an upload's header must have a dtype; got none")
-        opened = self._find(header.token)
+        opened = self._find(header.token, context)
         segment, uploads, number = opened.segment(header.secret), opened.session.uploads, header.upload
         uploads.begin(number)
         try:
@@ -107,7 +107,7 @@ class BulkPlane:
             for message in messages:
                 request = bulk_pb2.DownloadRequest.FromString(message)
                 if request.HasField("wanted"):
-                    yield from self._send(request.wanted, rings, freed)
+                    yield from self._send(request.wanted, rings, freed, context)
                 else:
                     for ring in rings.values():
                         ring.freed(request.freed.slots)
@@ -115,10 +115,10 @@ class BulkPlane:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{type(error).__name__}: {error}")
 
     def _send(
-        self, wanted: bulk_pb2.DownloadRequest.Wanted, rings: dict[bytes, Ring], freed: Callable[[], int]
+        self, wanted: bulk_pb2.DownloadRequest.Wanted, rings: dict[bytes, Ring], freed: Callable[[], int], context: Any
     ) -> Iterator[bytes]:
         try:
-            opened = self._find(wanted.token)
+            opened = self._find(wanted.token, context)
             segment = opened.segment(wanted.secret)
             source = _Source(opened, wanted.handle)
         except Exception as error:

@@ -17,8 +17,9 @@ __all__ = ["Opened"]
 class Opened:
     """An open session."""
 
-    def __init__(self, backend: Backend, programs: SharedPrograms) -> None:
-        """Open a session on a backend; `programs` are what the worker's sessions share."""
+    def __init__(self, backend: Backend, programs: SharedPrograms, tenant: str = "") -> None:
+        """Open a tenant's session on a backend; `programs` are what the worker's sessions share."""
+        self.tenant = tenant
         self.session = Session(backend, shared=programs)
         self.lock = threading.Lock()
         self.is_wanted = False  # a batch waits for the lock, which a download holds

@@ -205,8 +205,11 @@ class _Context(grpc.ServicerContext):
 class OwnQueueServer:
     """Stands for `grpc.server(...)`: the same registration, ports, start and stop."""
 
-    def __init__(self, threads: int, options: Sequence[tuple[str, Any]]) -> None:
-        """Serve up to `threads` calls at a time."""
+    def __init__(
+        self, threads: int, options: Sequence[tuple[str, Any]], interceptor: grpc.ServerInterceptor | None = None
+    ) -> None:
+        """Serve up to `threads` calls at a time, each after the interceptor let it in."""
+        self._interceptor = interceptor
         from grpc._cython import cygrpc
 
         self._cygrpc = cygrpc
@@ -298,6 +301,11 @@ class OwnQueueServer:
 
     def _find(self, event: Any) -> Any:
         details = _Details(event.call_details.method.decode(), event.invocation_metadata)
+        if self._interceptor is None:
+            return self._look_up(details)
+        return self._interceptor.intercept_service(self._look_up, details)
+
+    def _look_up(self, details: grpc.HandlerCallDetails) -> Any:
         for handlers in self._handlers:
             found = handlers.service(details)
             if found is not None:

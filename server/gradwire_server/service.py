@@ -24,6 +24,7 @@ from gradwire_protocol.v1 import failure_pb2, worker_pb2, worker_pb2_grpc
 from gradwire_server import own_queue
 from gradwire_server.backend import Backend
 from gradwire_server.bulk import BulkPlane
+from gradwire_server.doors.doorkeeper import Doorkeeper, Registering, open_doors
 from gradwire_server.doors.tls import server_credentials
 from gradwire_server.opened import Opened
 from gradwire_server.peers.plane import PeerPlane
@@ -46,8 +47,9 @@ _WATCH_SECONDS = 0.25
 class WorkerService(worker_pb2_grpc.WorkerServicer):
     """The control plane: `worker.proto`."""
 
-    def __init__(self, backend: Backend, settings: Settings) -> None:
-        """Serve sessions on `backend`."""
+    def __init__(self, backend: Backend, settings: Settings, doors: Doorkeeper) -> None:
+        """Serve sessions on `backend` to those whom `doors` lets in."""
+        self._doors = doors
         self.backend = backend
         self.settings = settings
         self.incarnation = secrets.token_hex(8)
@@ -61,7 +63,7 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
         hello = next(frames, None)
         if hello is None:
             return
-        refusal, opened = self._open(hello)
+        refusal, opened = self._open(hello, context)
         if opened is None:
             yield worker_pb2.WorkerFrame(refused=refusal)
             return
@@ -77,13 +79,13 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
             opened.close()
             log.info("session ended: %s", opened.session.statistics())
 
-    def _open(self, frame: Any) -> tuple[failure_pb2.Failure | None, Opened | None]:
+    def _open(self, frame: Any, context: Any) -> tuple[failure_pb2.Failure | None, Opened | None]:
         try:
             self._check_hello(frame)
         except Exception as error:
             log.info("session refused: %s", error)
             return codec.encode_failure(error), None
-        opened = Opened(self.backend, self.programs)
+        opened = Opened(self.backend, self.programs, self._doors.tenant(context))
         with self._lock:
             if len(self._sessions) >= self.settings.max_sessions:
                 full = LimitExceeded(
@@ -133,11 +135,11 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
             if not session.lock.acquire(timeout=max(deadline - time.monotonic(), 0)):
                 log.warning("a batch was still running after %g s of draining", seconds)
 
-    def find(self, token: bytes) -> Opened:
-        """Return the open session of a token; raise HandleNotFound for another one."""
+    def find(self, token: bytes, context: Any) -> Opened:
+        """Return the open session of a token, of the caller's tenant; raise the same HandleNotFound for any other one."""
         with self._lock:
             opened = self._sessions.get(token)
-        if opened is None:
+        if opened is None or opened.tenant != self._doors.tenant(context):
             raise HandleNotFound("a transfer needs the token of a session that is open on this worker; this one is not")
         return opened
 
@@ -157,27 +159,30 @@ class _PolledHealth(health.HealthServicer):
             time.sleep(_WATCH_SECONDS)
 
 
-def _open_server(settings: Settings) -> Any:
+def _open_server(settings: Settings, doors: Doorkeeper) -> Any:
     """Return the fastest server that this grpcio allows, before it has a port."""
     threads = _SESSION_THREADS * settings.max_sessions + _SPARE_THREADS
     if own_queue.available() and not settings.public_server:
-        return own_queue.OwnQueueServer(threads, _OPTIONS)
-    return grpc.server(ThreadPoolExecutor(threads, thread_name_prefix="gradwire"), options=_OPTIONS)
+        return own_queue.OwnQueueServer(threads, _OPTIONS, doors)
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="gradwire")
+    return grpc.server(pool, interceptors=[doors], options=_OPTIONS)
 
 
 class WorkerServer:
     """A gRPC server with the worker and `grpc.health.v1` on one address."""
 
     def __init__(self, backend: Backend, settings: Settings) -> None:
-        """Bind the address; raise OSError if it cannot be had."""
+        """Bind the address; raise OSError if it cannot be had, ValueError for credentials that cannot be used."""
         self._settings = settings
-        self.service = WorkerService(backend, settings)
-        self._server = _open_server(settings)
-        worker_pb2_grpc.add_WorkerServicer_to_server(self.service, self._server)
-        self._server.add_generic_rpc_handlers((BulkPlane(self.service.find).handler(),))
-        self._server.add_generic_rpc_handlers((PeerPlane(self.service.incarnation).handler(),))
-        self._health = _PolledHealth()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._doors = open_doors(settings.tokens)
+        self.service = WorkerService(backend, settings, self._doors)
+        self._server = _open_server(settings, self._doors)
+        services: Any = Registering(self._server, self._doors)
+        worker_pb2_grpc.add_WorkerServicer_to_server(self.service, services)
+        services.add_generic_rpc_handlers((BulkPlane(self.service.find).handler(),))
+        services.add_generic_rpc_handlers((PeerPlane(self.service.incarnation).handler(),))
+        self._health = _PolledHealth(experimental_non_blocking=False)  # else grpcio's server never iterates `Watch`
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, services)
         self.address = self._bind(settings.listen)
 
     def _bind(self, listen: str) -> str:
@@ -195,6 +200,7 @@ class WorkerServer:
     def start(self) -> None:
         """Serve, and say so to health checks."""
         self._server.start()
+        self._doors.watch()
         for name in ("", "gradwire.v1.Worker"):
             self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 

@@ -25,13 +25,14 @@ class Settings:
     tls_certificate: str = ""
     tls_key: str = ""
     tls_client_ca: str = ""
+    tokens: str = ""
 
     def check(self) -> None:
         """Raise ValueError for settings under which a worker must not start."""
-        if not is_local(self.listen):
+        if not is_local(self.listen) and not (self.tls_certificate and self.tokens):
             raise ValueError(
-                f"a worker that listens beyond loopback needs TLS and a token, which this version does not have; got --listen "
-                f"{self.listen}; listen on 127.0.0.1:PORT, [::1]:PORT or unix:PATH, and reach it through an SSH tunnel"
+                f"a worker that listens beyond loopback needs TLS and tokens; got --listen {self.listen} without both; give "
+                "--tls-certificate, --tls-key and --tokens, or listen on 127.0.0.1:PORT, [::1]:PORT or unix:PATH"
             )
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise ValueError("TLS needs a certificate and its key; give both of --tls-certificate and --tls-key")
@@ -72,10 +73,13 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         metavar="FILE",
         help="take only clients whose certificate is signed by this (mTLS)",
     )
+    doors.add_argument(
+        "--tokens", default="", metavar="FILE", help="let in these tokens only; `gradwire token new` makes one"
+    )
     given = parser.parse_args(arguments)
     settings = Settings(
         given.listen, given.device, given.max_sessions, given.drain_seconds, given.threads, given.until_stdin_closes,
-        given.public_server, given.tls_certificate, given.tls_key, given.tls_client_ca,
+        given.public_server, given.tls_certificate, given.tls_key, given.tls_client_ca, given.tokens,
     )  # fmt: skip
     try:
         settings.check()

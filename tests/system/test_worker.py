@@ -147,7 +147,7 @@ def test_a_worker_beyond_loopback_refuses_to_start(listen: str) -> None:
     command = [sys.executable, "-m", "gradwire", "worker", "--listen", listen]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode != 0
-    assert "needs TLS and a token" in done.stderr
+    assert "needs TLS and tokens" in done.stderr
 
 
 def test_an_address_in_use_is_an_error(worker: Worker) -> None:
