@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from gradwire.credentials import NOTHING, Credentials
 from gradwire.transport import Connection, Stream, open_channel
 from gradwire.workers import connect_all
 from gradwire_protocol import codec
-from gradwire_protocol.errors import GradwireError, WorkerLost, WorkerUnreachable
+from gradwire_protocol.errors import AccessDenied, GradwireError, NotAuthenticated, WorkerLost, WorkerUnreachable
 from gradwire_protocol.v1 import pool_pb2, pool_pb2_grpc
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ SCHEME = "pool://"
 _CALL_SECONDS = 10.0
 # Of a lease's time; two renewals may fail.
 _RENEWALS = 3
+_DENIALS = {
+    grpc.StatusCode.UNAUTHENTICATED: NotAuthenticated,
+    grpc.StatusCode.PERMISSION_DENIED: AccessDenied,
+}
 
 
 def gateway_address(address: str) -> str:
@@ -41,18 +46,27 @@ def gateway_address(address: str) -> str:
 class Gateway:
     """A pool's gateway: one method for each request of `pool.proto`."""
 
-    def __init__(self, address: str, connect_seconds: float = 10.0) -> None:
+    def __init__(self, address: str, connect_seconds: float = 10.0, credentials: Credentials = NOTHING) -> None:
         """Connect; raise WorkerUnreachable if nobody answers in time."""
         self.address = gateway_address(address)
-        self._channel = open_channel(self.address, connect_seconds)
+        self._metadata = credentials.metadata
+        try:
+            self._channel = open_channel(self.address, connect_seconds, credentials)
+        except WorkerUnreachable as error:
+            raise WorkerUnreachable(
+                f"the gateway of a pool must answer at {self.address}; start one with: gradwire pool up. [{error}]"
+            ) from None
         self._stub = pool_pb2_grpc.PoolStub(self._channel)
 
     def ask(self, method: str, request: Any, seconds: float = 0.0) -> Any:
         """Return the reply to a request that may wait for `seconds`; raise what it refuses with."""
         call = getattr(self._stub, method)
         try:
-            reply = call(request, timeout=seconds + _CALL_SECONDS)
+            reply = call(request, timeout=seconds + _CALL_SECONDS, metadata=self._metadata)
         except grpc.RpcError as error:
+            if error.code() in _DENIALS:
+                words = f"the gateway at {self.address} must let the caller in: {error.details()}"
+                raise _DENIALS[error.code()](words) from None
             raise WorkerUnreachable(
                 f"the gateway at {self.address} must answer {method}; it did not ({error.code()}: {error.details()}). Is it a "
                 "pool's? Ask with: gradwire pool status"
@@ -225,6 +239,7 @@ def lease(
     memory_bytes: int = 0,
     exclusive: bool = False,
     seconds: float = 10.0,
+    credentials: Credentials = NOTHING,
 ) -> Lent:
     """Lease workers at a gateway, waiting up to `seconds` for them to be there; raise NoWorkerFree, WorkerUnreachable."""
     if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
@@ -237,7 +252,7 @@ def lease(
         wait_seconds=seconds,
         client=f"{socket.gethostname()}:{os.getpid()}",
     )
-    gateway = Gateway(address, seconds)
+    gateway = Gateway(address, seconds, credentials)
     try:
         return Lent(gateway, request)
     except BaseException:
@@ -251,6 +266,7 @@ def connect_lent(
     needs: dict[str, Any],
     open_one: Callable[[str, Callable[[Connection], Connection]], Session],
     seconds: float,
+    credentials: Credentials = NOTHING,
 ) -> Any:
     """Lease workers and open a session with each, as `gradwire.connect` does; give them back if one does not answer."""
     from gradwire.session import use
@@ -259,7 +275,7 @@ def connect_lent(
         raise ValueError(
             f"connect(workers={workers}) needs the address of a pool's gateway, HOST:PORT; got {address!r}"
         )
-    lent = lease(address, 1 if workers is None else workers, seconds=seconds, **needs)
+    lent = lease(address, 1 if workers is None else workers, seconds=seconds, credentials=credentials, **needs)
     addresses = [worker.address for worker in lent.workers]
     lent.open_one = lambda one: open_one(one, lent.wrap)
     try:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from gradwire.credential_flags import add_credential_flags, export_credentials
 from gradwire_protocol.errors import GradwireError
 
 __all__ = ["run_pool"]
@@ -28,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     gateway = argparse.ArgumentParser(add_help=False)
     gateway.add_argument("--gateway", default="127.0.0.1:7470", help="HOST:PORT of the pool")
     gateway.add_argument("--seconds", type=float, default=5.0, help="how long to wait for it")
+    add_credential_flags(gateway)
     parser = argparse.ArgumentParser(prog="gradwire pool")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("status", parents=[gateway], help="show the workers")
@@ -52,9 +54,10 @@ def _table(status: Any) -> str:
 
 
 def _ask(given: argparse.Namespace) -> None:
+    from gradwire.credentials import Credentials
     from gradwire.pool import Gateway
 
-    gateway = Gateway(given.gateway, given.seconds)
+    gateway = Gateway(given.gateway, given.seconds, Credentials.given())
     try:
         if given.command == "scale":
             gateway.scale(given.workers)
@@ -78,8 +81,9 @@ def run_pool(arguments: Sequence[str]) -> int:
         print(f"gradwire pool: a pool has 0 workers or more; got {given.workers}", file=sys.stderr)
         return 2
     try:
+        export_credentials(given)
         _ask(given)
-    except (GradwireError, ValueError) as error:
+    except (GradwireError, ValueError, OSError) as error:
         print(f"gradwire pool: {error}", file=sys.stderr)
         return 1
     return 0

@@ -387,7 +387,7 @@ def connect(
         from gradwire.pool import connect_lent
 
         return connect_lent(
-            address, workers, needs, lambda one, wrap: _opened(one, **options, wrap=wrap), connect_seconds
+            address, workers, needs, lambda one, wrap: _opened(one, **options, wrap=wrap), connect_seconds, credentials
         )
     if needs:
         raise TypeError(f"connect takes {', '.join(needs)} for a pool only; give pool://HOST:PORT, or workers=")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import ray
 
 from gradwire_pool.controller import CONTROLLER, Controller, PoolPlan, worker_names
+from gradwire_pool.doors import Doors
 from gradwire_pool.records import Bounds
 
 __all__ = ["join", "leave", "open_pool", "pool_plan", "remove_pool", "start_local"]
@@ -47,12 +49,12 @@ def leave() -> None:
 
 def pool_plan(fields: dict[str, Any]) -> PoolPlan:
     """Return a plan from what JSON holds."""
-    bounds, flags = Bounds(**fields["bounds"]), tuple(fields["worker_flags"])
-    return PoolPlan(**{**fields, "bounds": bounds, "worker_flags": flags})
+    made = {"bounds": Bounds(**fields["bounds"]), "doors": Doors(**fields["doors"])}
+    return PoolPlan(**{**fields, **made, "worker_flags": tuple(fields["worker_flags"])})
 
 
-def open_pool(plan: PoolPlan) -> str:
-    """Make the controller on this node, where clients look for it; return the gateway's address."""
+def open_pool(plan: PoolPlan, seconds: float) -> int:
+    """Make the controller on this node, where clients look for it, and wait for the workers; return how many serve in time."""
     here = ray.get_runtime_context().get_node_id()
     strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node_id=here, soft=False)
     actor: Any = ray.remote(Controller)
@@ -61,13 +63,18 @@ def open_pool(plan: PoolPlan) -> str:
         namespace=plan.namespace,
         lifetime="detached",
         max_restarts=-1,
-        # An announcement of each worker may wait, and `where` must not wait behind them.
+        # Each worker's announcement may be in one of these.
         max_concurrency=256,
         num_cpus=0,
         scheduling_strategy=strategy,
     ).remote(plan)
-    address: str = ray.get(controller.where.remote())
-    return address
+    deadline = time.monotonic() + seconds
+    # The first answer comes when the gateway listens; its refusal to do so is raised here.
+    serving: int = ray.get(controller.serving.remote(), timeout=seconds)
+    while serving < plan.workers and time.monotonic() < deadline:
+        time.sleep(0.05)
+        serving = ray.get(controller.serving.remote())
+    return serving
 
 
 def remove_pool(namespace: str) -> None:

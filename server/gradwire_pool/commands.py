@@ -15,14 +15,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from gradwire_pool.doors import Doors
 from gradwire_pool.home import Home, Started, started_at
-from gradwire_pool.probes import ask_status
 from gradwire_pool.records import Bounds
 
 __all__ = ["main"]
 
+_DOORS = ("tokens", "tls_certificate", "tls_key", "tls_client_ca")
 _DOWN_SECONDS = 30.0
 _CONNECT_SECONDS = 5.0
+# For Ray itself to start, before the workers' time begins.
+_RAY_SECONDS = 60.0
 # In the environment of every process that a local pool starts, with a value of its own: `down` knows them by it.
 _MARK = "GRADWIRE_POOL"
 
@@ -61,14 +64,27 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FLAG",
         help="for `gradwire worker`, as --worker-flag=--max-sessions=8",
     )
+    doors = up.add_argument_group("doors", "of the gateway and the workers; the files must be on each node")
+    doors.add_argument(
+        "--tokens", default="", metavar="FILE", help="let in these tokens only; `gradwire token new` makes one"
+    )
+    doors.add_argument("--tls-certificate", default="", metavar="FILE", help="PEM chain for all addresses of the pool")
+    doors.add_argument("--tls-key", default="", metavar="FILE", help="its private key, PEM")
+    doors.add_argument(
+        "--tls-client-ca", default="", metavar="FILE", help="take only certificates signed by this; the pool's own too"
+    )
     down = commands.add_parser("down", help="end what `up` started, and nothing else")
     down.add_argument("--port", type=int, default=7470, help="of the gateway")
     return parser
 
 
 def _plan(given: argparse.Namespace) -> dict[str, object]:
-    """Return the fields of the pool's plan, as JSON can hold them."""
+    """Return the fields of the pool's plan, as JSON can hold them; raise ValueError for doors that must not be."""
+    # Their names are for the processes of the pool, which run elsewhere.
+    files = {name: os.path.abspath(path) if (path := getattr(given, name)) else "" for name in _DOORS}
+    Doors(**files).check(f"{given.host}:{given.port}")
     return {
+        "doors": files,
         "namespace": f"gradwire-{given.port}",
         "listen": f"{given.host}:{given.port}",
         "workers": given.workers,
@@ -82,26 +98,22 @@ def _plan(given: argparse.Namespace) -> dict[str, object]:
 
 def _up(given: argparse.Namespace) -> int:
     home = Home(given.port)
+    plan = _plan(given)
     before = home.read()
     if before is not None and (before.ray_address or before.is_running()):
         raise ValueError(
             f"port {given.port} must have no pool; one runs there; end it with: gradwire pool down --port {given.port}"
         )
+    if before is not None:
+        # Its Ray was killed; what that left must not be taken for the new one's.
+        _end(home)
     home.make()
-    plan = _plan(given)
-    process = None
-    if given.address:
-        _add_to(given.address, plan)
-        home.write(Started(str(plan["namespace"]), str(plan["listen"]), given.address, "", 0, 0))
-    else:
-        process = _start_head(home, plan)
     try:
-        serving = _serving_in_time(given, process)
+        serving = _add_to(home, given, plan) if given.address else _start_here(home, given, plan)
         if serving < given.workers:
-            words = home.log.read_text(errors="replace")[-2000:].strip() if process is not None else ""
             raise RuntimeError(
-                f"{given.workers} workers must serve within {given.wait_seconds:g} s; {serving} did; the pool was ended. "
-                f"{words or 'Has Ray room for them? Its figures: ray status'}"
+                f"{given.workers} workers must serve within {given.wait_seconds:g} s; {serving} did; the pool was ended. Has Ray "
+                "room for them? `ray status` shows it"
             )
     except BaseException:
         # Ctrl-C too: what was begun must not stay.
@@ -111,10 +123,25 @@ def _up(given: argparse.Namespace) -> int:
     return 0
 
 
-def _start_head(home: Home, plan: dict[str, object]) -> subprocess.Popen[bytes]:
+def _start_here(home: Home, given: argparse.Namespace, plan: dict[str, object]) -> int:
+    """Start a process that holds a Ray of the pool's own; return how many workers serve."""
+    process = _start_head(home, plan, given.wait_seconds)
+    deadline = time.monotonic() + given.wait_seconds + _RAY_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        serving = home.read_serving()
+        if serving is not None:
+            return serving
+        time.sleep(0.05)
+    words = home.log.read_text(errors="replace").strip().splitlines()[-12:]
+    raise RuntimeError(
+        "\n".join(["the process that holds Ray must stay and start workers; it did not. Its last words:", *words])
+    )
+
+
+def _start_head(home: Home, plan: dict[str, object], seconds: float) -> subprocess.Popen[bytes]:
     """Start the process that holds Ray, which goes on without this one."""
     mark = secrets.token_hex(16)
-    command = [sys.executable, "-m", "gradwire_pool", "head", str(home.folder), json.dumps(plan)]
+    command = [sys.executable, "-m", "gradwire_pool", "head", str(home.port), str(seconds), json.dumps(plan)]
     with home.log.open("wb") as log:
         process = subprocess.Popen(
             command,
@@ -132,47 +159,35 @@ def _start_head(home: Home, plan: dict[str, object]) -> subprocess.Popen[bytes]:
     return process
 
 
-def _serving_in_time(given: argparse.Namespace, process: subprocess.Popen[bytes] | None) -> int:
-    """Wait until all workers serve, the time is up or the process that holds Ray ends; return how many serve."""
-    deadline = time.monotonic() + given.wait_seconds
-    serving = 0
-    while time.monotonic() < deadline and (process is None or process.poll() is None):
-        status = ask_status(f"{given.host}:{given.port}", 1.0)
-        serving = 0 if status is None else sum(w.state == "serving" for w in status.workers)
-        if status is not None and serving >= given.workers:
-            return serving
-        time.sleep(0.05)
-    # With no worker to wait for, it is the gateway that did not come.
-    return serving if given.workers else -1
-
-
-def _add_to(address: str, plan: dict[str, object]) -> None:
-    host, _, port = address.rpartition(":")
+def _add_to(home: Home, given: argparse.Namespace, plan: dict[str, object]) -> int:
+    """Make a pool on a running Ray; return how many workers serve."""
+    host, _, port = given.address.rpartition(":")
     try:
         # Ray itself would try for minutes.
         socket.create_connection((host, int(port)), _CONNECT_SECONDS).close()
     except (OSError, ValueError):
-        raise ValueError(f"--address needs the HOST:PORT of a running Ray; nobody answers at {address!r}") from None
+        raise ValueError(
+            f"--address needs the HOST:PORT of a running Ray; nobody answers at {given.address!r}"
+        ) from None
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     from gradwire_pool import cluster
 
-    cluster.join(address)
-    cluster.open_pool(cluster.pool_plan(plan))
+    cluster.join(given.address)
+    home.write(Started(str(plan["namespace"]), str(plan["listen"]), given.address, "", 0, 0))
+    return cluster.open_pool(cluster.pool_plan(plan), given.wait_seconds)
 
 
-def _head(folder: str, text: str) -> int:
+def _head(port: str, seconds: str, text: str) -> int:
     """Hold a Ray of our own, and the pool on it, until told to end. All processes of it are this one's children."""
-    from pathlib import Path
-
     from gradwire_pool import cluster
 
-    cluster.start_local(Path(folder))
+    home, plan = Home(int(port)), cluster.pool_plan(json.loads(text))
+    cluster.start_local(home.folder)
     # After Ray's start, which sets its own handlers.
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    plan = cluster.pool_plan(json.loads(text))
-    cluster.open_pool(plan)
+    home.tell_serving(cluster.open_pool(plan, float(seconds)))
     stop.wait()
     cluster.remove_pool(plan.namespace)
     cluster.leave()
@@ -190,9 +205,10 @@ def _down(given: argparse.Namespace) -> int:
 
 def _end(home: Home) -> int:
     """End what `up` made; return how many processes did not go by themselves."""
-    started = home.read()
-    assert started is not None
-    killed = 0
+    started, killed = home.read(), 0
+    if started is None:
+        home.remove()
+        return 0
     if started.ray_address:
         from gradwire_pool import cluster
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import ray
 
+from gradwire_pool.doors import Doors
 from gradwire_pool.gateway import open_gateway
 from gradwire_pool.pool import Pool
 from gradwire_pool.probes import is_answering
@@ -38,6 +39,7 @@ class PoolPlan:
     cpus_per_worker: float = 0.0
     worker_flags: tuple[str, ...] = ()
     bounds: Bounds = field(default_factory=Bounds)
+    doors: Doors = field(default_factory=Doors)
 
     @property
     def device(self) -> str:
@@ -76,7 +78,10 @@ class RayEngine:
             num_cpus=plan.cpus_per_worker,
             num_gpus=plan.gpus_per_worker,
             scheduling_strategy="SPREAD",
-        ).remote(Plan(worker, "", plan.worker_host, plan.device, plan.listen, plan.worker_flags), self._controller)
+        ).remote(
+            Plan(worker, "", plan.worker_host, plan.device, plan.listen, (*plan.doors.flags(), *plan.worker_flags)),
+            self._controller,
+        )
 
     def restart(self, worker: str) -> None:
         """Kill the worker's process; its actor starts another."""
@@ -112,30 +117,28 @@ class Controller:
         self._plan = plan
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="gateway", daemon=True).start()
-        self._pool: Pool
-        self.address: str
-        self._pool, self.address = self._call(self._open(RayEngine(plan)))
+        self._pool: Pool = self._call(self._open(RayEngine(plan)))
 
     def _call(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
-    async def _open(self, engine: RayEngine) -> tuple[Pool, str]:
+    async def _open(self, engine: RayEngine) -> Pool:
         plan = self._plan
-        pool = Pool(engine, is_answering, plan.bounds)
-        self._server, address = await open_gateway(pool, plan.listen)
+        pool = Pool(engine, lambda address: is_answering(address, plan.doors), plan.bounds)
+        self._server, _ = await open_gateway(pool, plan.listen, plan.doors)
         existing = await asyncio.to_thread(worker_names, plan.namespace)
         if existing:
             pool.table.adopt(existing, pool.now())
         else:
             pool.act(pool.table.scale(plan.workers, pool.now()))
         pool.spawn(pool.run())
-        return pool, address
+        return pool
 
     def announce(self, said: Announcement) -> int:
         """Note that a worker is there; return its incarnation, or 0 where it is to end."""
         given: int = self._call(self._pool.announce(said))
         return given
 
-    def where(self) -> str:
-        """Return the gateway's address, once it serves."""
-        return self.address
+    def serving(self) -> int:
+        """Return how many workers serve."""
+        return len(self._pool.table.serving())

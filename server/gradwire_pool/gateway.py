@@ -6,9 +6,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import grpc
 import grpc.aio
 
+from gradwire_pool.doors import Doors, Guard
 from gradwire_pool.placement import Request
 from gradwire_pool.pool import Pool
 from gradwire_pool.records import Lease, Member, Worker
@@ -179,15 +179,13 @@ for _name, _method in (
     setattr(Gateway, _name, _answered(getattr(pool_pb2, f"{_name}Reply"), _method))
 
 
-async def open_gateway(pool: Pool, listen: str) -> tuple[grpc.aio.Server, str]:
+async def open_gateway(pool: Pool, listen: str, doors: Doors) -> tuple[grpc.aio.Server, str]:
     """Serve the pool on an address; return the server and the address with its port. Raises OSError if it is taken."""
     server = grpc.aio.server(
-        options=(("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES))
+        interceptors=(Guard(doors, "gradwire.v1.Pool"),),
+        options=(("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES)),
     )
     pool_pb2_grpc.add_PoolServicer_to_server(Gateway(pool), server)
-    try:
-        port = server.add_insecure_port(listen)
-    except RuntimeError as error:
-        raise OSError(f"a gateway needs an address that is free; {listen} cannot be bound") from error
+    port = doors.bind(server, listen)
     await server.start()
     return server, f"{listen.rpartition(':')[0]}:{port}"

@@ -109,6 +109,19 @@ class Home:
         except (OSError, ValueError, TypeError):
             return None
 
+    def tell_serving(self, workers: int) -> None:
+        """Note how many workers serve, for the process that waits for it."""
+        aside = self.folder / "serving.new"
+        aside.write_text(str(workers))
+        aside.rename(self.folder / "serving")
+
+    def read_serving(self) -> int | None:
+        """Return how many workers serve, or None as long as that is open."""
+        try:
+            return int((self.folder / "serving").read_text())
+        except OSError:
+            return None
+
     def remove(self) -> None:
         """Remove the folder with all that Ray left in it."""
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -29,8 +29,8 @@ MAY_IMPORT = {
         "nccl",
         "llvmlite",
     },
-    # Starts workers as processes, by their command line.
-    "gradwire_pool": {"gradwire_protocol", "google", "grpc", "ray"},
+    # Starts workers as processes, by their command line; its gateway has a worker's doors.
+    "gradwire_pool": {"gradwire_protocol", "gradwire_server", "google", "grpc", "ray"},
 }
 # Libraries with one door: the only files that may import them.
 DOORS = {
@@ -45,6 +45,7 @@ DOORS = {
         "server/gradwire_server/service.py",
         "server/gradwire_server/doors/tls.py",
         "server/gradwire_server/doors/doorkeeper.py",
+        "server/gradwire_pool/doors.py",
         "server/gradwire_pool/gateway.py",
         "server/gradwire_pool/probes.py",
         "client/gradwire/pool.py",

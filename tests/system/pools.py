@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gradwire.credentials import NOTHING, Credentials
 from gradwire.pool import Gateway
 from gradwire_pool.home import Home, Started, marked_processes
 
@@ -65,7 +66,7 @@ def parent_of(process: int) -> int:
 class RunningPool:
     """A pool on a port of its own."""
 
-    def __init__(self, *flags: str, **environment: str) -> None:
+    def __init__(self, *flags: str, credentials: Credentials = NOTHING, **environment: str) -> None:
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
         self.home = Home(self.port)
@@ -73,7 +74,7 @@ class RunningPool:
         done = command("up", "--port", str(self.port), *flags, **environment)
         assert done.returncode == 0, done.stderr
         self.up_seconds = time.monotonic() - started
-        self.gateway = Gateway(self.address)
+        self.gateway = Gateway(self.address, credentials=credentials)
 
     def started(self) -> Started:
         found = self.home.read()
@@ -95,6 +96,6 @@ class RunningPool:
     def processes(self) -> list[int]:
         return list(marked_processes(self.started().mark))
 
-    def down(self) -> subprocess.CompletedProcess[str]:
+    def down(self, **environment: str) -> subprocess.CompletedProcess[str]:
         self.gateway.close()
-        return command("down", "--port", str(self.port))
+        return command("down", "--port", str(self.port), **environment)
