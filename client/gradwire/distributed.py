@@ -33,8 +33,8 @@ def _no_group(*args: Any, **kwargs: Any) -> NoReturn:
 def init_process_group(*args: Any, **kwargs: Any) -> NoReturn:
     """Raise RuntimeError: one script drives all workers, so there is no group of processes."""
     raise RuntimeError(
-        "init_process_group makes one process of many; here one script has several workers: connect to them, and wrap the module in "
-        "DistributedDataParallel(module), without init_process_group and DistributedSampler"
+        "init_process_group makes one process of many; here one script has several workers: connect to them, and wrap the module "
+        "in DistributedDataParallel(module), without init_process_group and DistributedSampler"
     )
 
 

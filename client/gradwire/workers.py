@@ -13,7 +13,7 @@ from gradwire_protocol.errors import GradwireError
 if TYPE_CHECKING:
     from gradwire.session import Session
 
-__all__ = ["Fleet", "connect_all", "mixed_devices", "on", "place", "placement", "session_of"]
+__all__ = ["Fleet", "connect_all", "mixed_devices", "on", "place", "placement", "reconnect", "session_of"]
 
 
 class Fleet:
@@ -139,6 +139,25 @@ def connect_all(
     fleet = Fleet(opened)
     use(opened[0])
     return fleet.sessions
+
+
+def reconnect(device: Any, address: str) -> Session:
+    """Open a session with another worker for a device whose worker is lost, and return it.
+
+    The tensors of the lost one stay lost. Among a pool's workers `gradwire.pool.replace` finds the replacement itself.
+    """
+    from gradwire import session as sessions
+
+    current = sessions._current
+    if current is None or current.fleet is None:
+        raise ValueError(f"reconnect needs a script with several workers; got device {device}, address {address}")
+    lost = current.fleet.find(Device(device))
+    found: Session = sessions._opened(address)
+    lost.close()
+    current.fleet.replace(lost, found)
+    if current is lost:
+        sessions.use(found)
+    return found
 
 
 def mixed_devices(first: Session, second: Session) -> RuntimeError:

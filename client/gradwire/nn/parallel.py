@@ -78,7 +78,7 @@ class DistributedDataParallel(Module):
         self._replicas = (self.module, *made)
         for name in ("named_parameters", "named_buffers"):
             for path, tensor in getattr(self.module, name)():
-                mirror(tensor, [dict(getattr(replica, name)())[path] for replica in made])
+                mirror(tensor, [dict(getattr(replica, name)())[path] for replica in made], id(self))
         if self._reducer is not None:
             self._reducer.close()
         self._reducer = None
@@ -139,7 +139,8 @@ class DistributedDataParallel(Module):
         optimizers keep come from the first worker that lives; gradients are dropped. Returns the first failure of what was
         sent to that worker before, None if all of it ran: after a failure, the step in which it arose has to be made again.
         """
-        return recovered(self, _living(self.device_ids if device_ids is None else device_ids, sessions.current()))
+        near = next(self.module.parameters()).session
+        return recovered(self, _living(self.device_ids if device_ids is None else device_ids, near))
 
 
 def _sessions(device_ids: Sequence[Any] | None, near: Session) -> list[Session]:

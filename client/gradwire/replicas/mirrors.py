@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gradwire.session import Session
     from gradwire.tensor import Tensor
 
-__all__ = ["Mirrors", "mirror", "mirrored_lists", "mirrors_of", "primaries"]
+__all__ = ["Mirrors", "mirror", "mirrored_lists", "mirrors_of", "primaries", "unmirror"]
 
 _NAME = "_mirrors"
 # Every tensor that has mirrors, weakly, by id.
@@ -31,6 +31,7 @@ class Mirrors:
         """Take tensors that are not equal yet."""
         self.tensors = tensors
         self.seen: list[tuple[Any, int, int] | None] = [None] * len(tensors)
+        self.keeper = 0  # id of who made them for a module; 0 for what an optimizer keeps
         self.gradient: tuple[Any, int] | None = None  # of the tensor: equal to the mirrors' own, at this version
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Mirrors:
@@ -60,15 +61,11 @@ class Mirrors:
         """Note that a mirror is equal now."""
         self.seen[rank] = (primary.storage, primary.storage.version, self.tensors[rank].storage.version)
 
-    def forget(self) -> None:
-        """Trust no mirror: all are copied anew."""
-        self.seen = [None] * len(self.tensors)
-        self.gradient = None
 
-
-def mirror(tensor: Any, tensors: list[Any]) -> Mirrors:
+def mirror(tensor: Any, tensors: list[Any], keeper: int = 0) -> Mirrors:
     """Give a tensor mirrors."""
     made = tensor.__dict__[_NAME] = Mirrors(tensors)
+    made.keeper = keeper
     number = id(tensor)
     _primaries[number] = ref(tensor, lambda _: _primaries.pop(number, None))
     return made

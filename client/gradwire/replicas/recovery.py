@@ -13,6 +13,7 @@ from gradwire.transfer import moved
 from gradwire_protocol.errors import GradwireError, WorkerLost
 
 if TYPE_CHECKING:
+    from gradwire.nn.module import Module
     from gradwire.nn.parallel import DistributedDataParallel
     from gradwire.session import Session
 
@@ -20,34 +21,58 @@ __all__ = ["recovered"]
 
 
 def recovered(parallel: DistributedDataParallel, wanted: Sequence[Session]) -> Exception | None:
-    """Form anew what `DistributedDataParallel.reform` says, on those of `wanted` that live."""
+    """Do what `DistributedDataParallel.reform` says, on those of `wanted` that live."""
+    replicas = {next(replica.parameters()).session: replica for replica in parallel._replicas}
+    failures = {session: _failure(session) for session in {*wanted, *replicas}}
+    living = [session for session in wanted if not session.is_closed]
+    root = next((session for session in replicas if not session.is_closed), None)
+    if root is None or not living:
+        raise WorkerLost(
+            f"the replicas of this module were on {', '.join(s.device for s in replicas)}, and none of these workers lives; load "
+            "a checkpoint"
+        )
+    _bring_home(parallel, root, living[0])
+    _choose(parallel, living)
+    parallel._replicate(living, _kept(parallel, replicas, living))
+    return failures[root]
+
+
+def _failure(session: Session) -> Exception | None:
+    """Wait for a session; return what failed of what it was sent."""
+    try:
+        session.wait()
+    except (GradwireError, RuntimeError, IndexError, TypeError, ValueError) as error:
+        return error
+    return None
+
+
+def _bring_home(parallel: DistributedDataParallel, root: Session, first: Session) -> None:
+    """Let the module, and what optimizers keep for it, show what the root has, on the first worker; drop gradients."""
     from gradwire.optim.number import forget_number
 
-    living = [session for session in wanted if _failure(session, living_only=True) is None]
-    replicas = {next(replica.parameters()).session: replica for replica in parallel._replicas}
-    roots = [session for session in replicas if not session.is_closed]
-    if not living or not roots:
-        raise WorkerLost(
-            f"the replicas of this module were on {', '.join(s.device for s in replicas)}, and none of these workers lives; load a "
-            "checkpoint"
-        )
-    root = roots[0]
-    failure = _failures.pop(id(root), None)
-    first = living[0]
     with no_grad():
-        for tensor in [tensor for tensor in primaries() if _is_of(parallel, tensor)]:
-            _bring_home(tensor, root, first)
+        for tensor in primaries():
+            found = mirrors_of(tensor)
+            if found is None or not _belongs(parallel, found):
+                continue
+            source = next((t for t in (tensor, *found.tensors) if t.session is root), tensor)
+            if source is not tensor or root is not first:
+                tensor.data = source.detach().clone() if root is first else moved(source.detach(), first)
             forget_number(tensor)
             unmirror(tensor)
-        for parameter in parallel.module.parameters():
-            parameter._grad = None
-    kept = {session: replica for session, replica in replicas.items() if session in living and session is not first}
-    kept = {session: replica for session, replica in kept.items() if replica is not parallel.module}
-    for replica in kept.values():
-        for parameter in replica.parameters():
-            parameter._grad = None
+    for parameter in parallel.module.parameters():
+        parameter._grad = None
+
+
+def _belongs(parallel: DistributedDataParallel, found: Any) -> bool:
+    """Return whether mirrors are those of the module, or of what an optimizer keeps on the same workers."""
+    sessions = [next(replica.parameters()).session for replica in parallel._replicas[1:]]
+    return found.keeper in (0, id(parallel)) and [made.session for made in found.tensors] == sessions
+
+
+def _choose(parallel: DistributedDataParallel, living: Sequence[Session]) -> None:
     parallel.device_ids = [Device(session.device) for session in living]
-    if str(parallel.output_device) not in {session.device for session in living}:
+    if parallel.output_device not in parallel.device_ids:
         parallel.output_device = parallel.device_ids[0]
     if len(living) == 1:
         parallel._group = None
@@ -55,39 +80,14 @@ def recovered(parallel: DistributedDataParallel, wanted: Sequence[Session]) -> E
         parallel._group = Group(living)
     else:
         parallel._group.form(living)
-    parallel._replicate(living, kept)
-    return failure
 
 
-_failures: dict[int, Exception] = {}
-
-
-def _failure(session: Session, *, living_only: bool = False) -> Exception | None:
-    """Wait for a session; return WorkerLost if its worker is gone. What else failed is noted for the root's report."""
-    try:
-        session.wait()
-    except (GradwireError, RuntimeError, IndexError, TypeError, ValueError) as error:
-        if session.is_closed:
-            return error
-        _failures[id(session)] = error
-    return None
-
-
-def _is_of(parallel: DistributedDataParallel, tensor: Any) -> bool:
-    """Return whether a tensor with mirrors is the module's, or kept by an optimizer for it: mirrored on the same workers."""
-    found = mirrors_of(tensor)
-    if found is None:
-        return False
-    sessions = [id(next(replica.parameters()).session) for replica in parallel._replicas[1:]]
-    return [id(mirror.session) for mirror in found.tensors] == sessions
-
-
-def _bring_home(tensor: Any, root: Session, first: Session) -> None:
-    """Let a tensor show what the root has of it, on the first worker."""
-    found = mirrors_of(tensor)
-    assert found is not None
-    source = next(t for t in (tensor, *found.tensors) if t.session is root)
-    if source is tensor and tensor.session is first:
-        return
-    copied = source.detach().clone() if source.session is first else moved(source.detach(), first)
-    tensor.data = copied
+def _kept(
+    parallel: DistributedDataParallel, replicas: dict[Session, Module], living: Sequence[Session]
+) -> dict[Session, Module]:
+    """Return the replicas that stay where they are; their values are copied anew all the same."""
+    kept = {s: replicas[s] for s in living[1:] if s in replicas and replicas[s] is not parallel.module}
+    for replica in kept.values():
+        for parameter in replica.parameters():
+            parameter._grad = None
+    return kept
