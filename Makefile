@@ -48,7 +48,7 @@ demo: $(VENV)/.has-server-examples ## Train the digits example on a worker of it
 test: $(VENV)/.has-server-jit-pool-test ## Run the tests that need no PyTorch
 	$(BIN)/python -m pytest -m "not parity" $(ARGS)
 
-parity: $(VENV)/.has-server-jit-test-parity-examples ## Install PyTorch as oracle and run the tests against it
+parity: $(VENV)/.has-server-jit-pool-test-parity-examples ## Install PyTorch as oracle and run the tests against it
 	$(BIN)/python -m pytest -m parity $(ARGS)
 
 parity-full: $(VENV)/.has-server-jit-test-parity-examples ## Run all of PyTorch's operator samples and write docs/coverage.md
