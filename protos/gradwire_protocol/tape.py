@@ -290,14 +290,17 @@ def keep_outputs(node: Node, outputs: Sequence[Variable]) -> None:
 
 
 def _edges(signature: Signature, inputs: Sequence[Variable | None]) -> tuple[Edge | None, ...]:
-    needs, edges = signature.needs, list[Edge | None]()
+    needs = signature.needs
+    edges: list[Edge | None] = []
     for variable in inputs:
         if not needs & 1 or variable is None:
             edges.append(None)
-        elif variable.base is None and variable.node is not None:
+        elif variable.base is not None:
+            edges.append(gradient_edge(variable))
+        elif variable.node is not None:
             edges.append(_made(Edge, (variable.node, variable.output_nr)))
         else:
-            edges.append(gradient_edge(variable))
+            edges.append(_made(Edge, (variable, 0)) if variable.leaf_requires_grad else None)
         needs >>= 1
     return tuple(edges)
 

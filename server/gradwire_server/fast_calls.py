@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from gradwire_protocol.registry import Op
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.tape import record
 from gradwire_server.arranging import arranger
@@ -43,10 +44,9 @@ def kernel_function(engine: Engine, signature: Signature, numbers: Sequence[Any]
     op, xp = signature.op, engine.backend.xp
     found, direct = kernel_for(op, engine.backend.name), direct_numbers(signature, numbers, xp)
     if found is not None and direct is not None and not signature.statics:
-        if op.name in _SUMS and direct == [1]:
-            return getattr(xp, _SUMS[op.name])  # type: ignore[no-any-return]
-        function = getattr(xp, found.ufunc) if found.ufunc else partial(found.function, xp)
-        if not direct:
+        name = _SUMS[op.name] if _is_sum(op, direct) else found.ufunc
+        function = getattr(xp, name) if name else partial(found.function, xp)
+        if not direct or _is_sum(op, direct):
             return function
         arrange = arranger(signature)
         return lambda *data: function(*arrange(data, direct))
@@ -60,33 +60,35 @@ def kernel_function(engine: Engine, signature: Signature, numbers: Sequence[Any]
 _SUMS = {"add.Tensor": "add", "sub.Tensor": "subtract"}
 
 
-def is_plain(engine: Engine, signature: Signature) -> bool:
+def _is_sum(op: Op, numbers: Sequence[Any]) -> bool:
+    return op.name in _SUMS and len(numbers) == 1 and numbers[0] == 1
+
+
+def is_plain(engine: Engine, signature: Signature, numbers: Sequence[Any]) -> bool:
     """Return whether a kernel is one ufunc of contiguous arrays of one shape, whose result can be nothing else."""
     found, output = kernel_for(signature.op, engine.backend.name), signature.outputs[0]
-    return (
-        found is not None and bool(found.ufunc) and output.ndim > 0 and not involves_bfloat16(signature)
-        and all(meta is not None and meta.is_contiguous and meta.shape == output.shape for meta in signature.metas)
+    is_ufunc = found is not None and (bool(found.ufunc) or _is_sum(signature.op, numbers))
+    return is_ufunc and output.ndim > 0 and not involves_bfloat16(signature) and all(
+        meta is not None and meta.is_contiguous and meta.shape == output.shape for meta in signature.metas
     )  # fmt: skip
 
 
 def _wrapper(engine: Engine, signature: Signature) -> Callable[[Any, Sequence[Array]], Array]:
     """Return what makes an array of a kernel's result, and records the call if the signature says so."""
-    conform, meta, needs = (
-        None if is_plain(engine, signature) else engine.conform,
-        signature.outputs[0],
-        signature.needs,
-    )
     scalars = signature.op.usual if signature.usual else ()
-    needed = [bool(needs >> index & 1) for index in range(len(signature.metas))]
+    conform = None if is_plain(engine, signature, scalars) else engine.conform
+    meta, needs = signature.outputs[0], signature.needs
 
     def wrap(data: Any, inputs: Sequence[Array]) -> Array:
         made = Array(engine, data if conform is None else conform(data, meta), meta)
         if needs:
-            for array, is_needed in zip(inputs, needed, strict=True):
+            bits = needs
+            for array in inputs:
                 # A leaf that this is the first recorded call of, or that requires grad no more.
-                if array.node is None and array.leaf_requires_grad is not is_needed:
+                if array.node is None and array.leaf_requires_grad != bits & 1:
                     engine.learn(signature, inputs)
                     break
+                bits >>= 1
             record(signature, inputs, (made,), scalars)
         return made
 

@@ -131,7 +131,7 @@ def _prepared_step(engine: Engine, step: Step, places: Mapping[Value | None, int
     if len(metas) != 1 or signature.returns_list:
         return lambda values: values.extend(map(conform, function(*take(values)), metas))
     meta = metas[0]
-    if is_plain(engine, signature):
+    if is_plain(engine, signature, step.numbers):
         return append
     return lambda values: values.append(conform(function(*take(values)), meta))
 
