@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from gradwire.session import Session, connect
+from gradwire.connecting import connect
+from gradwire.session import Session
 from tests.support import open_loopback
 
 __all__ = ["Worker", "in_process_session", "resident_bytes", "torch_on_one_thread"]

@@ -84,7 +84,8 @@ from gradwire.random import (
     seed,
     set_rng_state,
 )
-from gradwire.session import Session, connect, disconnect
+from gradwire.connecting import connect
+from gradwire.session import Session, disconnect
 from gradwire.session import current as current_session
 from gradwire.settings import *
 from gradwire.tensor_types import *

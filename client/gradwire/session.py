@@ -7,12 +7,11 @@ while ago, or at a wait. Everything runs in the caller's thread; finalizers only
 from __future__ import annotations
 
 import atexit
-import os
 import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,10 +19,9 @@ import numpy as np
 from gradwire import callsite, embedded
 from gradwire.columns import Columns, encoded_signature
 from gradwire.counts import Counts, Statistics
-from gradwire.credentials import NOTHING, Credentials
 from gradwire.failures import Failures
-from gradwire.transport import Connection, GrpcConnection
-from gradwire.workers import Fleet, connect_all, mixed_devices, placement
+from gradwire.transport import Connection
+from gradwire.workers import Fleet, mixed_devices, placement
 from gradwire_protocol import codec, limits
 from gradwire_protocol.errors import GradwireError, WorkerLost
 from gradwire_protocol.meta import Meta
@@ -37,7 +35,7 @@ if TYPE_CHECKING:
     from gradwire.programs.recording import Recording
     from gradwire.tensor import Tensor
 
-__all__ = ["Session", "Statistics", "connect", "current", "disconnect", "use"]
+__all__ = ["Session", "Statistics", "current", "disconnect", "use"]
 
 # A call that follows the last send by more than this goes out at once: the worker is idle, and waiting for a full batch
 # would only delay it.
@@ -350,77 +348,6 @@ _current: Session | None = None
 _current_lock = threading.Lock()
 
 
-def connect(
-    address: Any = None,
-    *,
-    workers: int | None = None,
-    connect_seconds: float = 10.0,
-    public_stream: bool = False,
-    token: str | None = None,
-    tls_ca: str | None = None,
-    tls_certificate: str | None = None,
-    tls_key: str | None = None,
-    **needs: Any,
-) -> Any:
-    """Open a session and make it the one that new tensors live in.
-
-    `address` is HOST:PORT or unix:PATH; None means GRADWIRE_ADDRESS, or an embedded worker where that is not set. A list of
-    addresses opens a session with each and returns them: the devices `cpu:0`, `cpu:1`, ... (`cuda:0`, ... on GPU workers), of
-    which the first is the one that new tensors live in.
-
-    pool://HOST:PORT, or HOST:PORT with `workers`, is the gateway of a pool, which lends that many workers (a list then is
-    returned) or one. `device`, `memory_bytes` and `exclusive` say which will do; NoWorkerFree is raised where none would.
-
-    `token` says who the client is. `tls_ca` names the PEM file of the authority that signed the worker's certificate, and turns
-    TLS on; `tls_certificate` and `tls_key` are the client's own, for workers that ask for one. What is None comes from
-    GRADWIRE_TOKEN, GRADWIRE_TLS_CA, GRADWIRE_TLS_CERTIFICATE and GRADWIRE_TLS_KEY.
-    """
-    credentials = Credentials.given(token, tls_ca, tls_certificate, tls_key)
-    options: dict[str, Any] = {
-        "connect_seconds": connect_seconds,
-        "public_stream": public_stream,
-        "credentials": credentials,
-    }
-    if address is None:
-        address = os.environ.get("GRADWIRE_ADDRESS")
-    if workers is not None or (isinstance(address, str) and address.startswith("pool://")):
-        from gradwire.pool import connect_lent
-
-        return connect_lent(
-            address, workers, needs, lambda one, wrap: _opened(one, **options, wrap=wrap), connect_seconds, credentials
-        )
-    if needs:
-        raise TypeError(f"connect takes {', '.join(needs)} for a pool only; give pool://HOST:PORT, or workers=")
-    if address is None or isinstance(address, str):
-        return use(_opened(address, **options))
-    return connect_all(list(address), lambda one: _opened(one, **options), use)
-
-
-def _opened(
-    address: str | None,
-    connect_seconds: float = 10.0,
-    public_stream: bool = False,
-    wrap: Callable[[Connection], Connection] | None = None,
-    credentials: Credentials = NOTHING,
-) -> Session:
-    address = address or os.environ.get("GRADWIRE_ADDRESS")
-    worker = None
-    if not address:
-        worker = embedded.start()
-        address, credentials = worker.address, NOTHING  # its socket is this user's alone
-    try:
-        connection: Connection = GrpcConnection(
-            address, connect_seconds=connect_seconds, public_stream=public_stream, credentials=credentials
-        )
-        session = Session(connection if wrap is None else wrap(connection), worker)
-    except BaseException:
-        if worker is not None:
-            worker.stop()
-        raise
-    atexit.register(session.close)
-    return session
-
-
 def use(session: Session) -> Session:
     """Make a session the one that new tensors live in."""
     global _current
@@ -438,8 +365,10 @@ def current() -> Session:
         return _current
     with _current_lock:
         if _current is None:
-            opened: Session = connect()
-            return opened
+            from gradwire.connecting import connect
+
+            session: Session = connect()
+            return session
     raise WorkerLost(f"the session with {_current.address} has ended and its tensors are gone; call gradwire.connect()")
 
 

@@ -147,12 +147,13 @@ def reconnect(device: Any, address: str) -> Session:
     The tensors of the lost one stay lost. Among a pool's workers `gradwire.pool.replace` finds the replacement itself.
     """
     from gradwire import session as sessions
+    from gradwire.connecting import opened
 
     current = sessions._current
     if current is None or current.fleet is None:
         raise ValueError(f"reconnect needs a script with several workers; got device {device}, address {address}")
     lost = current.fleet.find(Device(device))
-    found: Session = sessions._opened(address)
+    found: Session = opened(address)
     lost.close()
     current.fleet.replace(lost, found)
     if current is lost:

@@ -1,0 +1,88 @@
+"""`connect`: what an address and its arguments stand for: a worker, several, a pool, or a worker of the script's own."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Callable
+from typing import Any
+
+from gradwire import embedded
+from gradwire.credentials import NOTHING, Credentials
+from gradwire.session import Session, use
+from gradwire.transport import Connection, GrpcConnection
+from gradwire.workers import connect_all
+
+__all__ = ["connect", "opened"]
+
+
+def connect(
+    address: Any = None,
+    *,
+    workers: int | None = None,
+    connect_seconds: float = 10.0,
+    public_stream: bool = False,
+    token: str | None = None,
+    tls_ca: str | None = None,
+    tls_certificate: str | None = None,
+    tls_key: str | None = None,
+    **needs: Any,
+) -> Any:
+    """Open a session and make it the one that new tensors live in.
+
+    `address` is HOST:PORT or unix:PATH; None means GRADWIRE_ADDRESS, or an embedded worker where that is not set. A list of
+    addresses opens a session with each and returns them: the devices `cpu:0`, `cpu:1`, ... (`cuda:0`, ... on GPU workers), of
+    which the first is the one that new tensors live in.
+
+    pool://HOST:PORT, or HOST:PORT with `workers`, is the gateway of a pool, which lends that many workers (a list then is
+    returned) or one. `device`, `memory_bytes` and `exclusive` say which will do; NoWorkerFree is raised where none would.
+
+    `token` says who the client is. `tls_ca` names the PEM file of the authority that signed the worker's certificate, and turns
+    TLS on; `tls_certificate` and `tls_key` are the client's own, for workers that ask for one. What is None comes from
+    GRADWIRE_TOKEN, GRADWIRE_TLS_CA, GRADWIRE_TLS_CERTIFICATE and GRADWIRE_TLS_KEY.
+    """
+    credentials = Credentials.given(token, tls_ca, tls_certificate, tls_key)
+    options: dict[str, Any] = {
+        "connect_seconds": connect_seconds,
+        "public_stream": public_stream,
+        "credentials": credentials,
+    }
+    if address is None:
+        address = os.environ.get("GRADWIRE_ADDRESS")
+    if workers is not None or (isinstance(address, str) and address.startswith("pool://")):
+        from gradwire.pool import connect_lent
+
+        return connect_lent(
+            address, workers, needs, lambda one, wrap: opened(one, **options, wrap=wrap), connect_seconds, credentials
+        )
+    if needs:
+        raise TypeError(f"connect takes {', '.join(needs)} for a pool only; give pool://HOST:PORT, or workers=")
+    if address is None or isinstance(address, str):
+        return use(opened(address, **options))
+    return connect_all(list(address), lambda one: opened(one, **options), use)
+
+
+def opened(
+    address: str | None,
+    connect_seconds: float = 10.0,
+    public_stream: bool = False,
+    wrap: Callable[[Connection], Connection] | None = None,
+    credentials: Credentials = NOTHING,
+) -> Session:
+    """Open a session that is not the current one; `wrap` may put something between it and its connection."""
+    address = address or os.environ.get("GRADWIRE_ADDRESS")
+    worker = None
+    if not address:
+        worker = embedded.start()
+        address, credentials = worker.address, NOTHING  # its socket is this user's alone
+    try:
+        connection: Connection = GrpcConnection(
+            address, connect_seconds=connect_seconds, public_stream=public_stream, credentials=credentials
+        )
+        session = Session(connection if wrap is None else wrap(connection), worker)
+    except BaseException:
+        if worker is not None:
+            worker.stop()
+        raise
+    atexit.register(session.close)
+    return session
