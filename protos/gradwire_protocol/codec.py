@@ -10,6 +10,7 @@ from gradwire_protocol.errors import BatchMalformed, UnknownOp, class_name, from
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import OPS
 from gradwire_protocol.signature import Signature, resolve
+from gradwire_protocol.told import told
 from gradwire_protocol.v1 import call_pb2, failure_pb2, tensor_pb2
 
 __all__ = [
@@ -156,6 +157,7 @@ def _check_counts(name: str, op: Any, metas: int, statics: int, kinds: int, leng
 
 def encode_failure(error: BaseException, batch: int = 0, call: int = 0, op: str = "") -> failure_pb2.Failure:
     """Return the message of an error; it carries the class and the words, never a path or a traceback."""
+    error = told(error)
     inner, step = getattr(error, "program_call", 0), getattr(error, "program_step", 0)
     return failure_pb2.Failure(
         error=class_name(error),

@@ -30,7 +30,7 @@ __all__ = [
     "BatchConflict", "BatchMalformed", "CheckpointError", "GradwireError", "GroupBroken", "HandleNotFound", "KernelError",
     "LimitExceeded", "LinAlgError", "NoWorkerFree", "NotAuthenticated",
     "ProtocolError", "TransferDamaged", "UnknownOp", "VersionMismatch",
-    "WorkerDraining", "WorkerLost", "WorkerUnreachable", "class_name", "from_class_name",
+    "WorkerDraining", "WorkerLost", "WorkerUnreachable", "class_name", "from_class_name", "is_known",
 ]  # fmt: skip
 
 
@@ -120,6 +120,11 @@ _CLASSES: dict[str, type[Exception]] = {
         GroupBroken, AccessDenied, NotAuthenticated,
     )
 }  # fmt: skip
+
+
+def is_known(error: BaseException) -> bool:
+    """Return whether an error is of a class that may cross the wire, or derived from one."""
+    return any(cls.__name__ in _CLASSES for cls in type(error).__mro__)
 
 
 def class_name(error: BaseException) -> str:

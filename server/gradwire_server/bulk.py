@@ -13,6 +13,7 @@ from gradwire_protocol import codec, limits
 from gradwire_protocol.bulk import Bytes, Receiver, Ring, as_bytes, chunk_parts
 from gradwire_protocol.errors import BatchMalformed, TransferDamaged, WorkerLost
 from gradwire_protocol.meta import Meta
+from gradwire_protocol.told import told
 from gradwire_protocol.v1 import bulk_pb2
 from gradwire_server.backend import CudaBackend
 from gradwire_server.engine import Array
@@ -64,7 +65,8 @@ class BulkPlane:
             for message in messages:
                 yield from self._receive(_header(message), messages, context)
         except Exception as error:
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{type(error).__name__}: {error}")
+            shown = told(error)
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{type(shown).__name__}: {shown}")
 
     def _receive(self, header: bulk_pb2.UploadHeader, messages: Messages, context: Any) -> Iterator[bytes]:
         meta = codec.decode_meta(header.meta)
@@ -112,7 +114,8 @@ class BulkPlane:
                     for ring in rings.values():
                         ring.freed(request.freed.slots)
         except Exception as error:
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{type(error).__name__}: {error}")
+            shown = told(error)
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{type(shown).__name__}: {shown}")
 
     def _send(
         self, wanted: bulk_pb2.DownloadRequest.Wanted, rings: dict[bytes, Ring], freed: Callable[[], int], context: Any

@@ -10,7 +10,6 @@ where it is not. Both pass the same tests.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,14 +18,14 @@ from typing import Any, NoReturn
 
 import grpc
 
-__all__ = ["OwnQueueServer", "available"]
+from gradwire_protocol.told import told
 
-log = logging.getLogger("gradwire.worker")
+__all__ = ["OwnQueueServer", "available"]
 
 _OK = 0
 _CANCELLED = 1
-_UNKNOWN = 2
 _UNIMPLEMENTED = 12
+_INTERNAL = 13
 
 
 def available() -> bool:
@@ -275,8 +274,7 @@ class OwnQueueServer:
         except _Aborted:
             call.code = call.code or _CANCELLED
         except Exception as error:
-            log.exception("a call of %s failed", event.call_details.method)
-            call.code, call.details = _UNKNOWN, f"Exception calling application: {type(error).__name__}".encode()
+            call.code, call.details = _INTERNAL, str(told(error)).encode()
         finally:
             call.finish()
 

@@ -10,6 +10,7 @@ import logging
 import secrets
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -25,6 +26,7 @@ from gradwire_server import own_queue
 from gradwire_server.backend import Backend
 from gradwire_server.bulk import BulkPlane
 from gradwire_server.doors.doorkeeper import Doorkeeper, Registering, open_doors
+from gradwire_server.doors.quiet import Quiet
 from gradwire_server.doors.tls import server_credentials
 from gradwire_server.opened import Opened
 from gradwire_server.peers.plane import PeerPlane
@@ -54,7 +56,8 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
         self.settings = settings
         self.incarnation = secrets.token_hex(8)
         self.draining = False
-        self.programs = SharedPrograms()
+        # A tenant's sessions share programs; between tenants even the time that one saves would tell what the other runs.
+        self._programs: defaultdict[str, SharedPrograms] = defaultdict(SharedPrograms)
         self._sessions: dict[bytes, Opened] = {}
         self._lock = threading.Lock()
 
@@ -85,7 +88,8 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
         except Exception as error:
             log.info("session refused: %s", error)
             return codec.encode_failure(error), None
-        opened = Opened(self.backend, self.programs, self._doors.tenant(context))
+        tenant = self._doors.tenant(context)
+        opened = Opened(self.backend, self._programs[tenant], tenant)
         with self._lock:
             if len(self._sessions) >= self.settings.max_sessions:
                 full = LimitExceeded(
@@ -165,7 +169,7 @@ def _open_server(settings: Settings, doors: Doorkeeper) -> Any:
     if own_queue.available() and not settings.public_server:
         return own_queue.OwnQueueServer(threads, _OPTIONS, doors)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="gradwire")
-    return grpc.server(pool, interceptors=[doors], options=_OPTIONS)
+    return grpc.server(pool, interceptors=[doors, Quiet()], options=_OPTIONS)
 
 
 class WorkerServer:

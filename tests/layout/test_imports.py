@@ -45,6 +45,7 @@ DOORS = {
         "server/gradwire_server/service.py",
         "server/gradwire_server/doors/tls.py",
         "server/gradwire_server/doors/doorkeeper.py",
+        "server/gradwire_server/doors/quiet.py",
         "server/gradwire_pool/doors.py",
         "server/gradwire_pool/gateway.py",
         "server/gradwire_pool/probes.py",

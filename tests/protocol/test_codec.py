@@ -206,13 +206,17 @@ def test_no_bytes_raise_anything_but_refusals(content):
         (errors.HandleNotFound("x"), errors.HandleNotFound),
         (errors.WorkerUnreachable("x"), errors.GradwireError),
         (UnicodeError("x"), ValueError),
-        (OSError("x"), RuntimeError),
-        (KeyboardInterrupt("x"), RuntimeError),
     ],
 )
 def test_an_error_arrives_as_its_nearest_known_class(error, decoded):
     back = decode_failure(encode_failure(error, 3, 4, "op"))
     assert (type(back), str(back)) == (decoded, "x")
+
+
+@pytest.mark.parametrize("error", [OSError("x"), KeyboardInterrupt("x")])
+def test_an_error_of_no_known_class_keeps_its_words_to_the_workers_log(error):
+    back = decode_failure(encode_failure(error, 3, 4, "op"))
+    assert type(back) is errors.KernelError and "under error" in str(back)
 
 
 def test_a_class_name_that_nobody_knows_is_a_runtime_error():

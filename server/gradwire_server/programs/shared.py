@@ -1,7 +1,7 @@
 """What the sessions of a worker share of programs: decoded, traced and planned once, for whoever sends the same one again.
 
-Nothing of it holds a session's values: each session has its own memory (`executable.Executable`). A worker serves one tenant,
-so there is one table; it is bounded, and what was used longest ago goes first.
+Nothing of it holds a session's values: each session has its own memory (`executable.Executable`). Each tenant of a
+worker has one table; it is bounded, and what was used longest ago goes first.
 """
 
 from __future__ import annotations
