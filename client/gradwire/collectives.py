@@ -78,16 +78,23 @@ class Group:
     def _send_form(self) -> None:
         secret, backend = secrets.token_hex(16), self._chosen()
         peers = tuple(Peer(s.device, s.address, s.welcome.incarnation) for s in self.sessions)
-        for rank, session in enumerate(self.sessions):
-            store = road(self.sessions[0], session)
-            if store is None:
-                raise GroupBroken(
-                    f"the workers of a group must reach each other; {session.device} does not reach {self.sessions[0].device} "
-                    f"at {self.sessions[0].address}; connect to addresses that they all know"
-                )
+        # All asked before the first is told to wait for the others.
+        stores = [self._way_to_first(session) for session in self.sessions]
+        for rank, (session, store) in enumerate(zip(self.sessions, stores, strict=True)):
             spec = Spec(self.name, self.epoch, rank, backend, secret, store, self._seconds, peers)
             self._call(_FORM, session, spec.encode())
             session.flush()
+
+    def _way_to_first(self, session: Session) -> str:
+        """Return the address by which a worker reaches the first member's, which keeps the store where they meet."""
+        first = self.sessions[0]
+        found = road(first, session)
+        if found is None:
+            raise GroupBroken(
+                f"the workers of a group must reach each other; {session.device} does not reach {first.device} at "
+                f"{first.address}; connect to addresses that they all know"
+            )
+        return found
 
     def _chosen(self) -> str:
         if self._backend != "auto":

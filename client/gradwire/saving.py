@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import IO, Any, cast
 
 from gradwire.conversion import fetch, from_array
-from gradwire.device import Device, check_device
+from gradwire.device import Device
 from gradwire.pt_file import PtWriter, read_pt
 from gradwire.safetensors import read_safetensors, replacing, write_safetensors
 from gradwire_protocol.dtypes import from_numpy
@@ -82,14 +83,18 @@ def load(
 ) -> Any:
     """Return what `save`, `torch.save` or a safetensors library wrote; the content says which.
 
-    All tensors come to the session's worker. `map_location` may name its device; a function or a dict, which would choose
-    among several, has nothing to choose. Loading never runs code; with `weights_only=False` it takes whole modules too, of
+    All tensors come to one worker, the first unless `map_location` names another's device; a function or a dict, which would
+    choose for each tensor, chooses nothing. Loading never runs code; with `weights_only=False` it takes whole modules too, of
     classes that this process has imported. Raises CheckpointError
     for a file that is not whole, or that holds objects of other classes than tensors and plain containers.
     """
     if mmap:
         raise ValueError("load sends a file's values to a worker, so it cannot map them; got mmap=True; leave it out")
-    _check_location(map_location)
+    with _located(map_location):
+        return _load(f, weights_only)
+
+
+def _load(f: str | os.PathLike[str] | IO[bytes], weights_only: bool) -> Any:
     if isinstance(f, str | os.PathLike):
         with open(f, "rb") as file:
             start = file.read(len(_LEGACY))
@@ -120,11 +125,10 @@ def _refuse_legacy(start: bytes, name: str) -> None:
         )
 
 
-def _check_location(map_location: Any) -> None:
-    from gradwire import session
-
+def _located(map_location: Any) -> AbstractContextManager[Any]:
+    """Return a context in which tensors are made where `map_location` says."""
     if map_location is None or callable(map_location) or isinstance(map_location, Mapping):
-        return
+        return nullcontext()
     if not isinstance(map_location, str | Device):
         raise TypeError(f"load needs map_location as a device, a function or a dict; got {type(map_location).__name__}")
-    check_device(map_location, session.current())
+    return Device(map_location)

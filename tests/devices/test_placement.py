@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -129,3 +131,14 @@ def test_a_failure_travels_with_the_copy(fleet: list[Session]) -> None:
         copied.tolist()
     with pytest.raises(IndexError, match="out of range"):
         fleet[0].wait()
+
+
+def test_files_are_loaded_onto_a_device(fleet: list[Session], tmp_path: Path) -> None:
+    for name in ("a.pt", "a.safetensors"):
+        gw.save({"x": gw.arange(3.0, device="cpu:1")}, tmp_path / name)
+        assert gw.load(tmp_path / name)["x"].session is fleet[0]
+        loaded = gw.load(tmp_path / name, map_location="cpu:1")["x"]
+        assert loaded.session is fleet[1]
+        assert loaded.tolist() == [0, 1, 2]
+    with pytest.raises(RuntimeError, match="invalid device ordinal"):
+        gw.load(tmp_path / "a.pt", map_location="cpu:7")

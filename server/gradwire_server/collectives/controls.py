@@ -103,28 +103,33 @@ def mean_start(
     xp, member = session.engine.backend.xp, _member(session, group)
     dtype = gradients[0].data.dtype
     flat = xp.empty(sum(array.meta.numel for array in gradients), dtype)
-    factor, start = dtype.type(scale), 0
+    # The mean of as many times the gradient is their sum: two passes over memory less.
+    is_sum = scale == member.size and all(before is None for before in held)
+    start = 0
     for array, before in zip(gradients, held, strict=True):
         part = flat[start : start + array.meta.numel].reshape(array.meta.shape)
-        xp.multiply(array.data, factor, out=part)
+        if is_sum:
+            part[...] = array.data
+        else:
+            xp.multiply(array.data, dtype.type(scale), out=part)
         if before is not None:
             xp.add(part, before.data, out=part)
         start += array.meta.numel
-    member.start(epoch, turn, lambda opened: opened.all_reduce(flat), flat)
+    member.start(epoch, turn, lambda opened: opened.all_reduce(flat), (flat, is_sum))
     return ()
 
 
 def mean_finish(
     session: Session, run: Run, signature: Signature, like: Sequence[Array], group: str, epoch: int, turn: int
 ) -> list[Array]:
-    """Wait for the sums of a bucket, and hand out the means."""
+    """Wait for the sums of a bucket, and hand out the means, which lie side by side still."""
     xp, member = session.engine.backend.xp, _member(session, group)
-    flat = member.finish(epoch, turn)
-    xp.divide(flat, flat.dtype.type(member.size), out=flat)
+    flat, is_sum = member.finish(epoch, turn)
+    if not is_sum:
+        xp.divide(flat, flat.dtype.type(member.size), out=flat)
     made, start = [], 0
     for meta in signature.outputs:
-        part = flat[start : start + meta.numel].reshape(meta.shape)
-        made.append(session.engine.new(part.copy(), meta))
+        made.append(session.engine.new(flat[start : start + meta.numel].reshape(meta.shape), meta))
         start += meta.numel
     return made
 
