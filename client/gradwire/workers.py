@@ -28,6 +28,7 @@ class Fleet:
             kind = session.welcome.device.partition(":")[0]
             session.fleet, session.name = self, f"{kind}:{counts.get(kind, 0)}"
             counts[kind] = counts.get(kind, 0) + 1
+        self.open_one: Callable[[str], Session] | None = None  # as the others were opened, credentials included
         self._flushing = False
 
     def find(self, wanted: Device) -> Session:
@@ -137,6 +138,7 @@ def connect_all(
             session.close()
         raise
     fleet = Fleet(opened)
+    fleet.open_one = open_one
     use(opened[0])
     return fleet.sessions
 
@@ -147,13 +149,12 @@ def reconnect(device: Any, address: str) -> Session:
     The tensors of the lost one stay lost. Among a pool's workers `gradwire.pool.replace` finds the replacement itself.
     """
     from gradwire import session as sessions
-    from gradwire.connecting import opened
 
     current = sessions._current
-    if current is None or current.fleet is None:
+    if current is None or current.fleet is None or current.fleet.open_one is None:
         raise ValueError(f"reconnect needs a script with several workers; got device {device}, address {address}")
     lost = current.fleet.find(Device(device))
-    found: Session = opened(address)
+    found = current.fleet.open_one(address)
     lost.close()
     current.fleet.replace(lost, found)
     if current is lost:

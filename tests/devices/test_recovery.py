@@ -19,6 +19,7 @@ from gradwire.errors import GroupBroken, WorkerLost
 from gradwire.nn.parallel import DistributedDataParallel
 from gradwire.workers import reconnect
 from tests.devices.conftest import Worker
+from tests.system.pools import RunningPool
 
 pytestmark = [
     pytest.mark.system,
@@ -103,3 +104,29 @@ def test_without_any_worker_left_it_says_so(workers: list[Worker]) -> None:
         worker.process.kill()
     with pytest.raises(WorkerLost, match="none of these workers lives; load a checkpoint"):
         parallel.reform()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs Ray")
+def test_a_pool_gives_the_replacement_by_itself() -> None:
+    previous, sessions._current = sessions._current, None
+    pool = RunningPool("--workers", "2")
+    try:
+        first, _ = gw.connect(pool.address, workers=2)
+        expected, _weights = _undisturbed()
+        parallel = DistributedDataParallel(_model())
+        optimizer = gw.optim.Adam(parallel.parameters(), lr=0.02)
+        losses: list[float] = []
+        while len(losses) < STEPS:
+            if len(losses) == KILLED_AT and parallel.epoch == 1:
+                os.kill(first.lent.workers[0].process, signal.SIGKILL)
+            try:
+                losses.append(_step(parallel, optimizer, len(losses)))
+            except (GroupBroken, WorkerLost):
+                parallel.reform()
+        assert parallel.epoch == 2
+        assert len(parallel._replicas) == 2
+        np.testing.assert_allclose(losses, expected, rtol=1e-4, atol=1e-5)
+    finally:
+        gw.disconnect()
+        sessions._current = previous
+        assert pool.down().returncode == 0

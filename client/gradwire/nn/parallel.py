@@ -133,14 +133,14 @@ class DistributedDataParallel(Module):
             reducer.is_sync = before
 
     def reform(self, device_ids: Sequence[Any] | None = None) -> Exception | None:
-        """Go on after a worker was lost: with those that live, and with new sessions for those that were replaced.
+        """Go on after a worker was lost: with those that live, and with new ones in place of those that were replaced.
 
+        A pool's worker is waited for until it is back; another one's place is taken by `gradwire.workers.reconnect` before.
         `device_ids` are the devices from here on; by default those of before that have a worker. Parameters, buffers and what
         optimizers keep come from the first worker that lives; gradients are dropped. Returns the first failure of what was
         sent to that worker before, None if all of it ran: after a failure, the step in which it arose has to be made again.
         """
-        near = next(self.module.parameters()).session
-        return recovered(self, _living(self.device_ids if device_ids is None else device_ids, near))
+        return recovered(self, [str(Device(d)) for d in (self.device_ids if device_ids is None else device_ids)])
 
 
 def _sessions(device_ids: Sequence[Any] | None, near: Session) -> list[Session]:
@@ -151,12 +151,6 @@ def _sessions(device_ids: Sequence[Any] | None, near: Session) -> list[Session]:
     if not chosen or len({id(session) for session in chosen}) != len(chosen):
         raise ValueError(f"replicas need devices that differ; got {[session.device for session in chosen]}")
     return chosen
-
-
-def _living(devices: Sequence[Any], near: Session) -> list[Session]:
-    fleet = near.fleet
-    names = [str(Device(device)) for device in devices]
-    return [session for session in (fleet.sessions if fleet else [near]) if session.device in names]
 
 
 class DataParallel(DistributedDataParallel):

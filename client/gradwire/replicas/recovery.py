@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from gradwire.autograd.grad_mode import no_grad
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["recovered"]
 
 
-def recovered(parallel: DistributedDataParallel, wanted: Sequence[Session]) -> Exception | None:
-    """Do what `DistributedDataParallel.reform` says, on those of `wanted` that live."""
+def recovered(parallel: DistributedDataParallel, devices: Sequence[str]) -> Exception | None:
+    """Do what `DistributedDataParallel.reform` says, on those of the devices whose workers live."""
     replicas = {next(replica.parameters()).session: replica for replica in parallel._replicas}
-    failures = {session: _failure(session) for session in {*wanted, *replicas}}
+    failures = {session: _failure(session) for session in replicas}
+    wanted = _present(next(iter(replicas)), devices)
     living = [session for session in wanted if not session.is_closed]
     root = next((session for session in replicas if not session.is_closed), None)
     if root is None or not living:
@@ -44,6 +46,20 @@ def _failure(session: Session) -> Exception | None:
     except (GradwireError, RuntimeError, IndexError, TypeError, ValueError) as error:
         return error
     return None
+
+
+def _present(near: Session, devices: Sequence[str]) -> list[Session]:
+    """Return the sessions that stand for devices now; what a pool lent and lost is replaced first."""
+    from gradwire import pool
+
+    fleet = near.fleet
+    chosen = [session for session in ([near] if fleet is None else fleet.sessions) if session.device in devices]
+    for index, session in enumerate(chosen):
+        _failure(session)
+        if session.is_closed and session.lent is not None:
+            with suppress(WorkerLost):
+                chosen[index] = pool.replace(session)
+    return chosen
 
 
 def _bring_home(parallel: DistributedDataParallel, root: Session, first: Session) -> None:
