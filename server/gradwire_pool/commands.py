@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 
 from gradwire_pool.doors import Doors
 from gradwire_pool.home import Home, Started, started_at
@@ -241,12 +242,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words[:1] == ["head"]:
         return _head(*words[1:])
     given = _parser().parse_args(words)
+    if find_spec("ray") is None:
+        print("gradwire pool: a pool needs Ray; install it with: pip install 'gradwire[server,pool]'", file=sys.stderr)
+        return 1
     try:
         return {"up": _up, "down": _down}[given.command](given)
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] != "ray":
-            raise
-        print("gradwire pool: a pool needs Ray; install it with: pip install 'gradwire[server,pool]'", file=sys.stderr)
     except (OSError, ValueError, RuntimeError) as error:
         print(f"gradwire pool: {error}", file=sys.stderr)
     return 1

@@ -24,6 +24,8 @@ log = logging.getLogger("gradwire.pool")
 # A client that asks for longer asks again; a call that waits holds memory here.
 _LONGEST_WAIT_SECONDS = 120.0
 _MAX_MESSAGE_BYTES = 2 << 20
+# Each that waits costs some KiB; one more is refused at once.
+_MAX_CALLS = 4096
 
 
 def _answered(reply: type, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -130,11 +132,11 @@ class Gateway(pool_pb2_grpc.PoolServicer):
         return pool_pb2.CreateGroupReply(epoch=group.epoch, secret=group.secret, workers=self._all_shown(group.members))
 
     async def _abort_group(self, request: Any) -> Any:
-        self._pool.groups.entered(request.group, request.epoch, request.secret)
+        group = self._entered(request)
         if request.close:
-            self._pool.groups.close(request.group, request.epoch)
+            self._pool.groups.close(group)
         else:
-            self._pool.groups.abort(request.group, request.epoch, request.reason or "a member gave up")
+            self._pool.groups.abort(group, request.reason or "a member gave up")
         await self._pool.tell()
         return pool_pb2.AbortGroupReply()
 
@@ -183,6 +185,7 @@ async def open_gateway(pool: Pool, listen: str, doors: Doors) -> tuple[grpc.aio.
     """Serve the pool on an address; return the server and the address with its port. Raises OSError if it is taken."""
     server = grpc.aio.server(
         interceptors=(Guard(doors, "gradwire.v1.Pool"),),
+        maximum_concurrent_rpcs=_MAX_CALLS,
         options=(("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES)),
     )
     pool_pb2_grpc.add_PoolServicer_to_server(Gateway(pool), server)

@@ -76,7 +76,7 @@ class Pool:
                 last_probe = self.now()
                 for worker in self.table.serving():
                     self.spawn(self._ask(worker))
-            self.groups.check_members(self.table.is_current)
+            self.groups.check(self.table.is_current, self.table.leases)
             await self.tell()
             await asyncio.sleep(TICK_SECONDS)
 
@@ -135,7 +135,7 @@ class Pool:
     async def announce(self, said: Announcement) -> int:
         """Note that a worker is there; return its incarnation."""
         given = self.table.announce(said, self.now())
-        self.groups.check_members(self.table.is_current)
+        self.groups.check(self.table.is_current, self.table.leases)
         await self.tell()
         return given
 
@@ -172,4 +172,4 @@ class Pool:
                     f"{', '.join(sorted(leased)) or 'none'}"
                 )
             members.append(Member(worker, found.incarnation))
-        return self.groups.create(name, members)
+        return self.groups.create(name, members, number)

@@ -6,8 +6,7 @@ fences a worker that comes back after a network cut. A death of a member breaks 
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 
 from gradwire_pool.records import Member
@@ -19,6 +18,7 @@ __all__ = ["MAX_GROUP_BYTES", "MAX_KEY_CHARACTERS", "MAX_VALUE_BYTES", "Group", 
 MAX_VALUE_BYTES = 1 << 20
 MAX_GROUP_BYTES = 64 << 20
 MAX_KEY_CHARACTERS = 512
+MAX_LEASE_GROUPS = 64
 
 
 @dataclass(slots=True)
@@ -28,6 +28,8 @@ class Group:
     name: str
     epoch: int
     members: tuple[Member, ...]
+    # That lent the members. A name means something only within it, and the group ends with it.
+    lease: str
     # Proves to the store that a request comes from a member; it never has the user's token.
     secret: str
     broken: str = ""
@@ -39,50 +41,55 @@ class Groups:
     """The groups of a pool. The latest epoch of each, and nothing of those before."""
 
     def __init__(self, next_number: Callable[[], int], new_identity: Callable[[], str]) -> None:
-        """Begin without groups. `next_number` gives epochs."""
+        """Begin without groups. `next_number` gives epochs, `new_identity` secrets."""
         self._next_number = next_number
         self._new_identity = new_identity
-        self._groups: dict[str, Group] = {}
+        self._by_secret: dict[str, Group] = {}
+        self._secrets: dict[tuple[str, str], str] = {}
 
-    def create(self, name: str, members: Sequence[Member]) -> Group:
+    def create(self, name: str, members: Sequence[Member], lease: str) -> Group:
         """Form a group, or form it anew: the epoch before is over."""
         names = [m.worker for m in members]
-        if not name or not names or len(set(names)) != len(names):
-            raise ValueError(f"a group needs a name and members that differ; got {name!r} and {names}")
-        group = Group(name, self._next_number(), tuple(members), self._new_identity())
-        self._groups[name] = group
+        if not 0 < len(name) <= MAX_KEY_CHARACTERS or not names or len(set(names)) != len(names):
+            raise ValueError(f"a group needs a name and members that differ; got {name[:80]!r} and {names}")
+        if (lease, name) not in self._secrets and sum(lease == of for of, _ in self._secrets) >= MAX_LEASE_GROUPS:
+            raise LimitExceeded(f"a lease may have {MAX_LEASE_GROUPS} groups and has that many; close one")
+        group = Group(name, self._next_number(), tuple(members), lease, self._new_identity())
+        self._forget(lease, name)
+        self._by_secret[group.secret], self._secrets[lease, name] = group, group.secret
         return group
 
-    def abort(self, name: str, epoch: int, reason: str) -> None:
-        """Break an epoch, for all of its members; a later epoch of the group goes on."""
-        group = self._groups.get(name)
-        if group is not None and group.epoch == epoch and not group.broken:
+    def _forget(self, lease: str, name: str) -> None:
+        secret = self._secrets.pop((lease, name), None)
+        if secret is not None:
+            del self._by_secret[secret]
+
+    def abort(self, group: Group, reason: str) -> None:
+        """Break an epoch, for all of its members."""
+        if not group.broken:
             group.broken = reason
             group.values.clear()
 
-    def close(self, name: str, epoch: int) -> None:
+    def close(self, group: Group) -> None:
         """Forget a group that is not needed any more."""
-        group = self._groups.get(name)
-        if group is not None and group.epoch == epoch:
-            del self._groups[name]
+        self._forget(group.lease, group.name)
 
-    def check_members(self, is_current: Callable[[Member], bool]) -> bool:
-        """Break the epochs of which a member is gone; return whether there were any."""
-        broke = False
-        for group in self._groups.values():
+    def check(self, is_current: Callable[[Member], bool], leases: Container[str]) -> None:
+        """Break the epochs of which a member is gone, and forget groups whose lease is over."""
+        for group in list(self._by_secret.values()):
+            if group.lease not in leases:
+                self.close(group)
             for member in group.members if not group.broken else ():
                 if not is_current(member):
-                    self.abort(group.name, group.epoch, f"{member.worker} (incarnation {member.incarnation}) was lost")
-                    broke = True
-        return broke
+                    self.abort(group, f"{member.worker} (incarnation {member.incarnation}) was lost")
 
     def entered(self, name: str, epoch: int, secret: str) -> Group:
         """Return a group for one of its members; raise GroupBroken where this epoch is over."""
-        group = self._groups.get(name)
-        if group is None or not hmac.compare_digest(group.secret.encode(), secret.encode()):
-            latest = f"the latest epoch is {group.epoch}" if group else "there is no such group"
+        group = self._by_secret.get(secret)
+        if group is None or (group.name, group.epoch) != (name, epoch):
             raise GroupBroken(
-                f"a member must name the group's present epoch; got group {name!r}, epoch {epoch}, and {latest}; form it anew"
+                f"a member must know the group's present epoch and its secret; epoch {epoch} of group {name[:80]!r} is over, or "
+                "never was; form the group anew"
             )
         if group.broken:
             raise GroupBroken(f"epoch {epoch} of group {name!r} is over: {group.broken}; form the group anew")

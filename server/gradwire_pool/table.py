@@ -14,6 +14,8 @@ from gradwire_protocol.errors import NoWorkerFree, WorkerLost
 
 __all__ = ["Table", "worker_name"]
 
+# Each is looked at in every placement.
+MAX_LEASES = 10_000
 _GONE = (State.LOST, State.ENDING)
 
 
@@ -183,6 +185,8 @@ class Table:
 
     def lease(self, request: Request, client: str, now: float) -> Lease:
         """Lend workers; raise NoWorkerFree, with what there is, where the request cannot be met."""
+        if len(self.leases) >= MAX_LEASES:
+            raise NoWorkerFree(f"a pool keeps {MAX_LEASES:,} leases and has that many; release some")
         chosen = place(self.candidates(), request)
         if isinstance(chosen, Refusal):
             raise NoWorkerFree(chosen.words)

@@ -1,0 +1,85 @@
+"""What a pool reads from the machine, and what it refuses before anything is started."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gradwire_pool import commands
+from gradwire_pool.doors import Doors
+from gradwire_pool.gauges import Busy, host_memory_bytes
+from gradwire_pool.home import Home, Started, marked_processes, started_at
+
+
+def machine(root: Path, limit: str = "") -> Path:
+    """Write a machine of 8 GiB with 6 free, and a container's limit with 1 GiB used."""
+    (root / "proc").mkdir()
+    (root / "proc/meminfo").write_text("MemTotal:  8388608 kB\nMemFree:  1 kB\nMemAvailable:  6291456 kB\n")
+    if limit:
+        (root / "sys/fs/cgroup").mkdir(parents=True)
+        (root / "sys/fs/cgroup/memory.max").write_text(limit + "\n")
+        (root / "sys/fs/cgroup/memory.current").write_text(f"{1 << 30}\n")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("limit", "gib"), [("", (6, 8)), ("max", (6, 8)), (str(4 << 30), (3, 4)), (str(9 << 30), (6, 8))]
+)
+def test_memory_is_the_machines_or_what_its_container_may_use(tmp_path: Path, limit: str, gib: tuple[int, int]) -> None:
+    assert host_memory_bytes(machine(tmp_path, limit)) == (gib[0] << 30, gib[1] << 30)
+
+
+def test_a_busy_process_is_told_from_an_idle_one() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        busy, idle = Busy(process.pid), Busy(1)
+        time.sleep(0.5)
+        assert idle.read() < 0.2 < busy.read()
+        process.kill()
+
+
+def test_a_process_is_known_by_when_it_started_and_by_its_mark() -> None:
+    environment = {**os.environ, "GRADWIRE_TEST_MARK": "7"}
+    with subprocess.Popen([sys.executable, "-c", "input()"], env=environment, stdin=subprocess.PIPE) as process:
+        noted = Started("", "", "", "", process.pid, started_at(process.pid))
+        assert noted.is_running()
+        assert not Started("", "", "", "", process.pid, noted.process_started_at - 1).is_running(), (
+            "the id was used again"
+        )
+        assert list(marked_processes("GRADWIRE_TEST_MARK=7")) == [process.pid]
+        assert Home.end_marked("GRADWIRE_TEST_MARK=7", 5) == 1
+    assert not noted.is_running()
+
+
+def test_a_pools_folder_is_its_users_alone(tmp_path: Path) -> None:
+    home = Home(7)
+    home.parent, home.folder = tmp_path / "p", tmp_path / "p/7"
+    home.make()
+    assert "RAY_AUTH_TOKEN_PATH" in home.environment()
+    assert stat.S_IMODE((home.folder / "token").stat().st_mode) == 0o600
+    home.parent.chmod(0o755)
+    with pytest.raises(PermissionError, match="must be this user's alone, since it holds Ray's token"):
+        home.make()
+
+
+def test_doors_that_do_not_close_are_refused() -> None:
+    Doors().check("127.0.0.1:1")
+    Doors("t", "c", "k").check("0.0.0.0:1")
+    for doors in (Doors(), Doors("t"), Doors("", "c", "k")):
+        with pytest.raises(ValueError, match=r"beyond loopback needs TLS and tokens; got 0\.0\.0\.0:1 without both"):
+            doors.check("0.0.0.0:1")
+    for doors in (Doors("", "c"), Doors("", "", "k"), Doors("", "", "", "a")):
+        with pytest.raises(ValueError, match="give both of"):
+            doors.check("127.0.0.1:1")
+    assert Doors("t", "", "", "").flags() == ("--tokens", "t")
+
+
+def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(commands, "find_spec", lambda name: None)
+    assert commands.main(["up"]) == 1
+    assert "pip install 'gradwire[server,pool]'" in capsys.readouterr().err
