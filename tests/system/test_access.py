@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pkgutil
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -123,6 +125,31 @@ def test_what_no_version_has_is_unimplemented_for_who_may_come_in_and_nothing_fo
     method = Method("/gradwire.v1.Worker/Later", "", streams_in=False, streams_out=False)
     assert method.call(channel, None)[0] is grpc.StatusCode.UNAUTHENTICATED
     assert method.call(channel, "gw_run")[0] is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_who_needs_no_token_cannot_use_up_the_worker(worker: Worker, channel: grpc.Channel) -> None:
+    methods = {method.path: method for method in all_methods()}
+    watch = channel.unary_stream("/grpc.health.v1.Health/Watch", request_serializer=None, response_deserializer=None)
+    fetch = channel.stream_stream("/gradwire.v1.Peer/Fetch", request_serializer=None, response_deserializer=None)
+    never = threading.Event()
+    streams = [watch(b"") for _ in range(30)] + [fetch(never.wait(60) for _ in range(1)) for _ in range(30)]
+    codes = []
+    for stream in streams[:30]:
+        try:
+            next(stream)
+        except grpc.RpcError as error:
+            status: Any = error
+            codes.append(status.code())
+    assert codes and set(codes) == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert methods["/grpc.health.v1.Health/Check"].call(channel, None)[0] is grpc.StatusCode.OK
+    gw.connect(worker.address, token="gw_run")
+    assert (gw.tensor(np.ones(100_000)).numpy() == 1).all()
+    for stream in streams:
+        stream.cancel()
+    never.set()
+    deadline = time.monotonic() + 10
+    while methods["/grpc.health.v1.Health/Watch"].call(channel, None)[0] is not grpc.StatusCode.OK:
+        assert time.monotonic() < deadline, "streams that ended make room"
 
 
 def bulk_requests(token: bytes) -> dict[str, bytes]:

@@ -23,6 +23,9 @@ _ANYBODY = Grant(b"", "", "admin")
 _NOBODY = "\0"  # no tenant of a file has this name
 
 _WATCH_SECONDS = 1.0
+# Streams that need no token, at a time: each holds a thread, and whoever reaches the port can open them. Below the threads that
+# a worker has besides its sessions', so that it still answers health checks and refuses politely.
+_MAX_STRANGERS = 12
 
 
 class Denied(Exception):
@@ -41,6 +44,7 @@ class Doorkeeper(grpc.ServerInterceptor):
         self._tokens, self._clock = tokens, clock
         self._roles: dict[str, str] = {}
         self._open: dict[Any, str] = {}  # contexts of running calls, with their tokens
+        self._strangers = 0
         self._lock = threading.Lock()
 
     def declare(self, service: str) -> None:
@@ -96,9 +100,37 @@ class Doorkeeper(grpc.ServerInterceptor):
             log.info("denied: %s: %s", denied.code.name, denied)
             return _denying(denied)
         handler = continuation(handler_call_details)
-        if handler is None or self._tokens is None or self._roles[method] in (ANYONE, SECRET):
+        if handler is None or self._tokens is None or not handler.response_streaming:
             return handler
-        return self._watched(handler) if handler.request_streaming and handler.response_streaming else handler
+        if self._roles[method] in (ANYONE, SECRET):
+            return self._counted(handler)
+        return self._watched(handler) if handler.request_streaming else handler
+
+    def _counted(self, handler: Any) -> Any:
+        """Return the handler of a stream that anybody may open, of which there are only so many."""
+        behaviour = handler.stream_stream if handler.request_streaming else handler.unary_stream
+
+        def entered(request: Any, context: Any) -> Any:
+            with self._lock:
+                is_full = self._strangers >= _MAX_STRANGERS
+                self._strangers += not is_full
+            if is_full:
+                context.abort(
+                    grpc.StatusCode.RESOURCE_EXHAUSTED,
+                    f"a worker with tokens has {_MAX_STRANGERS} streams at a time that need none; end one, or ask later",
+                )
+            if not context.add_callback(self._forget_stranger):
+                self._forget_stranger()
+            return behaviour(request, context)
+
+        make = (
+            grpc.stream_stream_rpc_method_handler if handler.request_streaming else grpc.unary_stream_rpc_method_handler
+        )
+        return make(entered, handler.request_deserializer, handler.response_serializer)
+
+    def _forget_stranger(self) -> None:
+        with self._lock:
+            self._strangers -= 1
 
     def _watched(self, handler: Any) -> Any:
         """Return the handler of a stream that ends with its token: a session would outlive it by days."""
