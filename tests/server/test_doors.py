@@ -9,7 +9,7 @@ import grpc
 import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool
 
-from gradwire.token_command import entry
+from gradwire.token_command import entry, token
 from gradwire_protocol.access import bearer_token, declared_roles
 from gradwire_protocol.v1 import worker_pb2
 from gradwire_server.doors.doorkeeper import Denied, Doorkeeper
@@ -177,3 +177,15 @@ def test_streams_end_with_their_tokens() -> None:
     clock.now = 1e12
     assert made.end_expired() == 1 and short.is_cancelled and not long.is_cancelled
     assert made.end_expired() == 0
+
+
+def test_the_command_prints_a_token_and_an_entry_that_lets_it_in(capsys: pytest.CaptureFixture[str]) -> None:
+    assert token(["new", "--tenant", "vision", "--role", "metrics", "--days", "1"]) == 0
+    printed = capsys.readouterr()
+    made = printed.err.split()[-1]
+    assert made.startswith("gw_") and made not in printed.out
+    grant = parse_tokens(printed.out).find(made)
+    assert grant is not None and (grant.tenant, grant.role) == ("vision", "metrics")
+    for wrong in (["--tenant", "a b"], ["--tenant", "a", "--days", "-1"], ["--tenant", "a", "--role", "root"]):
+        with pytest.raises(SystemExit):
+            token(["new", *wrong])

@@ -15,6 +15,7 @@ import pytest
 import gradwire as gw
 from gradwire import session as sessions
 from gradwire.errors import WorkerUnreachable
+from gradwire.token_command import entry
 from tests.system.certificates import Authority, Pair
 from tests.system.test_worker import Worker
 
@@ -164,3 +165,38 @@ def test_a_worker_that_cannot_use_its_files_does_not_start(flags: list[str], wor
 def test_a_token_is_not_sent_in_plain_text_to_another_machine() -> None:
     with pytest.raises(WorkerUnreachable, match="by TLS only"):
         gw.connect("192.0.2.1:7471", token="gw_secret", connect_seconds=0.2)
+
+
+def test_certificates_and_tokens_rotate_under_load(server: list[str], authority: Authority, tmp_path: Path) -> None:
+    """A training goes on, and new clients come in, while both files are replaced again and again."""
+    pairs = [authority.issue("127.0.0.1", name=f"rotated-{n}") for n in range(2)]
+    files = Pair(str(tmp_path / "w.crt"), str(tmp_path / "w.key"))
+    tokens = tmp_path / "tokens.toml"
+
+    def install(number: int) -> None:
+        issued, newest = pairs[number % 2], f"gw_{number}"
+        kept = "".join(entry(token, "a", "run", 1) for token in ("gw_first", newest))
+        for path, content in ((files.certificate, Path(issued.certificate).read_bytes()),
+                              (files.key, Path(issued.key).read_bytes()), (str(tokens), kept.encode())):  # fmt: skip
+            Path(path + ".new").write_bytes(content)
+            os.chmod(path + ".new", 0o600)
+            os.replace(path + ".new", path)
+
+    install(0)
+    worker = Worker(*server, *files.as_flags(), "--tokens", str(tokens))
+    training = gw.connect(worker.address, tls_ca=authority.file, token="gw_first")
+    total, steps, rotations = gw.zeros(3), 0, 3
+    for number in range(1, rotations + 1):
+        install(number)
+        until = time.monotonic() + 1.2
+        while time.monotonic() < until:
+            total = total + 1
+            steps += 1
+            assert total.tolist() == [float(steps)] * 3
+        other = gw.connect(worker.address, tls_ca=authority.file, token=f"gw_{number}")
+        works()
+        other.close()
+        sessions.use(training)
+    assert steps > 100
+    gw.disconnect()
+    assert worker.end() == 0
