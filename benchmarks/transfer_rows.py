@@ -44,7 +44,7 @@ def _session(worker: Any, shared: str) -> Session:
     before = os.environ.get("GRADWIRE_SHARED_MEMORY")
     os.environ["GRADWIRE_SHARED_MEMORY"] = shared
     session: Session = worker.session()
-    assert session._bulk.is_shared is (shared == "1")
+    assert session._link.bulk.is_shared is (shared == "1")
     del os.environ["GRADWIRE_SHARED_MEMORY"]
     if before is not None:
         os.environ["GRADWIRE_SHARED_MEMORY"] = before

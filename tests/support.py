@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradwire.session import Session
+from gradwire_protocol.errors import WorkerLost, WorkerUnreachable
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.v1 import worker_pb2
 from gradwire_server.backend import open_backend
@@ -30,6 +31,8 @@ class Loopback:
     def send(self, message: bytes) -> None:
         self.sent.append(message)
         frame = worker_pb2.ClientFrame.FromString(message)
+        if frame.WhichOneof("frame") == "end":
+            return
         if frame.WhichOneof("frame") == "hello":
             reply = worker_pb2.WorkerFrame(welcome=worker_pb2.Welcome(device="cpu", max_unacked_batches=4))
         else:
@@ -43,7 +46,25 @@ class Loopback:
     def bulk(self, token: bytes) -> Loopback:
         return self
 
-    def upload(self, values: np.ndarray[Any, Any], meta: Meta) -> int:
+    def reopen(self, seconds: float) -> None:
+        raise WorkerUnreachable("a loopback does not break")
+
+    def heartbeat(self, token: bytes, seconds: float) -> None:
+        pass
+
+    def is_gone(self) -> bool:
+        return False
+
+    def lost(self, error: WorkerLost) -> WorkerLost:
+        return error
+
+    def cancel(self) -> None:
+        pass
+
+    def acknowledged(self, batch: int) -> None:
+        pass
+
+    def upload(self, values: np.ndarray[Any, Any], meta: Meta, batch: int) -> int:
         self._uploads += 1
         self.worker.uploads.finish(self._uploads, np.array(values, dtype=meta.dtype.numpy).reshape(meta.shape))
         return self._uploads

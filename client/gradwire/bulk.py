@@ -2,6 +2,9 @@
 
 An upload returns once its elements are copied, into memory that the worker shares where it is on this machine, else into
 chunks that a thread sends. What becomes of it is for the call to say that takes it, so nothing here waits for an answer.
+
+Where the connection may break, chunks are kept until the batch of that call is acknowledged, to be sent again. What went through
+shared memory is not: its worker is on this machine, and a copy would cost as much as the transfer.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -16,6 +20,7 @@ import numpy as np
 
 from gradwire import transport
 from gradwire.credentials import NOTHING, Credentials
+from gradwire.resume import attempts
 from gradwire_protocol import codec, limits, shared_memory
 from gradwire_protocol.addresses import is_local
 from gradwire_protocol.bulk import Bytes, Receiver, Ring, as_bytes, chunk_parts, pieces
@@ -28,6 +33,8 @@ __all__ = ["Bulk", "Outbox"]
 
 _SERVICE = "/gradwire.v1.Bulk/"
 _SHARE_SECONDS = 10.0
+# For how long a transfer is tried again whose connection breaks.
+_RETRY_SECONDS = 30.0
 
 
 class Bulk:
@@ -36,6 +43,8 @@ class Bulk:
     def __init__(self, address: str, token: bytes, credentials: Credentials = NOTHING) -> None:
         """Prepare; the connection is made at the first transfer."""
         self._credentials = credentials
+        self._kept: dict[int, _Kept] = {}  # by number, in order
+        self.is_gone: Callable[[], bool] = lambda: False  # whether the worker's process is known to have ended
         self._address, self._token = address, token
         self._opening = threading.Lock()
         self._uploading, self._downloading = threading.Lock(), threading.Lock()
@@ -51,23 +60,75 @@ class Bulk:
         self._open()
         return self._segment is not None
 
-    def upload(self, values: np.ndarray[Any, Any], meta: Meta) -> int:
+    def upload(self, values: np.ndarray[Any, Any], meta: Meta, batch: int) -> int:
         """Copy a C-contiguous array, send it, and return the number that a gw::upload call takes it by.
 
-        Waits only while much is on its way already. Raises WorkerLost if the worker cannot be reached.
+        That call is in `batch` or soon after. Waits only while much is on its way already. Raises WorkerLost if the worker
+        cannot be reached.
         """
         with self._uploading:
             self._number += 1
             header = bulk_pb2.UploadHeader(
                 token=self._token, upload=self._number, meta=codec.encode_meta(Meta.of(meta.shape, meta.dtype))
             )
+            stream = self._upload_stream()
+            data = as_bytes(values)
+            if not self.is_shared:
+                data = as_bytes(values.copy())
+                self._kept[self._number] = _Kept(header, data, batch)
             try:
-                self._upload_stream().send(header, as_bytes(values))
+                stream.send(header, data)
+            except WorkerLost:
+                self._uploads = _closed(self._uploads)
+                if self._number not in self._kept:
+                    raise
+                self._send_again()
             except BaseException:
                 # Half a transfer may be in the stream, so nothing else can follow in it.
                 self._uploads = _closed(self._uploads)
                 raise
             return self._number
+
+    def acknowledged(self, batch: int) -> None:
+        """Forget what the calls of a batch, and of those before, have taken."""
+        # One more is waited for: another thread may have sent a batch between an upload and its call.
+        for number in [number for number, kept in self._kept.items() if kept.batch < batch]:
+            del self._kept[number]
+
+    def check(self) -> None:
+        """Send again what a broken stream of uploads held: nobody else may notice before the call that waits for it."""
+        if self._uploads is not None and self._uploads.is_broken and self._uploading.acquire(blocking=False):
+            try:
+                self._uploads = _closed(self._uploads)
+                self._send_again()
+            finally:
+                self._uploading.release()
+
+    def reconnect(self) -> None:
+        """Leave the old connection, which broke, and send again what the worker may not have."""
+        with self._uploading:
+            self._uploads = _closed(self._uploads)
+            with self._opening:
+                channel, self._channel = self._channel, None
+                if channel is not None:
+                    channel.close()
+            self._send_again()
+
+    def _send_again(self) -> None:
+        """Send what is kept over a new stream; what the worker has of it already it drops."""
+        lost: WorkerLost | None = None
+        for _ in attempts(_RETRY_SECONDS):
+            if self.is_gone():
+                break
+            try:
+                for kept in list(self._kept.values()):
+                    self._upload_stream().send(kept.header, kept.data)
+            except WorkerLost as error:
+                self._uploads, lost = _closed(self._uploads), error
+            else:
+                return
+        if lost is not None:
+            raise lost
 
     def _upload_stream(self) -> _Uploads:
         if self._uploads is None:
@@ -75,21 +136,34 @@ class Bulk:
         return self._uploads
 
     def download(self, handle: int, meta: Meta) -> np.ndarray[Any, Any]:
-        """Wait for the elements of a tensor, received into memory made once."""
+        """Wait for the elements of a tensor, received into memory made once; again from the start if the connection breaks."""
         into = np.empty(meta.numel, meta.dtype.numpy)
+        lost: WorkerLost | None = None
         with self._downloading:
-            if self._downloads is None:
-                self._downloads = self._stream("Download")
-            try:
-                self._receive(self._downloads, handle, as_bytes(into), f"a download of {meta}")
-            except GradwireError as error:
-                if isinstance(error, WorkerLost | ProtocolError | AccessDenied):
-                    self._downloads = _closed(self._downloads)
-                raise
-            except BaseException:
+            for _ in attempts(_RETRY_SECONDS):
+                try:
+                    self._download(handle, as_bytes(into), f"a download of {meta}")
+                except WorkerLost as error:
+                    lost = error
+                    if self.is_gone():
+                        break
+                else:
+                    return into.reshape(meta.shape)
+        assert lost is not None
+        raise lost
+
+    def _download(self, handle: int, into: Bytes, what: str) -> None:
+        if self._downloads is None:
+            self._downloads = self._stream("Download")
+        try:
+            self._receive(self._downloads, handle, into, what)
+        except GradwireError as error:
+            if isinstance(error, WorkerLost | ProtocolError | AccessDenied):
                 self._downloads = _closed(self._downloads)
-                raise
-        return into.reshape(meta.shape)
+            raise
+        except BaseException:
+            self._downloads = _closed(self._downloads)
+            raise
 
     def _receive(self, stream: transport.Stream, handle: int, into: Bytes, what: str) -> None:
         segment = self._segment
@@ -115,7 +189,7 @@ class Bulk:
             if self._channel is None:
                 # Not shared with the control stream: calls must not wait behind megabytes.
                 self._channel = transport.bulk_channel(self._address, self._credentials)
-                if shared_memory.is_wanted() and is_local(self._address):
+                if self._segment is None and shared_memory.is_wanted() and is_local(self._address):
                     self._segment = self._shared(self._channel)
             return self._channel
 
@@ -144,6 +218,15 @@ class Bulk:
             self._segment.close()
 
 
+@dataclass(slots=True)
+class _Kept:
+    """An upload that may have to be sent again."""
+
+    header: bulk_pb2.UploadHeader
+    data: Bytes
+    batch: int
+
+
 class _Uploads:
     """One stream of uploads, and how elements go into it."""
 
@@ -165,6 +248,11 @@ class _Uploads:
         self._stream.send(bulk_pb2.Part(header=header).SerializeToString())
         for part in self._parts(data):
             self._stream.send(part)
+
+    @property
+    def is_broken(self) -> bool:
+        """Return whether something could not be sent."""
+        return isinstance(self._stream, Outbox) and self._stream.is_broken
 
     def close(self) -> None:
         """End the stream."""
@@ -189,6 +277,11 @@ class Outbox:
                     self._stream.send(message)
                 except GradwireError as error:
                     self._error = error  # and empty the queue, so that nobody waits for room in it
+
+    @property
+    def is_broken(self) -> bool:
+        """Return whether a message could not be sent."""
+        return self._error is not None
 
     def send(self, message: bytes) -> None:
         """Queue a message, waiting for room; raise WorkerLost or AccessDenied if one before it could not be sent."""

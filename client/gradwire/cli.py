@@ -38,6 +38,29 @@ def _health(arguments: Sequence[str]) -> int:
     return 0 if status == "SERVING" else 1
 
 
+def _drain(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="gradwire drain", description="Let a worker finish what runs, take no new session, and end."
+    )
+    parser.add_argument("address", help="HOST:PORT or unix:PATH")
+    parser.add_argument("--seconds", type=float, default=5.0, help="how long to wait for its answer")
+    from gradwire.credential_flags import add_credential_flags, export_credentials
+
+    add_credential_flags(parser)
+    given = parser.parse_args(arguments)
+    from gradwire.credentials import Credentials
+    from gradwire.transport import drain
+
+    try:
+        export_credentials(given)
+        sessions = drain(given.address, given.seconds, Credentials.given())
+    except (GradwireError, OSError, ValueError) as error:
+        print(f"gradwire drain: {error}", file=sys.stderr)
+        return 1
+    print(f"draining: {sessions} session{'s' if sessions != 1 else ''}")
+    return 0
+
+
 def _run(arguments: Sequence[str]) -> int:
     from gradwire.run.command import run
 
@@ -63,7 +86,8 @@ def _token(arguments: Sequence[str]) -> int:
 
 
 _COMMANDS = {
-    "run": _run, "run-program": _run_program, "worker": _worker, "health": _health, "pool": _pool, "token": _token,
+    "run": _run, "run-program": _run_program, "worker": _worker, "health": _health, "drain": _drain,
+    "pool": _pool, "token": _token,
 }  # fmt: skip
 _USAGE = """usage: gradwire COMMAND ...
 
@@ -71,6 +95,7 @@ _USAGE = """usage: gradwire COMMAND ...
   run-program FILE [--inputs FILE] [--outputs FILE]             run a program that a compiled function saved
   worker --listen HOST:PORT | unix:PATH [--device cpu|cuda:N]   run a worker
   health ADDRESS                                                ask a worker whether it serves (grpc.health.v1)
+  drain ADDRESS                                                 let a worker finish what runs, and end
   token new --tenant NAME [--role run|metrics|admin]            make a token for a worker's tokens file
   pool up | status | scale N | drain [WORKER] | down            run workers by Ray, and lend them to clients
 

@@ -1,4 +1,4 @@
-"""`connect`: what an address and its arguments stand for: a worker, several, a pool, or a worker of the script's own."""
+"""`connect`: from an address, several, a pool's gateway or nothing at all to sessions."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from gradwire import embedded
+from gradwire import embedded, resume
 from gradwire.credentials import NOTHING, Credentials
 from gradwire.session import Session, use
 from gradwire.transport import Connection, GrpcConnection
@@ -21,6 +21,7 @@ def connect(
     *,
     workers: int | None = None,
     connect_seconds: float = 10.0,
+    reconnect_seconds: float | None = None,
     public_stream: bool = False,
     token: str | None = None,
     tls_ca: str | None = None,
@@ -37,6 +38,9 @@ def connect(
     pool://HOST:PORT, or HOST:PORT with `workers`, is the gateway of a pool, which lends that many workers (a list then is
     returned) or one. `device`, `memory_bytes` and `exclusive` say which will do; NoWorkerFree is raised where none would.
 
+    A connection that breaks is made anew, for up to `reconnect_seconds` (GRADWIRE_RECONNECT_SECONDS, else 30; 0: never), and the
+    session goes on: nothing is lost, and nothing happens twice.
+
     `token` says who the client is. `tls_ca` names the PEM file of the authority that signed the worker's certificate, and turns
     TLS on; `tls_certificate` and `tls_key` are the client's own, for workers that ask for one. What is None comes from
     GRADWIRE_TOKEN, GRADWIRE_TLS_CA, GRADWIRE_TLS_CERTIFICATE and GRADWIRE_TLS_KEY.
@@ -44,6 +48,7 @@ def connect(
     credentials = Credentials.given(token, tls_ca, tls_certificate, tls_key)
     options: dict[str, Any] = {
         "connect_seconds": connect_seconds,
+        "reconnect_seconds": reconnect_seconds,
         "public_stream": public_stream,
         "credentials": credentials,
     }
@@ -65,11 +70,14 @@ def connect(
 def opened(
     address: str | None,
     connect_seconds: float = 10.0,
+    reconnect_seconds: float | None = None,
     public_stream: bool = False,
     wrap: Callable[[Connection], Connection] | None = None,
-    credentials: Credentials = NOTHING,
+    credentials: Credentials | None = None,
 ) -> Session:
-    """Open a session that is not the current one; `wrap` may put something between it and its connection."""
+    """Open one session, which is not the current one; see `connect`. `wrap` may put something around its connection."""
+    seconds = resume.reconnect_seconds(reconnect_seconds)
+    credentials = Credentials.given() if credentials is None else credentials
     address = address or os.environ.get("GRADWIRE_ADDRESS")
     worker = None
     if not address:
@@ -79,7 +87,7 @@ def opened(
         connection: Connection = GrpcConnection(
             address, connect_seconds=connect_seconds, public_stream=public_stream, credentials=credentials
         )
-        session = Session(connection if wrap is None else wrap(connection), worker)
+        session = Session(connection if wrap is None else wrap(connection), worker, seconds)
     except BaseException:
         if worker is not None:
             worker.stop()

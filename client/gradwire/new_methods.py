@@ -20,7 +20,9 @@ class NewMethods:
         """Return a new leaf with a copy of `data`, in this dtype unless another is given."""
         from gradwire import creation
 
-        return creation.tensor(data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad)
+        return creation.tensor(
+            data, dtype=dtype or self.dtype, device=device or self.device, requires_grad=requires_grad
+        )
 
     def new_full(
         self: Any,

@@ -174,6 +174,14 @@ class Lent:
             self.gateway.ask("Release", pool_pb2.ReleaseRequest(lease=self.number))
         self.gateway.close()
 
+    def has_replaced(self, worker: Any) -> bool:
+        """Return whether another process stands for a worker by now."""
+        try:
+            self.gateway.resolve(worker.name, worker.incarnation, 0.0)
+        except (GradwireError, ValueError):
+            return False
+        return True
+
     def lost(self, worker: Any, error: WorkerLost) -> WorkerLost:
         """Return what to raise when a worker's stream broke: with its name, and where its replacement is, if there is one."""
         try:
@@ -188,40 +196,33 @@ class Lent:
         )
 
 
-class _NamedStream(Stream):
-    """A stream whose loss names the leased worker."""
-
-    def __init__(self, stream: Stream, lost: Callable[[WorkerLost], WorkerLost]) -> None:
-        self._stream, self._lost = stream, lost
-
-    def send(self, message: bytes) -> None:
-        try:
-            self._stream.send(message)
-        except WorkerLost as error:
-            raise self._lost(error) from None
-
-    def receive(self) -> bytes:
-        try:
-            return self._stream.receive()
-        except WorkerLost as error:
-            raise self._lost(error) from None
-
-    def close(self) -> None:
-        self._stream.close()
-
-
 class _Named(Connection):
     """The connection to a leased worker. Its end may end the lease."""
 
     def __init__(self, connection: Connection, lent: Lent, worker: Any) -> None:
         self.address = connection.address
-        self.stream: Stream = _NamedStream(connection.stream, lambda error: lent.lost(worker, error))
-        self._connection = connection
+        self._connection, self._lent, self._worker = connection, lent, worker
         self._closed_one = lent.closed_one
         self._is_closed = False
 
+    @property
+    def stream(self) -> Stream:  # type: ignore[override]
+        return self._connection.stream
+
     def bulk(self, token: bytes) -> Any:
         return self._connection.bulk(token)
+
+    def reopen(self, seconds: float) -> None:
+        self._connection.reopen(seconds)
+
+    def heartbeat(self, token: bytes, seconds: float) -> None:
+        self._connection.heartbeat(token, seconds)
+
+    def is_gone(self) -> bool:
+        return self._lent.has_replaced(self._worker)
+
+    def lost(self, error: WorkerLost) -> WorkerLost:
+        return self._lent.lost(self._worker, error)
 
     def close(self) -> None:
         self._connection.close()

@@ -10,7 +10,6 @@ import atexit
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +19,12 @@ from gradwire import callsite, embedded
 from gradwire.columns import Columns, encoded_signature
 from gradwire.counts import Counts, Statistics
 from gradwire.failures import Failures
+from gradwire.link import Link, Sent
 from gradwire.transport import Connection
 from gradwire.workers import Fleet, mixed_devices, placement
 from gradwire_protocol import codec, limits
 from gradwire_protocol.errors import GradwireError, WorkerLost
 from gradwire_protocol.meta import Meta
-from gradwire_protocol.registry import table_digest
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.v1 import call_pb2, tensor_pb2, worker_pb2
 
@@ -45,18 +44,20 @@ _IDLE_SECONDS = 0.0005
 class Session:
     """A client's session with one worker. Made by `connect`, or by the first call for the embedded worker."""
 
-    def __init__(self, connection: Connection, worker: embedded.EmbeddedWorker | None = None) -> None:
+    def __init__(
+        self, connection: Connection, worker: embedded.EmbeddedWorker | None = None, reconnect_seconds: float = 0.0
+    ) -> None:
         """Greet a worker; raise VersionMismatch, LimitExceeded or WorkerDraining if it gives no session."""
         self.address = connection.address
         self.lock = threading.RLock()
         self.released: list[int] = []
         self.signatures: dict[Any, Signature] = {}
-        self.is_closed = False
         self.recorder: Recording | None = None
         self.profiler: Recorder | None = None
         self.fleet: Fleet | None = None  # of the sessions that one `connect` opened, where it was several
         self.name = ""  # of the device, among those
         self.lent: Lent | None = None  # the pool's lease that the worker is part of
+        self.last_checkpoint = ""  # the one that was saved or loaded last
         self._embedded = worker
         self._counts = Counts()
         self._next_handle = 1
@@ -64,24 +65,23 @@ class Session:
         self._number = 0
         self._sent_at = 0.0
         self._columns = Columns(1, 0)
-        self._unacked: deque[tuple[int, list[callsite.Site]]] = deque()
         self._failures = Failures()
-        self._connection = connection
-        self._stream = connection.stream
-        self.welcome = self._greet()
-        self._bulk = connection.bulk(self.welcome.token)
+        self._link = Link(connection, reconnect_seconds, self._is_gone, self._loss)
+        self.welcome = self._link.welcome
 
-    def _greet(self) -> worker_pb2.Welcome:
-        from gradwire import __version__
+    def _is_gone(self) -> bool:
+        return self._embedded is not None and self._embedded.process.poll() is not None
 
-        hello = worker_pb2.Hello(
-            protocol_version=limits.PROTOCOL_VERSION, op_table_digest=table_digest(), client=f"gradwire {__version__}"
-        )
-        self._stream.send(worker_pb2.ClientFrame(hello=hello).SerializeToString())
-        frame = worker_pb2.WorkerFrame.FromString(self._stream.receive())
-        if frame.WhichOneof("frame") == "refused":
-            raise codec.decode_failure(frame.refused)
-        return frame.welcome
+    def _loss(self) -> str:
+        """Say what goes with the worker."""
+        if self.last_checkpoint:
+            return f", with all tensors of this session; the last checkpoint is {self.last_checkpoint}"
+        return ", with all tensors of this session, of which no checkpoint was saved"
+
+    @property
+    def is_closed(self) -> bool:
+        """Return whether the session is over."""
+        return self._link.is_closed
 
     @property
     def device(self) -> str:
@@ -207,7 +207,7 @@ class Session:
             batch.number, batch.first_handle = self._number, columns.first_handle
             batch.calls.extend(columns.calls)
             batch.inputs.extend(columns.inputs)
-            batch.acknowledged = self._unacked[0][0] - 1 if self._unacked else self._number - 1
+            batch.acknowledged = self._link.in_flight[0].number - 1 if self._link.in_flight else self._number - 1
             columns.fill_rare(batch)
             if released:
                 batch.released.extend(codec.released_ranges(released))
@@ -219,48 +219,39 @@ class Session:
         if profiler is not None:
             profiler.sending(frame.batch, columns, self._first_signature)
         message = frame.SerializeToString()
-        while len(self._unacked) >= self.welcome.max_unacked_batches:
+        while len(self._link.in_flight) >= self.welcome.max_unacked_batches:
             if self.fleet is not None:
                 self.fleet.flush_others(self)
             self._receive()
-        self._stream_send(message)
+        self._link.send(Sent(self._number, columns.sites, message))
         self._counts.calls += len(columns.calls)
         self._counts.messages += 1
         self._counts.sent_bytes += len(message)
-        self._unacked.append((self._number, columns.sites))
         self._sent_at = time.perf_counter()
         if profiler is not None:
             profiler.sent(len(message))
 
-    def _stream_send(self, message: bytes) -> None:
-        try:
-            self._stream.send(message)
-        except WorkerLost:
-            self.is_closed = True
-            raise
-
     # -- answers -------------------------------------------------------------------------------------------------------
 
     def _receive(self) -> call_pb2.Ack:
-        try:
-            message = self._stream.receive()
-        except WorkerLost:
-            self.is_closed = True
-            raise
+        message = self._link.receive()
         self._counts.received_bytes += len(message)
         ack = worker_pb2.WorkerFrame.FromString(message).ack
         if self.profiler is not None:
             self.profiler.received(ack, len(message))
-        number, sites = self._unacked.popleft()
-        if ack.number != number:
+        sent = self._link.in_flight.popleft()
+        if ack.number != sent.number:
             raise GradwireError(
-                f"answers come in the order of batches; expected {number}, got {ack.number}; please report it"
+                f"answers come in the order of batches; expected {sent.number}, got {ack.number}; please report it"
             )
+        self._link.bulk.acknowledged(ack.number)
+        if ack.draining:
+            self._link.note_draining()
         if ack.HasField("refused"):
-            self.is_closed = True
+            self._link.is_closed = True
             self._failures.refused(ack.refused)
         for failure in ack.failures:
-            self._failures.note(failure, sites)
+            self._failures.note(failure, sent.sites)
         return ack
 
     def wait(self) -> call_pb2.Ack | None:
@@ -286,7 +277,7 @@ class Session:
         """Wait until all that was sent ran; return the last answer with values. What failed is for `wait` to raise."""
         answered = None
         with self.lock:
-            while self._unacked:
+            while self._link.in_flight:
                 ack = self._receive()
                 answered = ack if ack.values else answered
         return answered
@@ -308,7 +299,7 @@ class Session:
         # What came before can run while this one is on its way, and takes the uploads that wait for it.
         self.flush()
         started = time.perf_counter()
-        number: int = self._bulk.upload(values, meta)
+        number: int = self._link.bulk.upload(values, meta, self._number + 1)
         self._counts.sent_bytes += meta.nbytes
         if self.profiler is not None:
             self.profiler.transferred(started, meta.nbytes, is_upload=True)
@@ -317,7 +308,7 @@ class Session:
     def download(self, handle: int, meta: Meta) -> np.ndarray[Any, Any]:
         """Return the elements of a tensor that is too large for an acknowledgement."""
         started = time.perf_counter()
-        values: np.ndarray[Any, Any] = self._bulk.download(handle, meta)
+        values: np.ndarray[Any, Any] = self._link.bulk.download(handle, meta)
         self._counts.received_bytes += meta.nbytes
         self._counts.wait_seconds += time.perf_counter() - started
         if self.profiler is not None:
@@ -335,10 +326,8 @@ class Session:
                 except (GradwireError, RuntimeError, IndexError, TypeError, ValueError) as error:
                     print(f"gradwire: a call failed that nothing waited for: {error}", file=sys.stderr)
                 if not self.is_closed:
-                    self._stream.close()
-                self.is_closed = True
-            self._bulk.close()
-            self._connection.close()
+                    self._link.end()
+            self._link.close()
             if self._embedded is not None:
                 self._embedded.stop()
                 self._embedded = None

@@ -16,6 +16,7 @@ import grpc
 from gradwire.credentials import NOTHING, Credentials, why_closed
 from gradwire_protocol import limits
 from gradwire_protocol.errors import AccessDenied, GradwireError, NotAuthenticated, WorkerLost, WorkerUnreachable
+from gradwire_protocol.v1 import worker_pb2
 
 __all__ = [
     "Connection",
@@ -23,7 +24,9 @@ __all__ = [
     "GrpcConnection",
     "PublicStream",
     "Stream",
+    "ask",
     "bulk_channel",
+    "drain",
     "health",
     "open_channel",
     "open_stream",
@@ -59,6 +62,9 @@ class Stream(Protocol):
     def close(self) -> None:
         """End the stream. Nothing may be sent after it."""
 
+    def cancel(self) -> None:
+        """Break the stream off, from any thread: whoever waits on it gets WorkerLost."""
+
 
 # A status is a number in one stream and grpc's enumeration in the other.
 _DENIALS: dict[object, type[AccessDenied]] = {
@@ -75,10 +81,7 @@ def _ended(address: str, status: object, details: str) -> GradwireError:
     """Return the error of a stream that ended by itself."""
     if status in _DENIALS:
         return _DENIALS[status](f"the worker at {address} must let the caller in: {details}")
-    return WorkerLost(
-        f"the worker at {address} must stay up while its tensors are in use; its stream ended ({status}: {details}). Its "
-        "tensors are gone: start a worker, connect again, and restore what was last saved"
-    )
+    return WorkerLost(f"the connection to the worker at {address} ended ({status}: {details})")
 
 
 class PublicStream:
@@ -90,6 +93,11 @@ class PublicStream:
         self._outbox: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         call: Any = channel.stream_stream(method, request_serializer=None, response_deserializer=None)
         self._replies = call(iter(self._outbox.get, None), metadata=metadata)
+
+    def cancel(self) -> None:
+        """Break the stream off."""
+        self._replies.cancel()
+        self._outbox.put(None)
 
     def send(self, message: bytes) -> None:
         """Queue a message for grpcio's sending thread."""
@@ -133,6 +141,10 @@ class DirectStream:
             ),
             None,
         )  # fmt: skip
+
+    def cancel(self) -> None:
+        """Break the stream off."""
+        self._call.cancel(self._cygrpc.StatusCode.cancelled, "given up")
 
     def _take_event(self) -> None:
         event = self._call.next_event()
@@ -277,6 +289,18 @@ class Connection(Protocol):
     def bulk(self, token: bytes) -> Any:
         """Return the bulk plane of the session that `token` belongs to: `upload`, `download`, `close`."""
 
+    def reopen(self, seconds: float) -> None:
+        """Replace the stream by one over a new connection; raise WorkerUnreachable if nobody answers in time."""
+
+    def heartbeat(self, token: bytes, seconds: float) -> None:
+        """Hear from the worker, whatever it does at the moment; raise WorkerUnreachable if nothing comes in time."""
+
+    def is_gone(self) -> bool:
+        """Return whether it is known that the worker's process has ended."""
+
+    def lost(self, error: WorkerLost) -> WorkerLost:
+        """Return what to raise when the worker is lost for good."""
+
     def close(self) -> None:
         """Release the connection."""
 
@@ -289,9 +313,30 @@ class GrpcConnection:
     ) -> None:
         """Connect; raise WorkerUnreachable if nobody answers in time."""
         self.address = address
-        self._credentials = credentials
+        self._credentials, self._public_stream = credentials, public_stream
         self._channel = open_channel(address, connect_seconds, credentials)
         self.stream = open_stream(self._channel, address, public=public_stream, credentials=credentials)
+
+    def reopen(self, seconds: float) -> None:
+        """Connect again."""
+        self._channel.close()
+        self._channel = open_channel(self.address, seconds, self._credentials)
+        self.stream = open_stream(
+            self._channel, self.address, public=self._public_stream, credentials=self._credentials
+        )
+
+    def heartbeat(self, token: bytes, seconds: float) -> None:
+        """Hear from the worker, whatever it does at the moment; raise WorkerUnreachable if nothing comes in time."""
+        request = worker_pb2.HeartbeatRequest(token=token).SerializeToString()
+        ask(self.address, "/gradwire.v1.Worker/Heartbeat", request, seconds, self._credentials)
+
+    def is_gone(self) -> bool:
+        """Return False: nobody tells."""
+        return False
+
+    def lost(self, error: WorkerLost) -> WorkerLost:
+        """Return the error as it is."""
+        return error
 
     def bulk(self, token: bytes) -> Any:
         """Return the bulk plane."""
@@ -302,6 +347,25 @@ class GrpcConnection:
     def close(self) -> None:
         """Close the channel."""
         self._channel.close()
+
+
+def ask(address: str, method: str, request: bytes, seconds: float, credentials: Credentials = NOTHING) -> bytes:
+    """Return a worker's answer to a short question, over a connection of its own; raise WorkerUnreachable for none in time."""
+    with bulk_channel(address, credentials) as channel:
+        call: Any = channel.unary_unary(method, request_serializer=None, response_deserializer=None)
+        try:
+            answer: bytes = call(request, timeout=seconds, wait_for_ready=True, metadata=credentials.metadata)
+        except grpc.RpcError as error:
+            raise WorkerUnreachable(
+                f"the worker at {address} must answer within {seconds:g} s; it answered {error.code()}"
+            ) from None
+    return answer
+
+
+def drain(address: str, seconds: float, credentials: Credentials = NOTHING) -> int:
+    """Ask a worker to finish what runs and end; return how many sessions it has. Raises WorkerUnreachable."""
+    reply = ask(address, "/gradwire.v1.Worker/Drain", b"", seconds, credentials)
+    return int(worker_pb2.DrainWorkerReply.FromString(reply).sessions)
 
 
 def health(address: str, seconds: float, credentials: Credentials = NOTHING) -> str:

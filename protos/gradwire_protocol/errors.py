@@ -13,6 +13,7 @@
     |   +-- NotAuthenticated         no token, or one that the worker does not know or that has expired
     +-- WorkerUnreachable(ConnectionError)   nobody answers at the address
     +-- WorkerLost(ConnectionError)          the worker went away with its tensors
+    |   +-- SessionExpired           the worker no longer has the session: its lease is over, or the process is another one
     +-- WorkerDraining               the worker takes no new session
     +-- NoWorkerFree                 a pool has no workers that fit; says what was asked and what there is
     +-- GroupBroken                  a member of a group died, or the group was formed anew: form it again
@@ -26,11 +27,10 @@ Everything else that a call can raise is the class that PyTorch raises: RuntimeE
 from __future__ import annotations
 
 __all__ = [
-    "AccessDenied",
-    "BatchConflict", "BatchMalformed", "CheckpointError", "GradwireError", "GroupBroken", "HandleNotFound", "KernelError",
-    "LimitExceeded", "LinAlgError", "NoWorkerFree", "NotAuthenticated",
-    "ProtocolError", "TransferDamaged", "UnknownOp", "VersionMismatch",
-    "WorkerDraining", "WorkerLost", "WorkerUnreachable", "class_name", "from_class_name", "is_known",
+    "AccessDenied", "BatchConflict", "BatchMalformed", "CheckpointError", "GradwireError", "GroupBroken",
+    "HandleNotFound", "KernelError", "LimitExceeded", "LinAlgError", "NoWorkerFree", "NotAuthenticated",
+    "ProtocolError", "SessionExpired", "TransferDamaged", "UnknownOp", "VersionMismatch", "WorkerDraining",
+    "WorkerLost", "WorkerUnreachable", "class_name", "from_class_name", "is_known",
 ]  # fmt: skip
 
 
@@ -86,6 +86,10 @@ class WorkerLost(GradwireError, ConnectionError):
     """The worker went away. Its tensors are gone; connect again and restore from the last saved state."""
 
 
+class SessionExpired(WorkerLost):
+    """The worker no longer has the session: it was away for longer than its lease, or another process answers."""
+
+
 class WorkerDraining(GradwireError):
     """The worker finishes its sessions and takes no new one. Connect to another worker."""
 
@@ -116,8 +120,8 @@ _CLASSES: dict[str, type[Exception]] = {
     for cls in (
         RuntimeError, IndexError, TypeError, ValueError, NotImplementedError, MemoryError, OverflowError, ZeroDivisionError,
         GradwireError, ProtocolError, VersionMismatch, BatchMalformed, BatchConflict, UnknownOp, HandleNotFound,
-        LimitExceeded, LinAlgError, TransferDamaged, WorkerLost, WorkerDraining, KernelError, NoWorkerFree,
-        GroupBroken, AccessDenied, NotAuthenticated,
+        LimitExceeded, LinAlgError, TransferDamaged, WorkerLost, SessionExpired, WorkerDraining, KernelError,
+        NoWorkerFree, GroupBroken, AccessDenied, NotAuthenticated,
     )
 }  # fmt: skip
 

@@ -30,8 +30,8 @@ MAX_SEGMENT_BYTES = 1024 * 1024 * 1024
 # Uploads that a session may have ready before calls take them; past that the next one waits.
 UPLOAD_ROOM_BYTES = 256 * 1024 * 1024
 
-# How long a call waits for the next byte of its upload before it fails.
-STALL_SECONDS = 30.0
+# How long a call waits for the next byte of its upload before it fails: longer than a connection is away that comes back.
+STALL_SECONDS = 120.0
 
 # How long a copy from another worker may take, what that one computes first included. A worker that is gone is noticed at
 # once, so this only bounds the waiting for one that will never offer the tensor.

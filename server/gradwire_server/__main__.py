@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        server = WorkerServer(open_backend(settings.device), settings)
+        server = WorkerServer(open_backend(settings.device), settings, stop.set)
     except (OSError, RuntimeError, ValueError) as error:
         print(f"gradwire worker: {error}", file=sys.stderr)
         return 1

@@ -74,7 +74,7 @@ class BulkPlane:
             raise BatchMalformed("an upload's header must have a dtype; got none")
         opened = self._find(header.token, context)
         segment, uploads, number = opened.segment(header.secret), opened.session.uploads, header.upload
-        uploads.begin(number)
+        is_needed = uploads.begin(number)
         try:
             host = np.empty(meta.numel, meta.dtype.numpy)
             receiver = Receiver(as_bytes(host), f"an upload of {meta}", None if segment is None else segment.uploads)
@@ -86,12 +86,13 @@ class BulkPlane:
         except TransferDamaged as error:
             # The stream is whole, and goes on with the next transfer.
             uploads.fail(number, error)
-        except BaseException as error:
-            # GeneratorExit too: the client is gone, and a call may wait.
-            uploads.fail(number, error if isinstance(error, Exception) else WorkerLost("the transfer was cut off"))
+        except BatchMalformed as error:
+            uploads.fail(number, error)
             raise
         else:
-            uploads.finish(number, host.reshape(meta.shape))
+            # Of a transfer that was cut off nothing is kept: its client sends it again.
+            if is_needed:
+                uploads.finish(number, host.reshape(meta.shape))
 
     # -- downloads -----------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,15 @@
-"""A session as the gRPC edge holds it: with the lock between its calls and its transfers, and the memory it shares."""
+"""A session as the gRPC edge holds it: the stream that it has now, the lock between its calls and its transfers, shared memory.
+
+A session has one stream at a time, the one that came last. What an earlier one still brings is not applied: its client sends
+it again on the new one, where the session's record answers what was applied already.
+"""
 
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from gradwire_protocol.errors import HandleNotFound
 from gradwire_protocol.shared_memory import Segment
@@ -11,7 +18,16 @@ from gradwire_server.backend import Backend
 from gradwire_server.programs.shared import SharedPrograms
 from gradwire_server.session import Session
 
-__all__ = ["Opened"]
+__all__ = ["Opened", "Progress"]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a session is: the last batch applied, and the one that runs (0 for none) with its seconds so far."""
+
+    applied: int
+    running: int
+    running_seconds: float
 
 
 class Opened:
@@ -23,20 +39,75 @@ class Opened:
         self.session = Session(backend, shared=programs)
         self.lock = threading.Lock()
         self.is_wanted = False  # a batch waits for the lock, which a download holds
+        self.is_draining = False
+        self._stream = 0  # the number of the stream that the session has
+        self._cancel: Callable[[], object] | None = None
+        self._attaching = threading.Lock()
+        self._running: tuple[int, float] | None = None  # a batch and when it began
+        self._ran_at = float("-inf")
+        self._is_over = False
         self._segment: Segment | None = None
         self._sharing = threading.Lock()
         self._is_closed = False
 
-    def apply(self, batch: call_pb2.Batch) -> call_pb2.Ack:
-        """Run a batch when no download reads the session's arrays."""
+    def attach(self, cancel: Callable[[], object]) -> int:
+        """Give the session to a new stream, and return its number; `cancel` ends it when another one comes."""
+        with self._attaching:
+            before, self._cancel = self._cancel, cancel
+            self._stream += 1
+            number = self._stream
+        if before is not None:
+            before()
+        return number
+
+    @property
+    def has_stream(self) -> bool:
+        """Return whether the session has a stream now."""
+        return self._cancel is not None
+
+    def detach(self, stream: int) -> bool:
+        """Note that a stream is over; return whether it was the session's present one."""
+        with self._attaching:
+            if stream != self._stream:
+                return False
+            self._cancel = None
+            return True
+
+    def apply(self, batch: call_pb2.Batch, stream: int) -> call_pb2.Ack | None:
+        """Run a batch when no download reads the session's arrays; None if its stream is not the session's any more."""
         if not self.lock.acquire(blocking=False):
             self.is_wanted = True
             self.lock.acquire()
             self.is_wanted = False
         try:
-            return self.session.apply(batch)
+            if stream != self._stream or self._is_over:
+                return None
+            self._running = batch.number, time.monotonic()
+            ack = self.session.apply(batch)
+            ack.draining = self.is_draining
+            return ack
         finally:
+            self._running, self._ran_at = None, time.monotonic()
             self.lock.release()
+
+    def is_quiet(self, seconds: float) -> bool:
+        """Return whether no batch runs, nor ran in so many seconds."""
+        return self._running is None and time.monotonic() - self._ran_at >= seconds
+
+    def finish(self, seconds: float) -> bool:
+        """Wait up to so long for what runs, and let no batch start after it; return whether it was done in time."""
+        self._is_over = True
+        is_done = self.lock.acquire(timeout=seconds)
+        if is_done:
+            self.lock.release()
+        return is_done
+
+    def progress(self) -> Progress:
+        """Return how far the session is, without waiting for what runs."""
+        running = self._running
+        if running is None:
+            return Progress(self.session.applied, 0, 0.0)
+        return Progress(self.session.applied, running[0], time.monotonic() - running[1])
 
     def share(self) -> Segment | None:
         """Return memory to share with the client, made at the first call; None where there is none to share."""

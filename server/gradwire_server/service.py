@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,7 +19,14 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from gradwire_protocol import codec, limits
-from gradwire_protocol.errors import BatchMalformed, HandleNotFound, LimitExceeded, VersionMismatch, WorkerDraining
+from gradwire_protocol.errors import (
+    BatchMalformed,
+    HandleNotFound,
+    LimitExceeded,
+    SessionExpired,
+    VersionMismatch,
+    WorkerDraining,
+)
 from gradwire_protocol.registry import table_digest
 from gradwire_protocol.v1 import failure_pb2, worker_pb2, worker_pb2_grpc
 from gradwire_server import own_queue
@@ -28,6 +35,7 @@ from gradwire_server.bulk import BulkPlane
 from gradwire_server.doors.doorkeeper import Doorkeeper, Registering, open_doors
 from gradwire_server.doors.quiet import Quiet
 from gradwire_server.doors.tls import server_credentials
+from gradwire_server.leases import Leases
 from gradwire_server.opened import Opened
 from gradwire_server.peers.plane import PeerPlane
 from gradwire_server.programs.shared import SharedPrograms
@@ -38,21 +46,28 @@ __all__ = ["WorkerServer"]
 
 log = logging.getLogger("gradwire.worker")
 
-# Of each session: its calls, its uploads, its downloads. Threads are made when they are needed.
-_SESSION_THREADS = 3
+# Of each session: its calls, its uploads, its downloads; and once more, for those of a connection that is gone, which end when
+# keepalive notices. Threads are made when they are needed.
+_SESSION_THREADS = 6
 # For what is short or no session's: health checks, refusals, offers of shared memory.
 _SPARE_THREADS = 16
 
 _WATCH_SECONDS = 0.25
+_LEASE_CHECK_SECONDS = 0.5
+# Of draining: how long nothing must have run for the worker to stop, and what is left for the last batch.
+_QUIET_SECONDS = 1.0
+_FINISH_SECONDS = 2.0
 
 
 class WorkerService(worker_pb2_grpc.WorkerServicer):
     """The control plane: `worker.proto`."""
 
-    def __init__(self, backend: Backend, settings: Settings, doors: Doorkeeper) -> None:
-        """Serve sessions on `backend` to those whom `doors` lets in."""
+    def __init__(self, backend: Backend, settings: Settings, doors: Doorkeeper, stop: Callable[[], object]) -> None:
+        """Serve sessions on `backend` to those whom `doors` lets in; `stop` ends the process in good order."""
         self._doors = doors
         self.backend = backend
+        self._stop = stop
+        self._leases = Leases(settings.lease_seconds, time.monotonic)
         self.settings = settings
         self.incarnation = secrets.token_hex(8)
         self.draining = False
@@ -62,7 +77,7 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
         self._lock = threading.Lock()
 
     def Run(self, frames: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
-        """Serve one session for as long as its stream lives."""
+        """Serve a session for as long as this stream lives, and is the session's."""
         hello = next(frames, None)
         if hello is None:
             return
@@ -70,35 +85,100 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
         if opened is None:
             yield worker_pb2.WorkerFrame(refused=refusal)
             return
+        token, stream = opened.session.token, opened.attach(context.cancel)
+        self._leases.taken(token)
         try:
             yield worker_pb2.WorkerFrame(welcome=self._welcome(opened.session))
             # Once per stream, which stays in this thread: entering it with each batch would cost as much as a kernel.
             with self.backend.active():
                 for frame in frames:
-                    yield worker_pb2.WorkerFrame(ack=opened.apply(frame.batch))
+                    if frame.WhichOneof("frame") == "end":
+                        self._end(token)
+                        return
+                    ack = opened.apply(frame.batch, stream)
+                    if ack is None:
+                        return
+                    yield worker_pb2.WorkerFrame(ack=ack)
         finally:
-            with self._lock:
-                del self._sessions[opened.session.token]
-            opened.close()
-            log.info("session ended: %s", opened.session.statistics())
+            if opened.detach(stream) and token in self._sessions:
+                self._leases.left(token)
 
     def _open(self, frame: Any, context: Any) -> tuple[failure_pb2.Failure | None, Opened | None]:
+        """Return the session of a stream that begins with `frame`, or why there is none."""
         try:
             self._check_hello(frame)
+            tenant, resume = self._doors.tenant(context), frame.hello.resume
+            with self._lock:
+                return None, self._resumed(resume, tenant) if resume else self._new(tenant)
         except Exception as error:
             log.info("session refused: %s", error)
             return codec.encode_failure(error), None
-        tenant = self._doors.tenant(context)
+
+    def _new(self, tenant: str) -> Opened:
+        if self.draining:
+            raise WorkerDraining(
+                "this worker is finishing its sessions and takes no new one; connect to another worker"
+            )
+        if len(self._sessions) >= self.settings.max_sessions:
+            raise LimitExceeded(
+                f"this worker serves {self.settings.max_sessions} sessions (--max-sessions) and has that many, "
+                f"{len(self._leases)} of them without a client; end one, or use another worker"
+            )
         opened = Opened(self.backend, self._programs[tenant], tenant)
+        self._sessions[opened.session.token] = opened
+        return opened
+
+    def _resumed(self, token: bytes, tenant: str) -> Opened:
+        opened = self._sessions.get(token)
+        if opened is None or opened.tenant != tenant:
+            raise SessionExpired(
+                f"a session can be gone on with on its worker, for {self.settings.lease_seconds:g} s (--lease-seconds) after "
+                "its connection was lost; this worker does not have it"
+            )
+        return opened
+
+    def _end(self, token: bytes) -> None:
+        """Forget a session with all that it holds."""
         with self._lock:
-            if len(self._sessions) >= self.settings.max_sessions:
-                full = LimitExceeded(
-                    f"this worker serves {self.settings.max_sessions} sessions (--max-sessions) and has that many; "
-                    "end one, or use another worker"
-                )
-                return codec.encode_failure(full), None
-            self._sessions[opened.session.token] = opened
-        return None, opened
+            opened = self._sessions.pop(token, None)
+        self._leases.taken(token)
+        if opened is not None:
+            opened.close()
+            log.info("session ended: %s", opened.session.statistics())
+
+    def end_expired(self) -> None:
+        """End the sessions that no client came back to in time."""
+        for token in self._leases.expired():
+            opened = self._sessions.get(token)
+            if opened is not None and opened.has_stream:
+                self._leases.taken(token)  # it came back while its last stream was still going
+            else:
+                self._end(token)
+
+    def Heartbeat(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Say how far a session is, also while one of its batches runs."""
+        try:
+            progress = self.find(request.token, context).progress()
+        except Exception as error:
+            return worker_pb2.HeartbeatReply(failure=codec.encode_failure(error), draining=self.draining)
+        return worker_pb2.HeartbeatReply(
+            applied=progress.applied, running=progress.running, running_seconds=progress.running_seconds,
+            draining=self.draining,
+        )  # fmt: skip
+
+    def Drain(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Begin what SIGTERM begins."""
+        with self._lock:
+            count = len(self._sessions)
+        self._stop()
+        return worker_pb2.DrainWorkerReply(sessions=count)
+
+    def start_draining(self) -> None:
+        """Take no new session, and tell the others with their next acknowledgements."""
+        with self._lock:
+            self.draining = True
+            for opened in self._sessions.values():
+                opened.is_draining = True
 
     def _check_hello(self, frame: Any) -> None:
         if frame.WhichOneof("frame") != "hello":
@@ -114,10 +194,6 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
                 f"this worker's op table has digest {table_digest().hex()[:8]}; the client's ({hello.client}) has "
                 f"{hello.op_table_digest.hex()[:8]}; install the same gradwire version on both sides"
             )
-        if self.draining:
-            raise WorkerDraining(
-                "this worker is finishing its sessions and takes no new one; connect to another worker"
-            )
 
     def _welcome(self, session: Session) -> Any:
         return worker_pb2.Welcome(
@@ -128,7 +204,13 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
             fingerprint=self.backend.fingerprint(),
             max_unacked_batches=limits.MAX_UNACKED_BATCHES,
             max_inline_bytes=limits.INLINE_BYTES,
+            lease_seconds=self.settings.lease_seconds,
         )
+
+    def is_quiet(self, seconds: float) -> bool:
+        """Return whether no session has run a batch for so long."""
+        with self._lock:
+            return all(opened.is_quiet(seconds) for opened in self._sessions.values())
 
     def finish_batches(self, seconds: float) -> None:
         """Wait until no batch runs, and let none start after that."""
@@ -136,8 +218,8 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
         with self._lock:
             opened = list(self._sessions.values())
         for session in opened:
-            if not session.lock.acquire(timeout=max(deadline - time.monotonic(), 0)):
-                log.warning("a batch was still running after %g s of draining", seconds)
+            if not session.finish(max(deadline - time.monotonic(), 0.1)):
+                log.warning("a batch was still running when the time for draining was over")
 
     def find(self, token: bytes, context: Any) -> Opened:
         """Return the open session of a token, of the caller's tenant; raise the same HandleNotFound for any other one."""
@@ -175,11 +257,15 @@ def _open_server(settings: Settings, doors: Doorkeeper) -> Any:
 class WorkerServer:
     """A gRPC server with the worker and `grpc.health.v1` on one address."""
 
-    def __init__(self, backend: Backend, settings: Settings) -> None:
-        """Bind the address; raise OSError if it cannot be had, ValueError for credentials that cannot be used."""
+    def __init__(self, backend: Backend, settings: Settings, stop: Callable[[], object]) -> None:
+        """Bind the address; raise OSError if it cannot be had, ValueError for credentials that cannot be used.
+
+        `stop` is what a client's request to drain calls.
+        """
         self._settings = settings
+        self._is_over = threading.Event()
         self._doors = open_doors(settings.tokens)
-        self.service = WorkerService(backend, settings, self._doors)
+        self.service = WorkerService(backend, settings, self._doors, stop)
         self._server = _open_server(settings, self._doors)
         services: Any = Registering(self._server, self._doors)
         worker_pb2_grpc.add_WorkerServicer_to_server(self.service, services)
@@ -207,18 +293,34 @@ class WorkerServer:
         self._doors.watch()
         for name in ("", "gradwire.v1.Worker"):
             self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        threading.Thread(target=self._end_expired, name="gradwire-leases", daemon=True).start()
+
+    def _end_expired(self) -> None:
+        while not self._is_over.wait(_LEASE_CHECK_SECONDS):
+            self.service.end_expired()
 
     def drain(self) -> None:
-        """Take no new session, let running calls finish for up to the drain time, and stop."""
-        self.service.draining = True
+        """Take no new session, tell the others, and stop: once they are quiet, or when the drain time is over.
+
+        Until then they may go on, so that a script that is told can save what it wants to keep.
+        """
+        self.service.start_draining()
         self._health.enter_graceful_shutdown()
-        self.service.finish_batches(self._settings.drain_seconds)
+        deadline = time.monotonic() + self._settings.drain_seconds
+        while time.monotonic() < deadline - _FINISH_SECONDS and not self.service.is_quiet(_QUIET_SECONDS):
+            time.sleep(0.05)
+        self.service.finish_batches(max(deadline - time.monotonic(), 0.0))
         # Long enough for the last acknowledgements to leave; idle streams would otherwise hold the worker for ever.
         self._server.stop(0.5).wait()
+        self._is_over.set()
 
 
 _OPTIONS = (
     ("grpc.so_reuseport", 0),  # a second worker on the address must fail, not share it
     ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    # So that the threads of a client that vanished are free again.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.ping_timeout_ms", 10_000),
 )

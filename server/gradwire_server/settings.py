@@ -26,6 +26,7 @@ class Settings:
     tls_key: str = ""
     tls_client_ca: str = ""
     tokens: str = ""
+    lease_seconds: float = 300.0
 
     def check(self) -> None:
         """Raise ValueError for settings under which a worker must not start."""
@@ -40,6 +41,8 @@ class Settings:
             raise ValueError(
                 "--tls-client-ca asks for clients' certificates, which needs TLS; give --tls-certificate and --tls-key too"
             )
+        if not self.lease_seconds >= 0:
+            raise ValueError(f"--lease-seconds must be 0 or more; got {self.lease_seconds}")
         if self.max_sessions < 1:
             raise ValueError(f"--max-sessions must be at least 1; got {self.max_sessions}")
 
@@ -62,6 +65,9 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument(
         "--public-server", action="store_true", help="use grpcio's documented server: slower, and nothing private"
     )
+    parser.add_argument(
+        "--lease-seconds", type=float, default=300.0, help="how long a session is kept whose connection was lost"
+    )
     doors = parser.add_argument_group("doors", "who may come in; all files may be renewed while the worker runs")
     doors.add_argument(
         "--tls-certificate", default="", metavar="FILE", help="PEM chain that clients check the worker by"
@@ -79,7 +85,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     given = parser.parse_args(arguments)
     settings = Settings(
         given.listen, given.device, given.max_sessions, given.drain_seconds, given.threads, given.until_stdin_closes,
-        given.public_server, given.tls_certificate, given.tls_key, given.tls_client_ca, given.tokens,
+        given.public_server, given.tls_certificate, given.tls_key, given.tls_client_ca, given.tokens, given.lease_seconds,
     )  # fmt: skip
     try:
         settings.check()

@@ -20,6 +20,9 @@ __all__ = ["Uploads"]
 
 HostArray = np.ndarray[Any, Any]
 
+# More than a client holds without an acknowledgement.
+_REMEMBERED = 1024
+
 
 class Uploads:
     """The uploads of one session. Each number is begun once, then finished or failed, then taken once."""
@@ -30,22 +33,29 @@ class Uploads:
         self._changed = threading.Condition()
         self._ready: dict[int, HostArray | failure_pb2.Failure] = {}
         self._last = 0
+        self._whole: set[int] = set()  # of the last numbers, those that came whole: a client may send them again
         self._moved_at = 0.0
         self._takers = 0
         self._is_closed = False
         self.ready_bytes = 0
 
-    def begin(self, number: int) -> None:
-        """Begin a transfer; wait while many are ready that no call took yet, unless one waits for this."""
+    def begin(self, number: int) -> bool:
+        """Begin a transfer; wait while many are ready that no call took yet, unless one waits for this.
+
+        A client whose connection broke sends again what it does not know to have come. Returns whether this one is needed.
+        """
         with self._changed:
-            if number <= self._last:
-                raise BatchMalformed(f"uploads are numbered upwards; got {number} after {self._last}")
-            self._last = number
+            if number <= self._last - _REMEMBERED:
+                raise BatchMalformed(f"an upload is one of the last {_REMEMBERED}; got {number} after {self._last}")
+            if number in self._whole:
+                return False
+            self._last = max(self._last, number)
             self.moved()
             while self.ready_bytes > self._room_bytes and not self._takers and not self._is_closed:
                 self._changed.wait()
             if self._is_closed:
                 raise WorkerLost("an upload needs a session that is open; this one has ended")
+        return True
 
     def moved(self) -> None:
         """Note that a transfer goes on."""
@@ -54,13 +64,22 @@ class Uploads:
     def finish(self, number: int, values: HostArray) -> None:
         """Hand over what was received."""
         with self._changed:
+            if number in self._whole:
+                return  # it came on two streams at a time
+            self._note(number)
             self._ready[number] = values
             self.ready_bytes += values.nbytes
             self._changed.notify_all()
 
+    def _note(self, number: int) -> None:
+        self._whole.add(number)
+        if len(self._whole) > 2 * _REMEMBERED:
+            self._whole = {held for held in self._whole if held > self._last - _REMEMBERED}
+
     def fail(self, number: int, error: BaseException) -> None:
         """Let the call that takes this upload fail with what went wrong."""
         with self._changed:
+            self._note(number)
             self._ready[number] = codec.encode_failure(error)
             self._changed.notify_all()
 

@@ -34,8 +34,20 @@ def test_an_upload_is_taken_once_and_begun_once() -> None:
     uploads.take(1, META)
     with pytest.raises(HandleNotFound, match="nothing came for 0.05 s"):
         uploads.take(1, META)
-    with pytest.raises(BatchMalformed, match="numbered upwards"):
+    assert not uploads.begin(1), "it came whole, so what is sent again is dropped"
+    uploads.begin(5000)
+    with pytest.raises(BatchMalformed, match="one of the last 1024"):
         uploads.begin(1)
+
+
+def test_a_transfer_that_was_cut_off_may_come_again() -> None:
+    uploads = Uploads()
+    assert uploads.begin(1)
+    assert uploads.begin(1)
+    uploads.finish(1, VALUES)
+    uploads.finish(1, VALUES * 2)
+    assert (uploads.take(1, META) == VALUES).all()
+    assert uploads.ready_bytes == 0
 
 
 def test_a_failed_upload_fails_its_call() -> None:

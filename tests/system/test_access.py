@@ -112,6 +112,8 @@ def test_each_method_with_each_kind_of_credential(channel: grpc.Channel, method:
         else:
             assert code is grpc.StatusCode.UNAUTHENTICATED, (token, words)
     for token, role in (("gw_run", "run"), ("gw_metrics", "metrics"), ("gw_admin", "admin")):
+        if may(role, method.role) and method.path == "/gradwire.v1.Worker/Drain":
+            continue  # it would end the worker of all these tests
         code, words = method.call(channel, token)
         if not is_served:
             assert code is grpc.StatusCode.UNIMPLEMENTED, (token, words)

@@ -35,7 +35,7 @@ def session(worker: Worker, request: pytest.FixtureRequest, monkeypatch: pytest.
     monkeypatch.setenv("GRADWIRE_SHARED_MEMORY", "1" if request.param == "shared memory" else "0")
     previous = sessions._current
     opened = sessions.use(Session(GrpcConnection(worker.address, connect_seconds=10, public_stream=False)))
-    assert opened._bulk.is_shared is (request.param == "shared memory")
+    assert opened._link.bulk.is_shared is (request.param == "shared memory")
     yield opened
     opened.close()
     sessions._current = previous

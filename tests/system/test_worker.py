@@ -229,7 +229,7 @@ def test_sessions_do_not_see_each_other(worker: Worker) -> None:
 @pytest.mark.parametrize("public", [False, True])
 def test_both_streams_carry_the_same(worker: Worker, public: bool) -> None:
     session = connect(worker, public=public)
-    assert isinstance(session._stream, PublicStream if public else DirectStream)
+    assert isinstance(session._link._connection.stream, PublicStream if public else DirectStream)
     sessions.use(session)
     values = gw.arange(10.0)
     for _ in range(600):

@@ -145,15 +145,17 @@ class Timing(_message.Message):
     def __init__(self, started_ns: _Optional[int] = ..., finished_ns: _Optional[int] = ..., prepared_ns: _Optional[int] = ..., call_ns: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Ack(_message.Message):
-    __slots__ = ("number", "values", "failures", "refused", "timing")
+    __slots__ = ("number", "values", "failures", "refused", "timing", "draining")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
     FAILURES_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     TIMING_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
     number: int
     values: _containers.RepeatedCompositeFieldContainer[Value]
     failures: _containers.RepeatedCompositeFieldContainer[_failure_pb2.Failure]
     refused: _failure_pb2.Failure
     timing: Timing
-    def __init__(self, number: _Optional[int] = ..., values: _Optional[_Iterable[_Union[Value, _Mapping]]] = ..., failures: _Optional[_Iterable[_Union[_failure_pb2.Failure, _Mapping]]] = ..., refused: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ...) -> None: ...
+    draining: bool
+    def __init__(self, number: _Optional[int] = ..., values: _Optional[_Iterable[_Union[Value, _Mapping]]] = ..., failures: _Optional[_Iterable[_Union[_failure_pb2.Failure, _Mapping]]] = ..., refused: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ..., timing: _Optional[_Union[Timing, _Mapping]] = ..., draining: _Optional[bool] = ...) -> None: ...

@@ -27,7 +27,7 @@ from gradwire_protocol.v1 import failure_pb2 as gradwire__protocol_dot_v1_dot_fa
 from gradwire_protocol.v1 import access_pb2 as gradwire__protocol_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gradwire_protocol/v1/worker.proto\x12\x0bgradwire.v1\x1a\x1fgradwire_protocol/v1/call.proto\x1a\"gradwire_protocol/v1/failure.proto\x1a!gradwire_protocol/v1/access.proto\"J\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x17\n\x0fop_table_digest\x18\x02 \x01(\x0c\x12\x0e\n\x06\x63lient\x18\x03 \x01(\t\"\x9a\x01\n\x07Welcome\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\x0c\x12\x13\n\x0bincarnation\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x04 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x05 \x01(\t\x12\x1b\n\x13max_unacked_batches\x18\x06 \x01(\r\x12\x18\n\x10max_inline_bytes\x18\x07 \x01(\x04\"`\n\x0b\x43lientFrame\x12#\n\x05hello\x18\x01 \x01(\x0b\x32\x12.gradwire.v1.HelloH\x00\x12#\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x12.gradwire.v1.BatchH\x00\x42\x07\n\x05\x66rame\"\x89\x01\n\x0bWorkerFrame\x12\'\n\x07welcome\x18\x01 \x01(\x0b\x32\x14.gradwire.v1.WelcomeH\x00\x12\x1f\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x10.gradwire.v1.AckH\x00\x12\'\n\x07refused\x18\x03 \x01(\x0b\x32\x14.gradwire.v1.FailureH\x00\x42\x07\n\x05\x66rame2M\n\x06Worker\x12\x43\n\x03Run\x12\x18.gradwire.v1.ClientFrame\x1a\x18.gradwire.v1.WorkerFrame\"\x04\xb8\xd2\x18\x03(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!gradwire_protocol/v1/worker.proto\x12\x0bgradwire.v1\x1a\x1fgradwire_protocol/v1/call.proto\x1a\"gradwire_protocol/v1/failure.proto\x1a!gradwire_protocol/v1/access.proto\"Z\n\x05Hello\x12\x18\n\x10protocol_version\x18\x01 \x01(\r\x12\x17\n\x0fop_table_digest\x18\x02 \x01(\x0c\x12\x0e\n\x06\x63lient\x18\x03 \x01(\t\x12\x0e\n\x06resume\x18\x04 \x01(\x0c\"\xb1\x01\n\x07Welcome\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\x0c\x12\x13\n\x0bincarnation\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x04 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x05 \x01(\t\x12\x1b\n\x13max_unacked_batches\x18\x06 \x01(\r\x12\x18\n\x10max_inline_bytes\x18\x07 \x01(\x04\x12\x15\n\rlease_seconds\x18\x08 \x01(\x01\"\x81\x01\n\x0b\x43lientFrame\x12#\n\x05hello\x18\x01 \x01(\x0b\x32\x12.gradwire.v1.HelloH\x00\x12#\n\x05\x62\x61tch\x18\x02 \x01(\x0b\x32\x12.gradwire.v1.BatchH\x00\x12\x1f\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x10.gradwire.v1.EndH\x00\x42\x07\n\x05\x66rame\"\x05\n\x03\x45nd\"\x89\x01\n\x0bWorkerFrame\x12\'\n\x07welcome\x18\x01 \x01(\x0b\x32\x14.gradwire.v1.WelcomeH\x00\x12\x1f\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x10.gradwire.v1.AckH\x00\x12\'\n\x07refused\x18\x03 \x01(\x0b\x32\x14.gradwire.v1.FailureH\x00\x42\x07\n\x05\x66rame\"!\n\x10HeartbeatRequest\x12\r\n\x05token\x18\x01 \x01(\x0c\"\x84\x01\n\x0eHeartbeatReply\x12\x0f\n\x07\x61pplied\x18\x01 \x01(\x04\x12\x0f\n\x07running\x18\x02 \x01(\x04\x12\x17\n\x0frunning_seconds\x18\x03 \x01(\x01\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\x12%\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x14.gradwire.v1.Failure\"\x14\n\x12\x44rainWorkerRequest\"$\n\x10\x44rainWorkerReply\x12\x10\n\x08sessions\x18\x01 \x01(\r2\xeb\x01\n\x06Worker\x12\x43\n\x03Run\x12\x18.gradwire.v1.ClientFrame\x1a\x18.gradwire.v1.WorkerFrame\"\x04\xb8\xd2\x18\x03(\x01\x30\x01\x12M\n\tHeartbeat\x12\x1d.gradwire.v1.HeartbeatRequest\x1a\x1b.gradwire.v1.HeartbeatReply\"\x04\xb8\xd2\x18\x03\x12M\n\x05\x44rain\x12\x1f.gradwire.v1.DrainWorkerRequest\x1a\x1d.gradwire.v1.DrainWorkerReply\"\x04\xb8\xd2\x18\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,14 +36,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_WORKER'].methods_by_name['Run']._loaded_options = None
   _globals['_WORKER'].methods_by_name['Run']._serialized_options = b'\270\322\030\003'
+  _globals['_WORKER'].methods_by_name['Heartbeat']._loaded_options = None
+  _globals['_WORKER'].methods_by_name['Heartbeat']._serialized_options = b'\270\322\030\003'
+  _globals['_WORKER'].methods_by_name['Drain']._loaded_options = None
+  _globals['_WORKER'].methods_by_name['Drain']._serialized_options = b'\270\322\030\005'
   _globals['_HELLO']._serialized_start=154
-  _globals['_HELLO']._serialized_end=228
-  _globals['_WELCOME']._serialized_start=231
-  _globals['_WELCOME']._serialized_end=385
-  _globals['_CLIENTFRAME']._serialized_start=387
-  _globals['_CLIENTFRAME']._serialized_end=483
-  _globals['_WORKERFRAME']._serialized_start=486
-  _globals['_WORKERFRAME']._serialized_end=623
-  _globals['_WORKER']._serialized_start=625
-  _globals['_WORKER']._serialized_end=702
+  _globals['_HELLO']._serialized_end=244
+  _globals['_WELCOME']._serialized_start=247
+  _globals['_WELCOME']._serialized_end=424
+  _globals['_CLIENTFRAME']._serialized_start=427
+  _globals['_CLIENTFRAME']._serialized_end=556
+  _globals['_END']._serialized_start=558
+  _globals['_END']._serialized_end=563
+  _globals['_WORKERFRAME']._serialized_start=566
+  _globals['_WORKERFRAME']._serialized_end=703
+  _globals['_HEARTBEATREQUEST']._serialized_start=705
+  _globals['_HEARTBEATREQUEST']._serialized_end=738
+  _globals['_HEARTBEATREPLY']._serialized_start=741
+  _globals['_HEARTBEATREPLY']._serialized_end=873
+  _globals['_DRAINWORKERREQUEST']._serialized_start=875
+  _globals['_DRAINWORKERREQUEST']._serialized_end=895
+  _globals['_DRAINWORKERREPLY']._serialized_start=897
+  _globals['_DRAINWORKERREPLY']._serialized_end=933
+  _globals['_WORKER']._serialized_start=936
+  _globals['_WORKER']._serialized_end=1171
 # @@protoc_insertion_point(module_scope)

@@ -40,6 +40,16 @@ class WorkerStub:
                 request_serializer=gradwire__protocol_dot_v1_dot_worker__pb2.ClientFrame.SerializeToString,
                 response_deserializer=gradwire__protocol_dot_v1_dot_worker__pb2.WorkerFrame.FromString,
                 _registered_method=True)
+        self.Heartbeat = channel.unary_unary(
+                '/gradwire.v1.Worker/Heartbeat',
+                request_serializer=gradwire__protocol_dot_v1_dot_worker__pb2.HeartbeatRequest.SerializeToString,
+                response_deserializer=gradwire__protocol_dot_v1_dot_worker__pb2.HeartbeatReply.FromString,
+                _registered_method=True)
+        self.Drain = channel.unary_unary(
+                '/gradwire.v1.Worker/Drain',
+                request_serializer=gradwire__protocol_dot_v1_dot_worker__pb2.DrainWorkerRequest.SerializeToString,
+                response_deserializer=gradwire__protocol_dot_v1_dot_worker__pb2.DrainWorkerReply.FromString,
+                _registered_method=True)
 
 
 class WorkerServicer:
@@ -47,7 +57,22 @@ class WorkerServicer:
     """
 
     def Run(self, request_iterator, context):
-        """One stream is one session: a Hello, then batches; a Welcome, then one Ack per batch, in order.
+        """A Hello, then batches; a Welcome, then one Ack per batch, in order. A session outlives its stream: without an End it is
+        kept for its lease, in which another stream, by a Hello with its token, may go on with it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Heartbeat(self, request, context):
+        """Answers while a batch runs, however long that takes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Drain(self, request, context):
+        """As SIGTERM: finish running batches, take no new session, and end.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -60,6 +85,16 @@ def add_WorkerServicer_to_server(servicer, server):
                     servicer.Run,
                     request_deserializer=gradwire__protocol_dot_v1_dot_worker__pb2.ClientFrame.FromString,
                     response_serializer=gradwire__protocol_dot_v1_dot_worker__pb2.WorkerFrame.SerializeToString,
+            ),
+            'Heartbeat': grpc.unary_unary_rpc_method_handler(
+                    servicer.Heartbeat,
+                    request_deserializer=gradwire__protocol_dot_v1_dot_worker__pb2.HeartbeatRequest.FromString,
+                    response_serializer=gradwire__protocol_dot_v1_dot_worker__pb2.HeartbeatReply.SerializeToString,
+            ),
+            'Drain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Drain,
+                    request_deserializer=gradwire__protocol_dot_v1_dot_worker__pb2.DrainWorkerRequest.FromString,
+                    response_serializer=gradwire__protocol_dot_v1_dot_worker__pb2.DrainWorkerReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +125,60 @@ class Worker:
             '/gradwire.v1.Worker/Run',
             gradwire__protocol_dot_v1_dot_worker__pb2.ClientFrame.SerializeToString,
             gradwire__protocol_dot_v1_dot_worker__pb2.WorkerFrame.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Heartbeat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gradwire.v1.Worker/Heartbeat',
+            gradwire__protocol_dot_v1_dot_worker__pb2.HeartbeatRequest.SerializeToString,
+            gradwire__protocol_dot_v1_dot_worker__pb2.HeartbeatReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Drain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/gradwire.v1.Worker/Drain',
+            gradwire__protocol_dot_v1_dot_worker__pb2.DrainWorkerRequest.SerializeToString,
+            gradwire__protocol_dot_v1_dot_worker__pb2.DrainWorkerReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,100 @@
+"""A TCP relay between a client and a worker that cuts connections at any byte, and goes dark for a while."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+
+__all__ = ["Relay"]
+
+_PIECE_BYTES = 65_536
+
+
+class Relay:
+    """Forwards connections to `target`. `cut_after` bytes, in one direction, all connections break once."""
+
+    def __init__(self, target: str) -> None:
+        host, _, port = target.rpartition(":")
+        self._target = (host, int(port))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._lock = threading.Lock()
+        self._left: dict[str, int] = {}  # bytes to go until the cut, by direction
+        self._dark_until = 0.0
+        self.cuts = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut_after(self, count: int, direction: str) -> None:
+        """Break all connections once so many more bytes went "up" (to the worker) or "down"."""
+        self._left[direction] = count
+
+    def cut(self) -> None:
+        """Break all connections now."""
+        with self._lock:
+            pairs, self._pairs = self._pairs, []
+            self.cuts += 1
+        for pair in pairs:
+            for end in pair:
+                with contextlib.suppress(OSError):
+                    # So that nothing that lies in the system's buffers is still delivered, as when a cable is pulled.
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                    end.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):
+                    end.close()
+
+    def black_out(self, seconds: float) -> None:
+        """Lose all that is sent for so long, new connections too; then break the old ones, whose bytes are missing."""
+        self._dark_until = time.monotonic() + seconds
+        timer = threading.Timer(seconds, self.cut)
+        timer.daemon = True
+        timer.start()
+
+    def close(self) -> None:
+        self._listener.close()
+        self.cut()
+
+    @property
+    def _is_dark(self) -> bool:
+        return time.monotonic() < self._dark_until
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            if self._is_dark:
+                client.close()
+                continue
+            try:
+                worker = socket.create_connection(self._target)
+            except OSError:
+                client.close()
+                continue
+            with self._lock:
+                self._pairs.append((client, worker))
+            for source, sink, direction in ((client, worker, "up"), (worker, client, "down")):
+                with contextlib.suppress(OSError):  # it may have been cut already
+                    source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                threading.Thread(target=self._forward, args=(source, sink, direction), daemon=True).start()
+
+    def _forward(self, source: socket.socket, sink: socket.socket, direction: str) -> None:
+        with contextlib.suppress(OSError):
+            while piece := source.recv(_PIECE_BYTES):
+                if self._is_dark:
+                    continue
+                left = self._left.get(direction)
+                if left is not None and len(piece) >= left:
+                    del self._left[direction]
+                    sink.sendall(piece[:left])
+                    self.cut()
+                    return
+                if left is not None:
+                    self._left[direction] = left - len(piece)
+                sink.sendall(piece)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
