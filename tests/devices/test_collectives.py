@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import time
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 import gradwire as gw
 from gradwire import session as sessions
 from gradwire.collectives import Group
 from gradwire.session import Session
-from gradwire_protocol.errors import BatchMalformed, GroupBroken
+from gradwire_protocol.errors import BatchMalformed, GroupBroken, HandleNotFound, LimitExceeded
 from gradwire_protocol.group import Peer, Spec
+from gradwire_protocol.v1 import failure_pb2
+from gradwire_server.collectives.store import Stores
+from gradwire_server.peers.offers import Offers
 from tests.devices.conftest import Worker
 
 needs_gloo = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="gloo comes inside of PyTorch")
@@ -64,6 +69,16 @@ def test_other_dtypes(pair: list[Session], dtype: str) -> None:
     made = Group(pair).all_reduce([gw.ones(3, dtype=kind), gw.full((3,), 2, dtype=kind, device="cpu:1")])
     assert made[1].dtype is kind
     assert made[1].tolist() == [3, 3, 3]
+
+
+def test_second_gradients(pair: list[Session]) -> None:
+    group = Group(pair)
+    a = gw.tensor([2.0], requires_grad=True)
+    b = gw.tensor([3.0], device="cpu:1", requires_grad=True)
+    loss = (group.all_reduce([a**2, b**2])[0] ** 2).sum()
+    first = gw.autograd.grad(loss, [a, b], create_graph=True)
+    assert [g.item() for g in first] == [104, 156]
+    assert [g.item() for g in gw.autograd.grad(first[0].sum(), [a, b])] == [84, 48]
 
 
 def test_what_does_not_fit_is_refused_here(pair: list[Session]) -> None:
@@ -141,3 +156,38 @@ def test_a_group_is_described_in_text_that_is_checked() -> None:
     for text in ("", "[]", "{}", spec.encode().replace('"rank": 1', '"rank": 2'), spec.encode().replace("9.0", "-1")):
         with pytest.raises(BatchMalformed):
             Spec.decode(text)
+
+
+def test_the_store_bounds_what_strangers_may_ask() -> None:
+    stores = Stores()
+    with pytest.raises(TimeoutError, match="the first member of a group must come"):
+        stores.find(b"unknown", 0.01)
+    opened = stores.open(b"secret")
+    assert stores.find(b"secret", 0) is opened
+    opened.set("key", b"value")
+    assert (opened.get("key", 0), opened.add("n", 2), opened.add("n", 3)) == (b"value", 2, 5)
+    assert opened.has(["key", "n"])
+    assert not opened.has(["other"])
+    with pytest.raises(TimeoutError, match="must set 'other'"):
+        opened.get("other", 0.01)
+    with pytest.raises(LimitExceeded, match="a group's store holds"):
+        for number in range(20):
+            opened.set(str(number), bytes(1 << 20))
+
+
+def test_offers_are_taken_once_and_go_with_their_session() -> None:
+    class Owner:
+        token = b"owner"
+
+    offers, owner, values = Offers(max_waiting=1), Owner(), np.arange(3)
+    offers.put(b"ticket", values, owner)
+    assert offers.held_bytes == values.nbytes
+    assert offers.take(b"ticket", 0) is values
+    with pytest.raises(HandleNotFound, match="needs its source to be offered"):
+        offers.take(b"ticket", 0)
+    offers.put(b"late", values, owner)
+    del owner
+    gc.collect()
+    left = offers.take(b"late", 0)
+    assert isinstance(left, failure_pb2.Failure)
+    assert left.error == "WorkerLost"

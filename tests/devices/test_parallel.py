@@ -236,3 +236,21 @@ def test_an_error_in_a_hook_costs_one_epoch(pair: list[Session]) -> None:
     handle.remove()
     out.sum().backward()
     assert parallel.module[0].weight.grad.isfinite().all()
+
+
+def test_a_compiled_step_runs_as_ever(pair: list[Session]) -> None:
+    parallel = DistributedDataParallel(_made(_mlp))
+    optimizer = _sgd(parallel)
+
+    @gw.compile
+    def step(x: Any) -> Any:
+        optimizer.zero_grad()
+        loss = parallel(x).square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    with pytest.warns(UserWarning, match="copies a tensor from one worker to another"):
+        losses = [step(gw.ones(4, 6)).item() for _ in range(4)]
+    assert losses == sorted(losses, reverse=True)
+    _assert_replicas_equal(parallel)

@@ -9,7 +9,7 @@ from typing import Any
 from gradwire_protocol.errors import GroupBroken
 from gradwire_protocol.group import Spec
 from gradwire_server.collectives.interface import Collective, Meeting, Opener, Work
-from gradwire_server.collectives.store import Remote, kept_of
+from gradwire_server.collectives.store import Remote, of_process
 from gradwire_server.peers import reach
 
 __all__ = ["Membership", "join"]
@@ -105,7 +105,7 @@ def join(spec: Spec) -> Membership:
     if spec.backend not in _OPENERS:
         raise GroupBroken(f"a group's collectives are {' or '.join(_OPENERS)}; got {spec.backend!r}")
     secret = bytes.fromhex(spec.secret)
-    meeting: Meeting = Remote(spec.store, secret, spec.seconds) if spec.store else kept_of(secret)
+    meeting: Meeting = Remote(spec.store, secret, spec.seconds) if spec.store else of_process.open(secret)
     size = len(spec.peers)
     try:
         opened = _OPENERS[spec.backend](meeting, spec.rank, size, _own_host(spec), spec.seconds)

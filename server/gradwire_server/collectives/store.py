@@ -10,11 +10,14 @@ from gradwire_protocol.errors import LimitExceeded
 from gradwire_protocol.v1 import peer_pb2
 from gradwire_server.peers import reach
 
-__all__ = ["Kept", "Remote", "answer", "kept_of", "of_process"]
+__all__ = ["Kept", "Remote", "Stores", "answer", "of_process"]
 
-_MAX_KEYS = 65_536
-_MAX_VALUE_BYTES = 1 << 20
+# gloo's addresses are some hundred bytes a pair of members; an NCCL id has 128.
+_MAX_STORE_BYTES = 16 << 20
 _MAX_STORES = 256
+# Requests that may wait at once for a store: each holds a thread of the server's, and needs no token.
+_MAX_WAITING = 64
+_MAX_WAIT_SECONDS = 60.0
 # Under gRPC's own deadline, so that it is the store that says what is missing.
 _SPARE_SECONDS = 5.0
 
@@ -26,16 +29,21 @@ class Kept:
         """Start empty."""
         self._changed = threading.Condition()
         self._values: dict[str, bytes] = {}
+        self._used_bytes = 0
 
     def set(self, key: str, value: bytes) -> None:
         """Set a key; raise LimitExceeded beyond what a meeting needs."""
-        if len(value) > _MAX_VALUE_BYTES or len(self._values) >= _MAX_KEYS:
-            raise LimitExceeded(
-                f"a group's store holds {_MAX_KEYS} keys of {_MAX_VALUE_BYTES} bytes; got {len(value)} bytes more"
-            )
         with self._changed:
-            self._values[key] = value
-            self._changed.notify_all()
+            self._put(key, value)
+
+    def _put(self, key: str, value: bytes) -> None:
+        used = self._used_bytes + len(key) + len(value) - len(self._values.get(key, b""))
+        if used > _MAX_STORE_BYTES:
+            raise LimitExceeded(
+                f"a group's store holds {_MAX_STORE_BYTES} bytes; got {len(value)} more for {used} in all"
+            )
+        self._values[key], self._used_bytes = value, used
+        self._changed.notify_all()
 
     def get(self, key: str, seconds: float) -> bytes:
         """Wait for a key; raise TimeoutError if nobody sets it."""
@@ -48,8 +56,7 @@ class Kept:
         """Add to a counter that starts at 0."""
         with self._changed:
             value = int(self._values.get(key, b"0")) + amount
-            self._values[key] = str(value).encode()
-            self._changed.notify_all()
+            self._put(key, str(value).encode())
             return value
 
     def has(self, keys: list[str]) -> bool:
@@ -57,19 +64,43 @@ class Kept:
         return all(key in self._values for key in keys)
 
 
-of_process: dict[bytes, Kept] = {}
-_lock = threading.Lock()
+class Stores:
+    """The stores of this process, each under the secret of a group and epoch. Only a member here opens one."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._changed = threading.Condition()
+        self._opened: dict[bytes, Kept] = {}
+        self._waiting = 0
+
+    def open(self, secret: bytes) -> Kept:
+        """Return a store for a member in this process; the oldest goes when there are many."""
+        with self._changed:
+            found = self._opened.get(secret)
+            if found is None:
+                while len(self._opened) >= _MAX_STORES:
+                    del self._opened[next(iter(self._opened))]
+                found = self._opened[secret] = Kept()
+                self._changed.notify_all()
+            return found
+
+    def find(self, secret: bytes, seconds: float) -> Kept:
+        """Return a store for another worker, which may ask before the member here came to open it; raise TimeoutError."""
+        with self._changed:
+            if self._waiting >= _MAX_WAITING:
+                raise LimitExceeded(
+                    f"a worker lets {_MAX_WAITING} members wait for their group at once; that many wait"
+                )
+            self._waiting += 1
+            try:
+                if not self._changed.wait_for(lambda: secret in self._opened, seconds):
+                    raise TimeoutError(f"the first member of a group must come within {seconds:g} s; it did not")
+                return self._opened[secret]
+            finally:
+                self._waiting -= 1
 
 
-def kept_of(secret: bytes) -> Kept:
-    """Return this process's store of a group and epoch, which their secret names; the oldest go when there are many."""
-    with _lock:
-        found = of_process.get(secret)
-        if found is None:
-            while len(of_process) >= _MAX_STORES:
-                del of_process[next(iter(of_process))]
-            found = of_process[secret] = Kept()
-        return found
+of_process = Stores()
 
 
 class Remote:
@@ -94,10 +125,7 @@ class Remote:
 
     def get(self, key: str, seconds: float) -> bytes:
         """Wait for a key; raise TimeoutError if nobody sets it."""
-        reply = self._ask(peer_pb2.MeetRequest.GET, [key], seconds)
-        if not reply.found:
-            raise TimeoutError(f"a member of the group must set {key!r} within {seconds:g} s; none did")
-        return reply.value
+        return self._ask(peer_pb2.MeetRequest.GET, [key], seconds).value
 
     def add(self, key: str, amount: int) -> int:
         """Add to a counter."""
@@ -110,8 +138,9 @@ class Remote:
 
 def answer(request: peer_pb2.MeetRequest) -> peer_pb2.MeetReply:
     """Do what another member asks. Whoever knows the secret may: it has 128 bits, and names the store."""
-    store, verbs = kept_of(request.secret), peer_pb2.MeetRequest
+    verbs, seconds = peer_pb2.MeetRequest, min(request.wait_ms / 1000, _MAX_WAIT_SECONDS)
     try:
+        store = of_process.find(request.secret, seconds)
         if request.verb == verbs.SET:
             store.set(request.keys[0], request.value)
         elif request.verb == verbs.ADD:
@@ -119,9 +148,7 @@ def answer(request: peer_pb2.MeetRequest) -> peer_pb2.MeetReply:
         elif request.verb == verbs.HAS:
             return peer_pb2.MeetReply(found=store.has(list(request.keys)))
         else:
-            return peer_pb2.MeetReply(value=store.get(request.keys[0], min(request.wait_ms / 1000, 60)), found=True)
-    except TimeoutError:
-        return peer_pb2.MeetReply(found=False)
+            return peer_pb2.MeetReply(value=store.get(request.keys[0], seconds), found=True)
     except Exception as error:
         return peer_pb2.MeetReply(failure=codec.encode_failure(error))
     return peer_pb2.MeetReply()
