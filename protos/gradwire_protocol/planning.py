@@ -28,10 +28,7 @@ def _discover(roots: Iterable[Edge | None], *, across: bool = True) -> list[Node
         node = stack.pop()
         if node.is_border and not across:
             continue
-        for edge in node.edges:
-            if edge is None:
-                continue
-            target = edge[0]
+        for target in node.targets:
             if isinstance(target, Node) and target not in seen:
                 seen.add(target)
                 nodes.append(target)
@@ -53,8 +50,8 @@ def _towards(nodes: list[Node], targets: Sequence[Edge]) -> list[Node]:
     leading = {id(edge.target) for edge in targets}
     running: list[Node] = []
     for node in reversed(nodes):
-        for edge in node.edges:
-            if edge is not None and id(edge[0]) in leading:
+        for target in node.targets:
+            if target is not None and id(target) in leading:
                 leading.add(id(node))
                 running.append(node)
                 break
@@ -74,7 +71,9 @@ def reach(roots: Sequence[Edge | None]) -> tuple[list[Node], list[Edge | None]]:
     return nodes, [*roots, *chain.from_iterable(node.edges for node in nodes if not node.is_border)]
 
 
-def leaves(edges: Iterable[Edge | None]) -> list[Variable]:
-    """Return the leaves that edges lead to, each once, in order."""
-    targets = {id(edge[0]): edge[0] for edge in edges if edge is not None}
-    return [target for target in targets.values() if not isinstance(target, Node)]
+def leaves(edges: Iterable[Edge | None], nodes: Iterable[Node] = ()) -> list[Variable]:
+    """Return the leaves that edges, and then those of nodes, lead to: each once, in order."""
+    targets = [edge.target for edge in edges if edge is not None]
+    leading = chain(targets, chain.from_iterable(node.targets for node in nodes))
+    found = {id(target): target for target in leading if target is not None}
+    return [target for target in found.values() if not isinstance(target, Node)]

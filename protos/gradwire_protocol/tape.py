@@ -101,29 +101,57 @@ class Edge(NamedTuple):
     output_nr: int
 
 
+_Places = tuple[tuple["Node | Variable | None", ...], tuple[int, ...] | None]
+
+
+def _split(edges: Sequence[Edge | None]) -> _Places:
+    """Return the targets of edges, and their output numbers, None where all are 0."""
+    numbers = tuple([0 if edge is None else edge.output_nr for edge in edges])
+    return tuple([None if edge is None else edge.target for edge in edges]), numbers if any(numbers) else None
+
+
 class Node:
     """One recorded call. `order` grows with time, so a node's inputs always have smaller ones."""
 
-    __slots__ = ("__weakref__", "edges", "freed", "hooks", "kept", "order", "scalars", "signature")
+    __slots__ = ("__weakref__", "freed", "hooks", "kept", "numbers", "order", "scalars", "signature", "targets")
 
     is_client = False  # whether its backward is the client's Python
     is_border = False  # whether what lies behind it is on another worker, which knows nothing of this one
     signature: Signature
     scalars: tuple[Any, ...]  # the numbers that vary, of this call; the client keeps none
     order: int
-    edges: tuple[Edge | None, ...]  # one per flattened tensor input; None where no gradient is needed
+    # One per flattened tensor input, None where no gradient is needed; and the output numbers there, None where all are 0.
+    # Kept apart since edges of their own are twice as many objects for Python's collector to visit again and again.
+    targets: tuple[Node | Variable | None, ...]
+    numbers: tuple[int, ...] | None
     kept: dict[str, Any]  # name -> Kept, or tuple of Kept for a tensor list
     freed: bool
 
-    def __init__(self, signature: Signature, edges: tuple[Edge | None, ...], scalars: tuple[Any, ...] = ()) -> None:
-        """Record a call of `signature`."""
+    def __init__(
+        self, signature: Signature, edges: tuple[Edge | None, ...] | None, scalars: tuple[Any, ...] = ()
+    ) -> None:
+        """Record a call of `signature`; None for `edges` says that they are set later."""
         self.signature = signature
         self.scalars = scalars
         self.order = next(_orders)
-        self.edges = edges
+        if edges is not None:
+            self.edges = edges
         self.kept = {}
         self.freed = False
         self.hooks: Any = None  # the client's, where a user registered any
+
+    @property
+    def edges(self) -> tuple[Edge | None, ...]:
+        """Return where the gradients go: an edge per flattened tensor input, None where no gradient is needed."""
+        numbers = self.numbers or (0,) * len(self.targets)
+        return tuple([
+            None if target is None else _made(Edge, (target, number))
+            for target, number in zip(self.targets, numbers, strict=True)
+        ])  # fmt: skip
+
+    @edges.setter
+    def edges(self, edges: Sequence[Edge | None]) -> None:
+        self.targets, self.numbers = _split(edges)
 
     @property
     def name(self) -> str:
@@ -289,20 +317,22 @@ def keep_outputs(node: Node, outputs: Sequence[Variable]) -> None:
         node.kept[name] = Kept(output.kept_output(), output.storage, output.storage.version, number)
 
 
-def _edges(signature: Signature, inputs: Sequence[Variable | None]) -> tuple[Edge | None, ...]:
+def _places(signature: Signature, inputs: Sequence[Variable | None]) -> _Places:
+    """Return the targets and numbers of a call's node. Asked before the node is made: a view may get a new one here."""
     needs = signature.needs
-    edges: list[Edge | None] = []
+    targets: list[Node | Variable | None] = []
     for variable in inputs:
         if not needs & 1 or variable is None:
-            edges.append(None)
-        elif variable.base is not None:
-            edges.append(gradient_edge(variable))
-        elif variable.node is not None:
-            edges.append(_made(Edge, (variable.node, variable.output_nr)))
+            targets.append(None)
+        elif variable.base is None and not variable.output_nr:
+            targets.append(variable.node or (variable if variable.leaf_requires_grad else None))
         else:
-            edges.append(_made(Edge, (variable, 0)) if variable.leaf_requires_grad else None)
+            break
         needs >>= 1
-    return tuple(edges)
+    else:
+        return tuple(targets), None
+    needed = [item if signature.needs >> index & 1 else None for index, item in enumerate(inputs)]
+    return _split([None if item is None else gradient_edge(item) for item in needed])
 
 
 def record(
@@ -312,7 +342,9 @@ def record(
     scalars: tuple[Any, ...] = (),
 ) -> None:
     """Record a call that made new tensors: each differentiable one becomes an output of its node."""
-    node = Node(signature, _edges(signature, inputs), scalars)
+    places = _places(signature, inputs)
+    node = Node(signature, None, scalars)
+    node.targets, node.numbers = places
     if signature.kept:
         keep_inputs(node, inputs)
         if signature.kept_results:
@@ -339,7 +371,9 @@ def record_inplace(
     """
     self = inputs[0]
     assert self is not None
-    node = Node(signature, _edges(signature, inputs), scalars)
+    places = _places(signature, inputs)
+    node = Node(signature, None, scalars)
+    node.targets, node.numbers = places
     if signature.kept:
         # Before the version is raised: an input that shares memory with `self` is stale from here on.
         keep_inputs(node, inputs)

@@ -7,6 +7,7 @@ are ordinary differentiable calls. Nothing outside is changed until the walk is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 from gradwire_protocol.errors import KernelError
@@ -15,7 +16,7 @@ from gradwire_protocol.opaque import OpaqueNode
 from gradwire_protocol.ops.shape import span
 from gradwire_protocol.part import EDGE, LEAF, Part
 from gradwire_protocol.planning import plan, reach
-from gradwire_protocol.tape import CopySlices, Edge, Node, Storage
+from gradwire_protocol.tape import CopySlices, Edge, Node, Storage, Variable
 from gradwire_server.engine import Array, Engine
 from gradwire_server.prepared_gradients import Gradient, layout, prepared_gradient
 from gradwire_server.rule_calls import run_rules
@@ -94,19 +95,17 @@ class _Sums:
         # place of one that is gone shares its storage; that costs a copy at most.
         self._storages: dict[int, Storage] = {}
 
-    def add(self, edge: Edge, gradient: Gradient) -> None:
-        """Add a gradient to what arrived at `edge`."""
-        target, output = edge
+    def add(self, target: Node | Variable, output: int, gradient: Gradient) -> None:
+        """Add a gradient to what arrived at a leaf, or for an output of a node."""
         key: Key = id(target)
         if output:
             key, self._further = (id(target), output), True
         held = self._found.get(key)
-        self._found[key] = gradient if held is None else self._sum(key, edge, held, gradient)
+        self._found[key] = gradient if held is None else self._sum(key, _meta_at(target, output), held, gradient)
 
-    def _sum(self, key: Key, edge: Edge, held: Gradient, gradient: Gradient) -> Gradient:
+    def _sum(self, key: Key, meta: Meta, held: Gradient, gradient: Gradient) -> Gradient:
         first, second = (_plain(held), _plain(gradient)) if self.prepares else (None, None)
         if self.engine is None or first is None or second is None or first.dtype.char not in _ADDED_DIRECTLY:
-            meta = _meta_at(edge)
             return self._array(held, meta).add(self._array(gradient, meta))
         xp = self.engine.backend.xp
         if key in self._own:
@@ -146,7 +145,7 @@ class _Sums:
     def at(self, edge: Edge) -> Array | None:
         """Return what arrived at an edge."""
         found = self._found.get(key_of(edge))
-        return None if found is None else self._array(found, _meta_at(edge))
+        return None if found is None else self._array(found, _meta_at(*edge))
 
     def _array(self, gradient: Gradient, meta: Meta) -> Array:
         if type(gradient) is Array:
@@ -167,9 +166,8 @@ def _plain(gradient: Gradient) -> Any:
     return data if data.flags.c_contiguous else None
 
 
-def _meta_at(edge: Edge) -> Meta:
-    target = edge.target
-    return target.output_metas[edge.output_nr] if isinstance(target, Node) else target.meta
+def _meta_at(target: Node | Variable, output: int) -> Meta:
+    return target.output_metas[output] if isinstance(target, Node) else target.meta
 
 
 def gradients(
@@ -186,7 +184,7 @@ def gradients(
     nodes = plan(roots, targets)
     sums = _Sums(seeds[0].engine if seeds else None, map(key_of, targets))
     for edge, seed in zip(roots, seeds, strict=True):
-        sums.add(edge, seed)
+        sums.add(*edge, seed)
     for node in nodes:
         _step(node, sums)
     if not retain_graph:
@@ -210,9 +208,9 @@ def _step(node: Node, sums: _Sums) -> None:
                 sums.share(first)
     if made is None:
         made = run_node(node, sums.arrays(node, first, others))
-    for edge, gradient in zip(node.edges, made, strict=True):
-        if edge is not None and gradient is not None:
-            sums.add(edge, gradient)
+    for target, number, gradient in zip(node.targets, node.numbers or repeat(0), made, strict=False):
+        if target is not None and gradient is not None:
+            sums.add(target, number, gradient)
 
 
 def part_gradients(
@@ -228,7 +226,7 @@ def part_gradients(
     targets = [] if by_edge else [_exit_edge(item, nodes, edges) for item in part.exits]
     sums = _Sums(entries[0].engine if entries else None, map(key_of, targets))
     for (index, output), gradient in zip(part.entries, entries, strict=True):
-        sums.add(Edge(nodes[index], output), gradient)
+        sums.add(nodes[index], output, gradient)
     if by_edge:
         return _edge_gradients(running[0], sums, part)
     for node in running:

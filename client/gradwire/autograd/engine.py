@@ -185,7 +185,7 @@ def _known_graph(roots: Sequence[Edge], seeds: Sequence[Tensor | None]) -> Graph
 def _captures(roots: Sequence[Edge], nodes: Sequence[Node], inputs: Sequence[Tensor] | None) -> list[Any]:
     """Return the tensors whose `grad` a backward fills: leaves, or the given inputs, and those that retain theirs."""
     if inputs is None:
-        found_leaves = leaves([*roots, *(edge for node in nodes for edge in node.edges)])
+        found_leaves = leaves(roots, nodes)
         # A leaf may have been frozen since.
         return [*(leaf for leaf in found_leaves if leaf.leaf_requires_grad), *_retained(nodes, ())]
     reached = _reached(roots, nodes)
