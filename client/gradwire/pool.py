@@ -147,9 +147,9 @@ class Lent:
         return list(self.gateway.ask("Renew", request).lost)
 
     def wrap(self, connection: Connection) -> Connection:
-        """Return the connection to one of the workers as its session is to see it."""
-        worker = next(w for w in self.workers if w.address == connection.address)
-        return _Named(connection, self, worker)
+        """Return the connection to one of the workers as its session is to see it; one to any other worker as it is."""
+        found = [worker for worker in self.workers if worker.address == connection.address]
+        return _Named(connection, self, found[0]) if found else connection
 
     def replaced(self, name: str, seconds: float) -> str:
         """Wait for the process that replaces a lost worker's, take it into the lease, and return its address."""

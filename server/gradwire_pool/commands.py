@@ -19,6 +19,7 @@ from importlib.util import find_spec
 from gradwire_pool.doors import Doors
 from gradwire_pool.home import Home, Started, started_at
 from gradwire_pool.records import Bounds
+from gradwire_protocol.addresses import is_local
 
 __all__ = ["main"]
 
@@ -40,7 +41,11 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--workers", type=int, default=2, help="how many to start")
     up.add_argument("--gpus-per-worker", type=float, default=0.0, help="0 for CPU workers")
     up.add_argument("--cpus-per-worker", type=float, default=0.0, help="what Ray reserves; 0 reserves nothing")
-    up.add_argument("--host", default="127.0.0.1", help="where the gateway and the workers listen")
+    up.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="where gateway and workers listen; on a running Ray and beyond loopback, workers do at their nodes' addresses",
+    )
     up.add_argument("--port", type=int, default=7470, help="of the gateway")
     up.add_argument(
         "--address", default="", help="HOST:PORT of a running Ray; without it one is started here, on loopback"
@@ -89,12 +94,24 @@ def _plan(given: argparse.Namespace) -> dict[str, object]:
         "namespace": f"gradwire-{given.port}",
         "listen": f"{given.host}:{given.port}",
         "workers": given.workers,
-        "worker_host": given.host,
+        "worker_host": _worker_host(given),
         "gpus_per_worker": given.gpus_per_worker,
         "cpus_per_worker": given.cpus_per_worker,
         "worker_flags": given.worker_flag,
         "bounds": asdict(Bounds(hung_seconds=given.hung_seconds, drain_seconds=given.drain_seconds)),
     }
+
+
+def _worker_host(given: argparse.Namespace) -> str:
+    """Return where all workers listen; an empty text where each does at its own node's address."""
+    if given.address and not is_local(f"{given.host}:0"):
+        return ""
+    if given.host in ("0.0.0.0", "[::]"):
+        raise ValueError(
+            f"--host names the address by which scripts reach the workers of this machine; got {given.host}, which is all of them"
+        )
+    host: str = given.host
+    return host
 
 
 def _up(given: argparse.Namespace) -> int:

@@ -24,6 +24,7 @@ log = logging.getLogger("gradwire.pool")
 
 CONTROLLER = "controller"
 _GRACE_SECONDS = 10.0
+_EVERYWHERE = ("0.0.0.0", "[::]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class PoolPlan:
     namespace: str
     listen: str
     workers: int
-    # Where workers listen; empty for the address of their node.
+    # Where workers listen, all on the controller's node; empty for any node, by its address.
     worker_host: str
     gpus_per_worker: float = 0.0
     cpus_per_worker: float = 0.0
@@ -60,7 +61,13 @@ class RayEngine:
         """Make workers as `plan` says. Called inside the controller's actor, whose handle the workers get."""
         self._plan = plan
         self._actor: Any = ray.remote(WorkerActor)
-        self._controller = ray.get_runtime_context().current_actor
+        context = ray.get_runtime_context()
+        self._controller = context.current_actor
+        host, _, port = plan.listen.rpartition(":")
+        self._gateway = f"{ray.util.get_node_ip_address()}:{port}" if host in _EVERYWHERE else plan.listen
+        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node_id=context.get_node_id(), soft=False)
+        # On loopback a worker of another node would be out of reach.
+        self._strategy = here if plan.worker_host else "SPREAD"
 
     def _get(self, worker: str) -> Any:
         return ray.get_actor(worker, namespace=self._plan.namespace)
@@ -77,9 +84,9 @@ class RayEngine:
             max_concurrency=4,
             num_cpus=plan.cpus_per_worker,
             num_gpus=plan.gpus_per_worker,
-            scheduling_strategy="SPREAD",
+            scheduling_strategy=self._strategy,
         ).remote(
-            Plan(worker, "", plan.worker_host, plan.device, plan.listen, (*plan.doors.flags(), *plan.worker_flags)),
+            Plan(worker, "", plan.worker_host, plan.device, self._gateway, (*plan.doors.flags(), *plan.worker_flags)),
             self._controller,
         )
 

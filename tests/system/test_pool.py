@@ -300,9 +300,9 @@ def test_the_doors_of_a_pool_are_those_of_its_workers(pool: RunningPool, tmp_pat
 
 
 def test_a_pool_beyond_loopback_needs_doors() -> None:
-    done = command("up", "--host", "0.0.0.0")
+    done = command("up", "--host", "192.0.2.1")
     assert done.returncode == 1
-    assert "a pool that listens beyond loopback needs TLS and tokens; got 0.0.0.0:7470 without both" in done.stderr
+    assert "a pool that listens beyond loopback needs TLS and tokens; got 192.0.2.1:7470 without both" in done.stderr
 
 
 def test_workers_that_find_no_place_are_an_error_and_leave_nothing(pool: RunningPool) -> None:
