@@ -27,6 +27,9 @@ _CANCELLED = 1
 _UNIMPLEMENTED = 12
 _INTERNAL = 13
 
+# How long the one message of a call may take after its head. Who sends the head alone, which needs no token, holds a thread.
+_REQUEST_SECONDS = 5.0
+
 
 def available() -> bool:
     """Return whether this grpcio has what the server needs."""
@@ -91,13 +94,15 @@ class _Call:
             self._receiving = True
             self._start((self._cygrpc.ReceiveMessageOperation(0),), "received")
 
-    def receive(self) -> bytes | None:
-        """Wait for the message that was asked for; None at the end of the client's messages."""
+    def receive(self, deadline: float | None = None) -> bytes | None:
+        """Wait for the message that was asked for; None at the end of the client's messages, or at the deadline."""
         self._open_once()
         if self._message is None:  # else it came while `send` waited, and another one must not take its place
             self.ask()
         while self._receiving and not self.is_over:
-            self._take()
+            if not self._take(deadline):
+                self.cancel()
+                break
         message, self._message = self._message, None
         return message
 
@@ -288,7 +293,7 @@ class OwnQueueServer:
         if handler.request_streaming:
             request: Any = _requests(call, handler.request_deserializer)
         else:
-            message = call.receive()
+            message = call.receive(time.time() + _REQUEST_SECONDS)
             if message is None:
                 return
             request = _decoded(message, handler.request_deserializer)

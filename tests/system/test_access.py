@@ -154,6 +154,24 @@ def test_who_needs_no_token_cannot_use_up_the_worker(worker: Worker, channel: gr
         assert time.monotonic() < deadline, "streams that ended make room"
 
 
+def test_a_call_without_its_message_does_not_hold_the_worker() -> None:
+    worker = Worker("--max-sessions", "1")  # so that it has few threads
+    never = threading.Event()
+    with grpc.insecure_channel(worker.address) as channel:
+        check = channel.stream_unary(
+            "/grpc.health.v1.Health/Check", request_serializer=None, response_deserializer=None
+        )
+        calls = [check.future(never.wait(60) for _ in range(1)) for _ in range(25)]
+        proper = channel.unary_unary(
+            "/grpc.health.v1.Health/Check", request_serializer=None, response_deserializer=None
+        )
+        assert proper(b"", timeout=20)
+        for call in calls:
+            call.cancel()
+        never.set()
+    assert worker.end() == 0
+
+
 def bulk_requests(token: bytes) -> dict[str, bytes]:
     header = bulk_pb2.UploadHeader(token=token, upload=1)
     header.meta.dtype = 1
