@@ -130,8 +130,8 @@ def _up(given: argparse.Namespace) -> int:
         serving = _add_to(home, given, plan) if given.address else _start_here(home, given, plan)
         if serving < given.workers:
             raise RuntimeError(
-                f"{given.workers} workers must serve within {given.wait_seconds:g} s; {serving} did; the pool was ended. Has Ray "
-                "room for them? `ray status` shows it"
+                f"{given.workers} workers must serve within {given.wait_seconds:g} s; {serving} did; the pool was ended. "
+                + (home.worker_words() or "Has Ray room for them? `ray status` shows it")
             )
     except BaseException:
         # Ctrl-C too: what was begun must not stay.

@@ -109,6 +109,15 @@ class Home:
         except (OSError, ValueError, TypeError):
             return None
 
+    def worker_words(self) -> str:
+        """Return the last line that a worker's processes wrote to their log, or an empty text."""
+        words = ""
+        for log in sorted(self.folder.glob("session_latest/logs/worker-*.err")):
+            # Ray's own lines begin with a colon.
+            lines = [line for line in log.read_text(errors="replace").splitlines() if line and line[0] != ":"]
+            words = next((line for line in reversed(lines) if line.startswith("gradwire worker:")), words)
+        return words
+
     def tell_serving(self, workers: int) -> None:
         """Note how many workers serve, for the process that waits for it."""
         aside = self.folder / "serving.new"

@@ -83,3 +83,16 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setattr(commands, "find_spec", lambda name: None)
     assert commands.main(["up"]) == 1
     assert "pip install 'gradwire[server,pool]'" in capsys.readouterr().err
+
+
+def test_what_a_worker_said_before_it_ended_is_found_in_rays_logs(tmp_path: Path) -> None:
+    home = Home(7)
+    home.folder = tmp_path
+    assert home.worker_words() == ""
+    logs = tmp_path / "session_latest/logs"
+    logs.mkdir(parents=True)
+    (logs / "worker-1.err").write_text(
+        ":actor_name:WorkerActor\nusage: gradwire worker ...\ngradwire worker: error: why\nended\n"
+    )
+    (logs / "worker-2.err").write_text(":actor_name:Controller\nstart worker-0\n")
+    assert home.worker_words() == "gradwire worker: error: why"
