@@ -19,6 +19,8 @@ from tests.devices.conftest import Worker
 
 pytestmark = [
     pytest.mark.system,
+    # Not a comparison, but where PyTorch is, gloo is.
+    pytest.mark.parity,
     pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="gloo comes inside of PyTorch"),
 ]
 

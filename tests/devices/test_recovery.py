@@ -23,6 +23,8 @@ from tests.system.pools import RunningPool
 
 pytestmark = [
     pytest.mark.system,
+    # Not a comparison, but where PyTorch is, gloo is.
+    pytest.mark.parity,
     pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="gloo comes inside of PyTorch"),
 ]
 
