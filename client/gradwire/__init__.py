@@ -131,6 +131,7 @@ if TYPE_CHECKING:
         accelerator,
         amp,
         backends,
+        checkpoint,
         compiler,
         cpu,
         cuda,
@@ -189,9 +190,9 @@ else:
     __getattr__, __dir__ = late_names(
         __name__,
         {
-            "accelerator", "amp", "backends", "compiler", "cpu", "cuda", "distributed", "distributions", "fft", "func", "hub",
-            "jit", "masked", "mps", "multiprocessing", "nn", "onnx", "optim", "profiler", "serialization", "signal", "sparse",
-            "special", "testing", "utils", "xpu",
+            "accelerator", "amp", "backends", "checkpoint", "compiler", "cpu", "cuda", "distributed", "distributions",
+            "fft", "func", "hub", "jit", "masked", "mps", "multiprocessing", "nn", "onnx", "optim", "profiler",
+            "serialization", "signal", "sparse", "special", "testing", "utils", "xpu",
         },
         {
             "gradwire.amp": (
