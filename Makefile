@@ -45,7 +45,12 @@ $(VENV)/.has-%: pyproject.toml | venv
 demo: $(VENV)/.has-server-examples ## Train the digits example on a worker of its own
 	$(BIN)/python examples/digits.py
 
-test: $(VENV)/.has-server-jit-pool-test ## Run the tests that need no PyTorch
+# Beside the environment, and absent where Debian's archive cannot be reached: its tests are skipped then.
+.PHONY: prometheus
+prometheus: | venv
+	@tests/fetch_prometheus.sh $(abspath $(VENV))/prometheus
+
+test: $(VENV)/.has-server-jit-pool-test prometheus ## Run the tests that need no PyTorch
 	$(BIN)/python -m pytest -m "not parity" $(ARGS)
 
 parity: $(VENV)/.has-server-jit-pool-test-parity-examples ## Install PyTorch as oracle and run the tests against it

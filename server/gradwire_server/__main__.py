@@ -9,8 +9,12 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gradwire_server.settings import parse
+
+if TYPE_CHECKING:
+    from gradwire_server.service import WorkerServer
 
 
 def _watch_stdin(stop: threading.Event) -> None:
@@ -18,6 +22,15 @@ def _watch_stdin(stop: threading.Event) -> None:
     while os.read(0, 4096):
         pass
     stop.set()
+
+
+def _serve_metrics(server: WorkerServer, listen: str) -> str:
+    """Serve metrics if asked to; return their URL."""
+    if not listen:
+        return ""
+    from gradwire_server.metrics import serve_metrics
+
+    return serve_metrics(server.service, listen)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         server = WorkerServer(open_backend(settings.device), settings, stop.set)
-    except (OSError, RuntimeError, ValueError) as error:
+        metrics = _serve_metrics(server, settings.metrics_listen)
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         print(f"gradwire worker: {error}", file=sys.stderr)
         return 1
     keep_freed()
@@ -46,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(50_000, 20, 20)
     server.start()
     print(f"gradwire worker: serving {settings.device} on {server.address}", flush=True)
+    if metrics:
+        print(f"gradwire worker: metrics on {metrics}", flush=True)
     if settings.until_stdin_closes:
         threading.Thread(target=_watch_stdin, args=(stop,), daemon=True).start()
     stop.wait()

@@ -16,7 +16,9 @@ from gradwire_protocol.shared_memory import Segment
 from gradwire_protocol.v1 import call_pb2
 from gradwire_server.backend import Backend
 from gradwire_server.programs.shared import SharedPrograms
+from gradwire_server.quotas import Tenant
 from gradwire_server.session import Session
+from gradwire_server.tally import Tally
 
 __all__ = ["Opened", "Progress"]
 
@@ -33,11 +35,14 @@ class Progress:
 class Opened:
     """An open session."""
 
-    def __init__(self, backend: Backend, programs: SharedPrograms, tenant: str = "") -> None:
-        """Open a tenant's session on a backend; `programs` are what the worker's sessions share."""
+    def __init__(
+        self, backend: Backend, programs: SharedPrograms, tenant: str = "", quotas: Tenant | None = None
+    ) -> None:
+        """Open a tenant's session on a backend; `programs` and `quotas` are what the tenant's sessions share."""
         self.tenant = tenant
-        self.session = Session(backend, shared=programs)
-        self.lock = threading.Lock()
+        self.session = Session(backend, shared=programs, tenant=quotas)
+        self.tally = Tally()
+        self.lock = self.session.lock
         self.is_wanted = False  # a batch waits for the lock, which a download holds
         self.is_draining = False
         self._stream = 0  # the number of the stream that the session has
@@ -83,7 +88,7 @@ class Opened:
             if stream != self._stream or self._is_over:
                 return None
             self._running = batch.number, time.monotonic()
-            ack = self.session.apply(batch)
+            ack = self.tally.run(self.session.apply, batch)
             ack.draining = self.is_draining
             return ack
         finally:
@@ -130,6 +135,7 @@ class Opened:
     def close(self) -> None:
         """End what waits on the session, and stop sharing memory."""
         self.session.uploads.close()
+        self.session.meter.close()
         with self._sharing:
             self._is_closed = True
             if self._segment is not None:

@@ -39,8 +39,10 @@ from gradwire_server.leases import Leases
 from gradwire_server.opened import Opened
 from gradwire_server.peers.plane import PeerPlane
 from gradwire_server.programs.shared import SharedPrograms
+from gradwire_server.quotas import Tenant
 from gradwire_server.session import Session
 from gradwire_server.settings import Settings
+from gradwire_server.tally import Totals
 
 __all__ = ["WorkerServer"]
 
@@ -73,7 +75,9 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
         self.draining = False
         # A tenant's sessions share programs; between tenants even the time that one saves would tell what the other runs.
         self._programs: defaultdict[str, SharedPrograms] = defaultdict(SharedPrograms)
+        self._tenants: defaultdict[str, Tenant] = defaultdict(lambda: Tenant(settings.quotas))
         self._sessions: dict[bytes, Opened] = {}
+        self._totals = Totals()  # of the sessions that are over
         self._lock = threading.Lock()
 
     def Run(self, frames: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
@@ -120,17 +124,22 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
                 "this worker is finishing its sessions and takes no new one; connect to another worker"
             )
         if len(self._sessions) >= self.settings.max_sessions:
+            self._totals.rejections["sessions"] += 1
             raise LimitExceeded(
                 f"this worker serves {self.settings.max_sessions} sessions (--max-sessions) and has that many, "
                 f"{len(self._leases)} of them without a client; end one, or use another worker"
             )
-        opened = Opened(self.backend, self._programs[tenant], tenant)
+        self._tenants[tenant].check_session()
+        opened = Opened(self.backend, self._programs[tenant], tenant, self._tenants[tenant])
         self._sessions[opened.session.token] = opened
+        self._totals.sessions_opened += 1
         return opened
 
     def _resumed(self, token: bytes, tenant: str) -> Opened:
         opened = self._sessions.get(token)
-        if opened is None or opened.tenant != tenant:
+        is_there = opened is not None and opened.tenant == tenant
+        self._totals.resumes["resumed" if is_there else "expired"] += 1
+        if opened is None or not is_there:
             raise SessionExpired(
                 f"a session can be gone on with on its worker, for {self.settings.lease_seconds:g} s (--lease-seconds) after "
                 "its connection was lost; this worker does not have it"
@@ -141,6 +150,8 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
         """Forget a session with all that it holds."""
         with self._lock:
             opened = self._sessions.pop(token, None)
+            if opened is not None:
+                self._totals.keep(opened)
         self._leases.taken(token)
         if opened is not None:
             opened.close()
@@ -153,6 +164,7 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
             if opened is not None and opened.has_stream:
                 self._leases.taken(token)  # it came back while its last stream was still going
             else:
+                self._totals.sessions_expired += 1
                 self._end(token)
 
     def Heartbeat(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -220,6 +232,11 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
         for session in opened:
             if not session.finish(max(deadline - time.monotonic(), 0.1)):
                 log.warning("a batch was still running when the time for draining was over")
+
+    def totals(self) -> Totals:
+        """Return what all sessions did since the start, and what the open ones hold."""
+        with self._lock:
+            return self._totals.with_open(self._sessions.values())
 
     def find(self, token: bytes, context: Any) -> Opened:
         """Return the open session of a token, of the caller's tenant; raise the same HandleNotFound for any other one."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradwire_protocol.addresses import is_local
+from gradwire_server.quota_settings import Quotas, parse_bytes
 
 __all__ = ["Settings", "parse"]
 
@@ -27,6 +28,9 @@ class Settings:
     tls_client_ca: str = ""
     tokens: str = ""
     lease_seconds: float = 300.0
+    metrics_listen: str = ""
+    metrics_beyond_loopback: bool = False
+    quotas: Quotas = Quotas()
 
     def check(self) -> None:
         """Raise ValueError for settings under which a worker must not start."""
@@ -43,8 +47,20 @@ class Settings:
             )
         if not self.lease_seconds >= 0:
             raise ValueError(f"--lease-seconds must be 0 or more; got {self.lease_seconds}")
+        if self.metrics_listen:
+            self._check_metrics()
         if self.max_sessions < 1:
             raise ValueError(f"--max-sessions must be at least 1; got {self.max_sessions}")
+
+    def _check_metrics(self) -> None:
+        host, _, port = self.metrics_listen.rpartition(":")
+        if not host or not port.isdecimal():
+            raise ValueError(f"--metrics-listen needs HOST:PORT; got {self.metrics_listen!r}")
+        if not is_local(self.metrics_listen) and not self.metrics_beyond_loopback:
+            raise ValueError(
+                "metrics beyond loopback can be read by whoever reaches their port; got --metrics-listen "
+                f"{self.metrics_listen}; add --metrics-beyond-loopback if that is meant, or listen on 127.0.0.1:PORT"
+            )
 
 
 def parse(arguments: Sequence[str] | None = None) -> Settings:
@@ -68,6 +84,13 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument(
         "--lease-seconds", type=float, default=300.0, help="how long a session is kept whose connection was lost"
     )
+    parser.add_argument(
+        "--metrics-listen", default="", metavar="HOST:PORT", help="serve Prometheus metrics there (off by default)"
+    )
+    parser.add_argument(
+        "--metrics-beyond-loopback", action="store_true", help="let --metrics-listen name an address others can reach"
+    )
+    _add_quotas(parser)
     doors = parser.add_argument_group("doors", "who may come in; all files may be renewed while the worker runs")
     doors.add_argument(
         "--tls-certificate", default="", metavar="FILE", help="PEM chain that clients check the worker by"
@@ -86,9 +109,22 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     settings = Settings(
         given.listen, given.device, given.max_sessions, given.drain_seconds, given.threads, given.until_stdin_closes,
         given.public_server, given.tls_certificate, given.tls_key, given.tls_client_ca, given.tokens, given.lease_seconds,
+        given.metrics_listen, given.metrics_beyond_loopback,
+        Quotas(given.max_session_bytes, given.max_session_handles, given.max_tenant_bytes, given.max_tenant_sessions),
     )  # fmt: skip
     try:
         settings.check()
     except ValueError as error:
         parser.error(str(error))
     return settings
+
+
+def _add_quotas(parser: argparse.ArgumentParser) -> None:
+    quotas = parser.add_argument_group("quotas", "what one client may hold; 0, the default, is no quota")
+    for name, kind, what in (
+        ("--max-session-bytes", parse_bytes, "tensors, graphs and programs of a session, such as 4GiB"),
+        ("--max-session-handles", int, "tensors of a session"),
+        ("--max-tenant-bytes", parse_bytes, "all sessions of a tenant together"),
+        ("--max-tenant-sessions", int, "sessions of a tenant"),
+    ):
+        quotas.add_argument(name, type=kind, default=0, metavar="N", help=what)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from gradwire_protocol.errors import HandleNotFound
@@ -64,10 +65,18 @@ class Store:
         for handle in range(first, first + count):
             self.entries.pop(handle, None)
 
+    def release_early(self, released: Sequence[int], wanted: Container[int], before: int) -> None:
+        """Drop the handles below `before` of (first, count) pairs, but none that is still wanted."""
+        ranges = [range(released[index], released[index] + released[index + 1]) for index in range(0, len(released), 2)]
+        for handle in [held for held in self.entries if held < before and held not in wanted]:
+            if any(handle in span for span in ranges):
+                del self.entries[handle]
+
     @property
     def held_bytes(self) -> int:
         """Return the bytes of all arrays held, views counted as their own."""
-        return sum(entry.meta.nbytes for entry in self.entries.values() if isinstance(entry, Array))
+        # A copy, made in one step: who asks for metrics does not stop the session's own thread.
+        return sum(entry.meta.nbytes for entry in list(self.entries.values()) if isinstance(entry, Array))
 
 
 def missing(handle: int) -> str:

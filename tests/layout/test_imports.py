@@ -28,6 +28,7 @@ MAY_IMPORT = {
         "torch",
         "nccl",
         "llvmlite",
+        "prometheus_client",
     },
     # Starts workers as processes, by their command line; its gateway has a worker's doors.
     "gradwire_pool": {"gradwire_protocol", "gradwire_server", "google", "grpc", "ray"},
@@ -57,6 +58,7 @@ DOORS = {
         "server/gradwire_pool/controller.py",
         "server/gradwire_pool/worker_actor.py",
     },
+    "prometheus_client": {"server/gradwire_server/metrics.py"},
     "grpc_health": {"server/gradwire_server/service.py"},
     "cupy": {
         "server/gradwire_server/backend.py",
