@@ -125,7 +125,7 @@ def test_a_killed_member_is_named_and_replaced() -> None:
     previous, sessions._current = sessions._current, None
     workers = [Worker(), Worker(), Worker()]
     try:
-        opened = gw.connect([worker.address for worker in workers])
+        opened = gw.connect([worker.address for worker in workers], reconnect_seconds=1)
         group = Group(opened[:2])
         tensors = [gw.ones(1), gw.ones(1, device="cpu:1"), gw.ones(1, device="cpu:2")]
         assert group.all_reduce(tensors[:2])[0].item() == 2

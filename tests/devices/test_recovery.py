@@ -69,7 +69,7 @@ def _undisturbed() -> tuple[list[float], list[Any]]:
 
 @pytest.mark.parametrize(("victim", "has_spare"), [(1, True), (1, False), (0, True)])
 def test_a_training_goes_on_after_a_kill(workers: list[Worker], victim: int, has_spare: bool) -> None:
-    gw.connect([worker.address for worker in workers[:2]])
+    gw.connect([worker.address for worker in workers[:2]], reconnect_seconds=1)
     expected, weights = _undisturbed()
     parallel = DistributedDataParallel(_model())
     optimizer = gw.optim.Adam(parallel.parameters(), lr=0.02)
@@ -100,7 +100,7 @@ def test_a_training_goes_on_after_a_kill(workers: list[Worker], victim: int, has
 
 
 def test_without_any_worker_left_it_says_so(workers: list[Worker]) -> None:
-    gw.connect([worker.address for worker in workers[:2]])
+    gw.connect([worker.address for worker in workers[:2]], reconnect_seconds=1)
     parallel = DistributedDataParallel(_model())
     for worker in workers[:2]:
         worker.process.kill()
