@@ -6,6 +6,7 @@ from one counter that starts at the milliseconds since 1970, so that a controlle
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 
 from gradwire_pool.placement import Candidate, Refusal, Request, place
@@ -14,8 +15,11 @@ from gradwire_protocol.errors import NoWorkerFree, WorkerLost
 
 __all__ = ["Table", "worker_name"]
 
+# One controller hears each of them twice a second.
+MAX_WORKERS = 1024
 # Each is looked at in every placement.
 MAX_LEASES = 10_000
+_LEASE_CHARACTERS = 32
 _GONE = (State.LOST, State.ENDING)
 
 
@@ -32,6 +36,8 @@ class Table:
         self.bounds = bounds or Bounds()
         self.workers: dict[str, Worker] = {}
         self.leases: dict[str, Lease] = {}
+        # The same leases by worker: a placement must not look through all of them.
+        self._of_worker: defaultdict[str, dict[str, Lease]] = defaultdict(dict)
         self._new_identity = new_identity
         self._number = first_number
 
@@ -48,7 +54,9 @@ class Table:
     # -- workers -------------------------------------------------------------------------------------------------------
 
     def scale(self, count: int, now: float) -> list[Instruction]:
-        """Start workers, or drain those with the fewest leases, so that `count` of them stay."""
+        """Start workers, or drain those with the fewest leases, so that `count` of them stay; raise ValueError for too many."""
+        if not 0 <= count <= MAX_WORKERS:
+            raise ValueError(f"a pool has 0 to {MAX_WORKERS:,} workers; got {count:,}; start a second pool")
         staying = [w for w in self.workers.values() if w.state not in (State.DRAINING, State.ENDING)]
         surplus = sorted(staying, key=lambda w: (self.lease_count(w.name), -_index(w.name)))[: len(staying) - count]
         instructions = [i for w in surplus for i in self.drain(w.name, now)] if len(staying) > count else []
@@ -97,7 +105,8 @@ class Table:
 
     def tick(self, now: float) -> list[Instruction]:
         """Drop leases that ran out, and return what has to be done about workers that are silent, hung or drained."""
-        self.leases = {n: lease for n, lease in self.leases.items() if lease.expires_at > now}
+        for number in [n for n, lease in self.leases.items() if lease.expires_at <= now]:
+            self.release(number)
         instructions = []
         for worker in list(self.workers.values()):
             instructions += self._look_at(worker, now)
@@ -164,14 +173,14 @@ class Table:
 
     def lease_count(self, name: str) -> int:
         """Return how many leases a worker is part of."""
-        return sum(any(m.worker == name for m in lease.members) for lease in self.leases.values())
+        return len(self._of_worker[name]) if name in self._of_worker else 0
 
     def candidates(self) -> list[Candidate]:
         """Return the workers that can be lent, as placement sees them."""
         return [self._candidate(w, w.said) for w in self.workers.values() if w.state is State.SERVING and w.said]
 
     def _candidate(self, worker: Worker, said: Announcement) -> Candidate:
-        leases = [lease for lease in self.leases.values() if any(m.worker == worker.name for m in lease.members)]
+        leases = self._of_worker[worker.name].values()
         shares = said.node if said.device.startswith("cpu") else worker.name
         # What was promised counts from the start, though it is not in use yet.
         free = min(said.available_memory_bytes, said.total_memory_bytes - self._promised_bytes(shares))
@@ -180,8 +189,8 @@ class Table:
         )
 
     def _promised_bytes(self, shares: str) -> int:
-        names = {w.name for w in self.workers.values() if w.said and shares in (w.name, w.said.node)}
-        return sum(lease.memory_bytes for lease in self.leases.values() for m in lease.members if m.worker in names)
+        names = [w.name for w in self.workers.values() if w.said and shares in (w.name, w.said.node)]
+        return sum(lease.memory_bytes for name in names for lease in self._of_worker[name].values())
 
     def lease(self, request: Request, client: str, now: float) -> Lease:
         """Lend workers; raise NoWorkerFree, with what there is, where the request cannot be met."""
@@ -199,28 +208,42 @@ class Table:
             request.memory_bytes,
             client,
         )
+        return self._hold(lease)
+
+    def _hold(self, lease: Lease) -> Lease:
         self.leases[lease.number] = lease
+        for member in lease.members:
+            self._of_worker[member.worker][lease.number] = lease
         return lease
 
     def renew(self, lease: Lease, now: float) -> Lease:
         """Prolong a lease. One that is unknown, since the controller restarted or it ran out, is taken up as the client says.
 
-        Raises NoWorkerFree if one of its workers is lent exclusively by now.
+        Raises NoWorkerFree if that cannot be: one of its workers is lent exclusively by now, or is none of the pool's.
         """
-        if lease.number not in self.leases:
-            taken = {c.name for c in self.candidates() if c.is_exclusive or (lease.exclusive and c.lease_count)}
-            lost = [m.worker for m in lease.members if m.worker in taken]
-            if lost:
-                raise NoWorkerFree(
-                    f"a lease must be renewed in time; it ran out and {lost[0]} was lent to another; lease again"
-                )
-        known = self.leases.setdefault(lease.number, lease)
+        known = self.leases.get(lease.number)
+        if known is None:
+            self._check_taken_up(lease)
+            known = self._hold(lease)
         known.expires_at = now + self.bounds.lease_seconds
         return known
 
+    def _check_taken_up(self, lease: Lease) -> None:
+        names = [m.worker for m in lease.members]
+        if len(self.leases) >= MAX_LEASES or len(lease.number) != _LEASE_CHARACTERS or len(set(names)) != len(names):
+            raise NoWorkerFree("a lease must be renewed in time, as it was given; this one ran out; lease again")
+        taken = {c.name for c in self.candidates() if c.is_exclusive or (lease.exclusive and c.lease_count)}
+        for name in names:
+            if name in taken or name not in self.workers:
+                raise NoWorkerFree(
+                    f"a lease must be renewed in time; it ran out and {name[:40]} was lent to another or left; lease again"
+                )
+
     def release(self, number: str) -> None:
         """End a lease; one that is over already is none the less."""
-        self.leases.pop(number, None)
+        lease = self.leases.pop(number, None)
+        for member in lease.members if lease else ():
+            self._of_worker[member.worker].pop(number, None)
 
 
 def _index(name: str) -> int:

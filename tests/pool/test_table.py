@@ -8,7 +8,7 @@ import pytest
 
 from gradwire_pool.placement import Request
 from gradwire_pool.records import Announcement, Instruction, Lease, Member, State, Todo
-from gradwire_pool.table import Table
+from gradwire_pool.table import MAX_LEASES, Table
 from gradwire_protocol.errors import NoWorkerFree, WorkerLost
 
 GIB = 1 << 30
@@ -20,7 +20,7 @@ class Pool:
 
     def __init__(self, workers: int = 2, first_number: int = START) -> None:
         identities = count()
-        self.table = Table(first_number, lambda: f"lease-{next(identities)}")
+        self.table = Table(first_number, lambda: f"lease-{next(identities):026}")
         self.now = 0.0
         assert [i.todo for i in self.table.scale(workers, 0.0)] == [Todo.START] * workers
         for index in range(workers):
@@ -118,8 +118,9 @@ def test_leases_spread_and_what_they_promise_of_memory_counts() -> None:
     assert {pool.lease(memory_bytes=7 * GIB).members[0].worker for _ in range(2)} == {"worker-0", "worker-1"}
     with pytest.raises(NoWorkerFree, match="bytes free each"):
         pool.lease(memory_bytes=7 * GIB)  # the two workers share a node of 16 GiB
-    pool.table.release("lease-0")
-    pool.table.release("lease-0")
+    first = next(iter(pool.table.leases))
+    pool.table.release(first)
+    pool.table.release(first)
     assert pool.lease(memory_bytes=7 * GIB)
 
 
@@ -127,7 +128,7 @@ def test_a_table_that_lost_its_memory_takes_over_workers_and_leases() -> None:
     before = Pool()
     lease = before.lease(exclusive=True)
     held = {name: w.incarnation for name, w in before.table.workers.items()}
-    after = Table(START - 900, lambda: "later")  # even a clock that was set back
+    after = Table(START - 900, lambda: "later" * 7)  # even a clock that was set back
     after.adopt(list(held), 0.0)
     for name, incarnation in held.items():
         said = Announcement(name, "first", incarnation, "a", "cpu", "a", 1, 0.0, 8 * GIB, 16 * GIB)
@@ -136,7 +137,11 @@ def test_a_table_that_lost_its_memory_takes_over_workers_and_leases() -> None:
     after.renew(lease, 1.0)
     assert after.lease(Request(1, exclusive=True), "", 1.0).members[0].worker != lease.members[0].worker
     with pytest.raises(NoWorkerFree, match=r"it ran out and worker-\d was lent to another"):
-        after.renew(Lease("forgotten", lease.members, 0.0), 1.0)
+        after.renew(Lease("f" * 32, lease.members, 0.0), 1.0)
+    for strange in (Lease("short", lease.members, 0.0), Lease("f" * 32, (Member("elsewhere", 1),), 0.0)):
+        with pytest.raises(NoWorkerFree, match="ran out"):
+            after.renew(strange, 1.0)
+    assert len(after.leases) == 2
 
 
 def test_resolve_waits_for_a_later_incarnation_and_says_when_there_will_be_none() -> None:
@@ -190,3 +195,13 @@ def test_scaling_takes_idle_workers_first_and_fills_free_names() -> None:
     assert {i.todo for i in pool.later(0.5, kept)} == {Todo.RECREATE}, "what does not come up is made again"
     with pytest.raises(ValueError, match=r"must be one of worker-0, worker-\d, worker-4; got 'worker-9'"):
         pool.table.drain("worker-9", pool.now)
+
+
+def test_a_table_is_bounded() -> None:
+    pool = Pool(1)
+    with pytest.raises(ValueError, match="a pool has 0 to 1,024 workers; got 4,294,967,295"):
+        pool.table.scale(2**32 - 1, pool.now)
+    for _ in range(MAX_LEASES):
+        pool.lease()
+    with pytest.raises(NoWorkerFree, match="keeps 10,000 leases and has that many"):
+        pool.lease()
