@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,6 +21,8 @@ from gradwire_protocol.errors import LimitExceeded
 from tests.prometheus import Prometheus, needs_prometheus, promtool
 
 pytestmark = pytest.mark.system
+
+_DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
 class Watched:
@@ -126,3 +131,45 @@ def test_metrics_beyond_loopback_must_be_asked_for() -> None:
     refused = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert refused.returncode == 2
     assert "--metrics-beyond-loopback" in refused.stderr
+
+
+def dashboard_queries() -> list[str]:
+    """Return the expressions of the dashboard's panels, as Grafana would send them."""
+    dashboard = json.loads((_DEPLOY / "grafana" / "gradwire.json").read_text())
+    found = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    return [query.replace("$instance", ".*").replace("$__rate_interval", "2s") for query in found]
+
+
+@needs_prometheus
+@pytest.mark.parametrize("query", dashboard_queries())
+def test_each_query_of_the_dashboard_has_data(prometheus: Prometheus, query: str) -> None:
+    prometheus.wait_for(query)
+
+
+def test_the_dashboard_is_what_its_script_writes() -> None:
+    script = _DEPLOY / "grafana" / "make_dashboard.py"
+    assert subprocess.run([sys.executable, script, "--check"], timeout=30, check=False).returncode == 0
+
+
+@needs_prometheus
+def test_alerts_fire_on_what_they_are_for() -> None:
+    checked = promtool("test", "rules", str(_DEPLOY / "prometheus" / "alerts_test.yaml"))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_each_alert_has_a_test_and_its_paragraph() -> None:
+    rules = (_DEPLOY / "prometheus" / "alerts.yaml").read_text()
+    tested = (_DEPLOY / "prometheus" / "alerts_test.yaml").read_text()
+    headings = re.findall(r"^#+ (.+)$", (_DEPLOY.parent / "docs" / "operations.md").read_text(), re.MULTILINE)
+    anchors = {heading.lower().replace(" ", "-") for heading in headings}
+    alerts = re.findall(r"alert: (\w+)", rules)
+    linked = re.findall(r"runbook: docs/operations\.md#([\w-]+)", rules)
+    assert len(alerts) == len(linked) > 0
+    assert set(linked) <= anchors
+    assert [alert for alert in alerts if alert not in tested] == []
+
+
+@needs_prometheus
+def test_the_expressions_of_alerts_name_metrics_that_exist(watched: Watched) -> None:
+    served = set(re.findall(r"^(gradwire_\w+)", watched.scrape(), re.MULTILINE))
+    assert set(re.findall(r"gradwire_\w+", (_DEPLOY / "prometheus" / "alerts.yaml").read_text())) <= served
