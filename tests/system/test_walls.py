@@ -19,9 +19,8 @@ from gradwire import session as sessions
 from gradwire.session import Session
 from gradwire_protocol import codec
 from gradwire_protocol.errors import GradwireError, KernelError
-from gradwire_protocol.meta import Meta
 from gradwire_protocol.told import told
-from gradwire_protocol.v1 import bulk_pb2, worker_pb2
+from gradwire_protocol.v1 import worker_pb2
 from tests.support import open_loopback
 from tests.system.test_worker import Worker, connect
 
@@ -91,28 +90,6 @@ def test_no_byte_of_an_ended_session_appears_in_the_next(worker: Worker) -> None
     session = connect(worker)
     for array in found_by(session):
         assert not array.any(), f"{array.size} new elements are not zero"
-    session.close()
-
-
-@pytest.mark.parametrize("shared", ["1", "0"], ids=["shared memory", "chunks"])
-def test_a_transfer_that_was_cut_off_shows_nothing(
-    worker: Worker, shared: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GRADWIRE_SHARED_MEMORY", shared)
-    keep_secrets(connect(worker))
-    session = sessions.use(connect(worker))
-    meta = Meta.of((5_000_000,), gw.int64)
-    header = bulk_pb2.UploadHeader(token=session.welcome.token, upload=1, meta=codec.encode_meta(meta))
-    stream = session._bulk._stream("Upload")
-    # Its memory waits for elements, which never come.
-    stream.send(bulk_pb2.Part(header=header).SerializeToString())
-    stream.close()
-    session._bulk._number = 0
-    with monkeypatch.context() as patched:
-        patched.setattr(session._bulk, "upload", lambda values, meta: 1)
-        taken = gw.from_numpy(np.zeros(5_000_000, np.int64))
-    with pytest.raises(gw.errors.WorkerLost):
-        taken.numpy()
     session.close()
 
 
@@ -188,13 +165,13 @@ def failures(session: Session) -> Iterator[str]:
     """Yield what the worker says of failures of all kinds, as it comes off the wire."""
     sessions.use(session)
     frames: list[bytes] = []
-    receive = session._stream.receive
+    receive = session._link.receive
 
     def recorded() -> bytes:
         frames.append(receive())
         return frames[-1]
 
-    session._stream.receive = recorded  # type: ignore[method-assign]
+    session._link.receive = recorded  # type: ignore[method-assign]
     a = gw.ones(2, 3)
     for call in (
         lambda: gw.linalg.inv(gw.zeros(3, 3)).tolist(),
@@ -282,7 +259,7 @@ def test_a_worker_logs_what_it_did_not_tell() -> None:
     script = """
 import logging
 from gradwire_protocol.told import told
-from gradwire_protocol.v1 import bulk_pb2, worker_pb2
+from gradwire_protocol.v1 import worker_pb2
 logging.basicConfig()
 try:
     open("/nowhere/at/all")
