@@ -16,6 +16,7 @@ from gradwire_protocol.errors import (
     NotAuthenticated,
     NoWorkerFree,
     ProtocolError,
+    QuotaExceeded,
     SessionExpired,
     UnknownOp,
     VersionMismatch,
@@ -27,6 +28,6 @@ from gradwire_protocol.errors import (
 __all__ = [
     "AccessDenied",
     "BatchConflict", "BatchMalformed", "CheckpointError", "GradwireError", "GroupBroken", "HandleNotFound", "KernelError",
-    "LimitExceeded", "LinAlgError", "NoWorkerFree", "NotAuthenticated", "ProtocolError", "SessionExpired",
-    "UnknownOp", "VersionMismatch", "WorkerDraining", "WorkerLost", "WorkerUnreachable",
+    "LimitExceeded", "LinAlgError", "NoWorkerFree", "NotAuthenticated", "ProtocolError", "QuotaExceeded",
+    "SessionExpired", "UnknownOp", "VersionMismatch", "WorkerDraining", "WorkerLost", "WorkerUnreachable",
 ]  # fmt: skip

@@ -8,6 +8,7 @@
     |   +-- UnknownOp                an op or signature number that was never declared
     +-- HandleNotFound               a handle that this session does not hold (freed, foreign or never made)
     +-- LimitExceeded                a bound of `limits` or of the worker's settings; says which, its limit and the use
+    |   +-- QuotaExceeded            memory, tensors or sessions that a session or a tenant may have: free some, and go on
     +-- TransferDamaged              the elements of a large tensor changed on their way; send it again
     +-- AccessDenied                 the caller's token is not for this method: ask for one with another role
     |   +-- NotAuthenticated         no token, or one that the worker does not know or that has expired
@@ -29,7 +30,7 @@ from __future__ import annotations
 __all__ = [
     "AccessDenied", "BatchConflict", "BatchMalformed", "CheckpointError", "GradwireError", "GroupBroken",
     "HandleNotFound", "KernelError", "LimitExceeded", "LinAlgError", "NoWorkerFree", "NotAuthenticated",
-    "ProtocolError", "SessionExpired", "TransferDamaged", "UnknownOp", "VersionMismatch", "WorkerDraining",
+    "ProtocolError", "QuotaExceeded", "SessionExpired", "TransferDamaged", "UnknownOp", "VersionMismatch", "WorkerDraining",
     "WorkerLost", "WorkerUnreachable", "class_name", "from_class_name", "is_known",
 ]  # fmt: skip
 
@@ -64,6 +65,13 @@ class HandleNotFound(GradwireError):
 
 class LimitExceeded(GradwireError):
     """A bound was reached. The message has the bound's name, its limit and the use."""
+
+
+class QuotaExceeded(LimitExceeded):
+    """A session or a tenant may not hold more, or the machine has no more memory. Free tensors, and go on.
+
+    Only the call that asked for more failed. A RuntimeError, as torch.OutOfMemoryError is.
+    """
 
 
 class TransferDamaged(GradwireError):
@@ -120,7 +128,7 @@ _CLASSES: dict[str, type[Exception]] = {
     for cls in (
         RuntimeError, IndexError, TypeError, ValueError, NotImplementedError, MemoryError, OverflowError, ZeroDivisionError,
         GradwireError, ProtocolError, VersionMismatch, BatchMalformed, BatchConflict, UnknownOp, HandleNotFound,
-        LimitExceeded, LinAlgError, TransferDamaged, WorkerLost, SessionExpired, WorkerDraining, KernelError,
+        LimitExceeded, QuotaExceeded, LinAlgError, TransferDamaged, WorkerLost, SessionExpired, WorkerDraining, KernelError,
         NoWorkerFree, GroupBroken, AccessDenied, NotAuthenticated,
     )
 }  # fmt: skip

@@ -93,6 +93,15 @@ class Backend(ABC):
         give equal bits. Read it anew where thread counts may have changed.
         """
 
+    def memory_of(self, array: Any) -> tuple[int, int]:
+        """Return (identity, bytes) of the memory that keeps an array alive: the whole of it for a view."""
+        owner = base = array
+        while base is not None:
+            if isinstance(base, np.ndarray):
+                owner = base
+            base = getattr(base, "base", None)  # between the arrays of as_strided lies something that is none
+        return id(owner), int(owner.nbytes)
+
     def empty(self, shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
         """Return memory as its last user left it: only for results that are written whole."""
         return self.xp.empty(tuple(shape), dtype)
@@ -177,6 +186,10 @@ class CudaBackend(Backend):
         """Make this device the thread's current one."""
         context: AbstractContextManager[Any] = self.xp.cuda.Device(self.index)
         return context
+
+    def memory_of(self, array: Any) -> tuple[int, int]:
+        """Ask CuPy for the block."""
+        return id(array.data.mem), int(array.data.mem.size)
 
     def empty(self, shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
         """Return unwritten memory of this device, whichever is current."""

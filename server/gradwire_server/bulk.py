@@ -19,6 +19,7 @@ from gradwire_server.backend import CudaBackend
 from gradwire_server.engine import Array
 from gradwire_server.opened import Opened
 from gradwire_server.store import Poisoned
+from gradwire_server.unkept import Unkept
 
 __all__ = ["BulkPlane"]
 
@@ -75,9 +76,15 @@ class BulkPlane:
         opened = self._find(header.token, context)
         segment, uploads, number = opened.segment(header.secret), opened.session.uploads, header.upload
         is_needed = uploads.begin(number)
+        refusal = opened.session.meter.upload_refusal(meta.nbytes, uploads.ready_bytes) if is_needed else None
         try:
-            host = np.empty(meta.numel, meta.dtype.numpy)
-            receiver = Receiver(as_bytes(host), f"an upload of {meta}", None if segment is None else segment.uploads)
+            receiver: Receiver | Unkept
+            if is_needed and refusal is None:
+                host = np.empty(meta.numel, meta.dtype.numpy)
+                slots = None if segment is None else segment.uploads
+                receiver = Receiver(as_bytes(host), f"an upload of {meta}", slots)
+            else:
+                receiver = Unkept(meta.nbytes, is_slotted=segment is not None)
             while not receiver.is_done:
                 freed = receiver.take(_next(messages, receiver, meta))
                 uploads.moved()
@@ -91,7 +98,9 @@ class BulkPlane:
             raise
         else:
             # Of a transfer that was cut off nothing is kept: its client sends it again.
-            if is_needed:
+            if refusal is not None:
+                uploads.fail(number, refusal)
+            elif is_needed:
                 uploads.finish(number, host.reshape(meta.shape))
 
     # -- downloads -----------------------------------------------------------------------------------------------------
@@ -191,7 +200,7 @@ def _header(message: bytes) -> bulk_pb2.UploadHeader:
     return part.header
 
 
-def _next(messages: Messages, receiver: Receiver, meta: Meta) -> bytes:
+def _next(messages: Messages, receiver: Receiver | Unkept, meta: Meta) -> bytes:
     message = next(messages, None)
     if message is None:
         raise WorkerLost(

@@ -9,27 +9,37 @@ from __future__ import annotations
 import hashlib
 import math
 import secrets
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
 
 from gradwire_protocol import codec, limits
-from gradwire_protocol.errors import BatchConflict, BatchMalformed, HandleNotFound, LimitExceeded, UnknownOp
+from gradwire_protocol.errors import (
+    BatchConflict,
+    BatchMalformed,
+    HandleNotFound,
+    LimitExceeded,
+    QuotaExceeded,
+    UnknownOp,
+)
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops import OPS
 from gradwire_protocol.signature import Signature
-from gradwire_protocol.tape import Edge, gradient_edge
 from gradwire_protocol.v1 import call_pb2
 from gradwire_server.backend import Backend
-from gradwire_server.control import CONTROLS, OutlineMarker, check_arguments
+from gradwire_server.control import CONTROLS, check_arguments
 from gradwire_server.engine import Array, Engine
 from gradwire_server.fast_calls import fast_call
 from gradwire_server.peers.controls import ON_POISON, PEER_CONTROLS
 from gradwire_server.programs.shared import SharedPrograms
 from gradwire_server.programs.table import Programs
+from gradwire_server.quota_settings import Quotas
+from gradwire_server.quotas import Need, Tenant, held_bytes, need_of
+from gradwire_server.running import Run
 from gradwire_server.stopwatch import Clock, Stopwatch
 from gradwire_server.store import PinnedNode, Poisoned, Store, missing
 from gradwire_server.uploads import Uploads
@@ -65,54 +75,17 @@ class _Refused(Exception):
         self.error = error
 
 
-class Run:
-    """One batch while it runs: its columns, how far each is consumed, and what it answered."""
-
-    def __init__(self, batch: call_pb2.Batch) -> None:
-        """Unpack the columns."""
-        self.number = batch.number
-        self.handle = batch.first_handle
-        self.inputs = list(batch.inputs)
-        self.floats: Iterator[float] = iter(batch.floats)
-        self.ints: Iterator[int] = iter(batch.ints)
-        self.tensors = iter(batch.tensors)
-        self.position = 0
-        self.call = 0
-        self.ack = call_pb2.Ack(number=batch.number)
-
-    def answer(self, **fields: Any) -> None:
-        """Add a value to the acknowledgement, given the fields of its message."""
-        self.ack.values.add(**fields)
-
-    def next_tensor(self, meta: Meta) -> bytes:
-        """Return the next inline tensor's bytes."""
-        return next(self.tensors).data
-
-    def outline_marker(self, roots: Sequence[Edge], seeds: Sequence[Array | None]) -> OutlineMarker:
-        """Number the graph that the client knows before a backward adds to it."""
-        return OutlineMarker([*roots, *(gradient_edge(seed) for seed in seeds if seed is not None)])
-
-    def numbers(self, kinds: tuple[type, ...]) -> tuple[Any, ...]:
-        """Take the varying numbers of one call from the columns."""
-        return tuple([self._number(kind) for kind in kinds])
-
-    def _number(self, kind: type) -> Any:
-        if kind is float:
-            return next(self.floats)
-        if kind is int:
-            return next(self.ints)
-        if kind is bool:
-            return bool(next(self.ints))
-        return complex(next(self.floats), next(self.floats)) if kind is complex else None
-
-
 class Session:
     """The state of one session. `apply` is the only way to change it."""
 
     def __init__(
-        self, backend: Backend, clock: Clock = time.perf_counter_ns, shared: SharedPrograms | None = None
+        self,
+        backend: Backend,
+        clock: Clock = time.perf_counter_ns,
+        shared: SharedPrograms | None = None,
+        tenant: Tenant | None = None,
     ) -> None:
-        """Open a session on a backend; `shared` is what it shares of programs with the worker's other sessions."""
+        """Open a session on a backend; `shared` is what a tenant's sessions share of programs, `tenant` what of quotas."""
         self.engine = Engine(backend)
         self.programs = Programs(self.engine, shared)
         self.store = Store()
@@ -124,6 +97,13 @@ class Session:
         self._calls = 0
         self._clock = clock
         self._column_lengths: dict[tuple[int, ...], tuple[int, int, int, int]] = {}
+        self._needs: dict[tuple[int, ...], Need] = {}
+        self.lock = threading.Lock()  # of the edge: held while a batch runs or a download reads
+        self.meter = (tenant or Tenant(Quotas())).open_meter(self._counted_bytes, self.lock)
+
+    def _counted_bytes(self) -> int:
+        """Return the bytes of all that handles, graphs and programs keep, each memory once, and of uploads that wait."""
+        return held_bytes([*self.store.entries.values(), *self.programs.slots()], self.engine.backend)
 
     def statistics(self) -> Statistics:
         """Return what the session did and holds."""
@@ -169,6 +149,7 @@ class Session:
         """Return the session's signatures with the batch's new ones; they are kept only if the batch runs."""
         if batch.reset_signatures:
             self._column_lengths.clear()
+            self._needs.clear()
         interned = [] if batch.reset_signatures else self._signatures
         known = len(interned)
         if batch.signatures and batch.first_signature != known:
@@ -257,10 +238,12 @@ class Session:
     ) -> call_pb2.Ack:
         self._signatures = signatures
         run = Run(batch)
+        need = self._need(batch, signatures)
+        run_calls = self._all if self.meter.takes(need, len(self.store.entries)) else self._singly
         if watch is None:
-            self._all(run, batch.calls, signatures)
+            run_calls(run, batch.calls, signatures)
         else:
-            one = watch.timing(self._all)
+            one = watch.timing(run_calls)
             for index, number in enumerate(batch.calls):
                 one(run, (number,), signatures, index)
         released = batch.released
@@ -268,9 +251,35 @@ class Session:
             self.store.release(released[index], released[index + 1])
         self.store.next_handle = max(self.store.next_handle, run.handle)
         self._calls += len(batch.calls)
+        self.meter.after(need)
         if watch is not None:
             watch.report(run.ack.timing)
         return run.ack
+
+    def _need(self, batch: call_pb2.Batch, signatures: list[Any]) -> Need:
+        calls = tuple(batch.calls)
+        need = self._needs.get(calls)
+        if need is None:
+            need = sum([need_of(signatures[number]) for number in calls], Need())
+            if len(self._needs) < _KNOWN_SEQUENCES:
+                self._needs[calls] = need
+        return need
+
+    def _singly(self, run: Run, calls: Sequence[int], signatures: list[Any], first: int = 0) -> None:
+        """Run calls of a batch that might pass a quota: each is refused or taken before it runs."""
+        for call, number in enumerate(calls, first):
+            need = need_of(signatures[number])
+            refusal = self.meter.refusal(need, len(self.store.entries), lambda: self._release_early(run))
+            if refusal is None:
+                self._all(run, (number,), signatures, call)
+                self.meter.after(need)
+            else:
+                run.call = call
+                self._one(run, signatures[number], refusal)
+
+    def _release_early(self, run: Run) -> None:
+        """Drop what the batch releases at its end and no call of it needs any more."""
+        self.store.release_early(run.released, set(run.inputs[run.position :]), run.handle)
 
     def _all(self, run: Run, calls: Sequence[int], signatures: list[Any], first: int = 0) -> None:
         """Run calls of a batch, from its call `first` on: prepared ones here, all others by `_one`."""
@@ -299,8 +308,8 @@ class Session:
             handle, position = run.handle, run.position
         run.handle, run.position = handle, position
 
-    def _one(self, run: Run, signature: Signature) -> None:
-        """Run one call, or poison its outputs with the first cause."""
+    def _one(self, run: Run, signature: Signature, refusal: Exception | None = None) -> None:
+        """Run one call, or poison its outputs with the first cause, or else with `refusal`."""
         count = len(signature.metas)
         handles = run.inputs[run.position : run.position + count]
         run.position += count
@@ -313,6 +322,9 @@ class Session:
             if isinstance(arrays, Poisoned):
                 self._poison(run, signature, first, arrays, scalars, reported=True)
                 return
+            if refusal is not None:
+                self._forgo(signature, scalars)
+                raise refusal
             if signature.op is _PROGRAM:
                 results = self.programs.run(signature, cast("list[Array]", arrays), scalars)
             elif signature.op is _LOOP:
@@ -322,11 +334,18 @@ class Session:
             else:
                 results = self.engine.run(signature, arrays, scalars)
         except Exception as error:
+            if isinstance(error, MemoryError):
+                error = QuotaExceeded(f"a call needs memory that its device has; {error}; free tensors (del) and go on")
             failure = codec.encode_failure(error, run.number, run.call, repr(signature))
             self._poison(run, signature, first, Poisoned(failure), scalars, reported=False)
             return
         for handle, entry in enumerate(results, first):
             self.store.entries[handle] = entry
+
+    def _forgo(self, signature: Signature, scalars: tuple[Any, ...]) -> None:
+        """Let go of what was on its way to a call that is refused."""
+        if signature.op.name == "gw::upload":
+            self.uploads.drop(scalars[-1])
 
     def _control(self, run: Run, signature: Signature, arrays: Any, scalars: tuple[Any, ...]) -> Any:
         check_arguments(signature, arrays)

@@ -11,6 +11,8 @@ from gradwire_server.quota_settings import Quotas, parse_bytes
 
 __all__ = ["Settings", "parse"]
 
+_NO_QUOTAS = Quotas()
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -30,7 +32,7 @@ class Settings:
     lease_seconds: float = 300.0
     metrics_listen: str = ""
     metrics_beyond_loopback: bool = False
-    quotas: Quotas = Quotas()
+    quotas: Quotas = _NO_QUOTAS
 
     def check(self) -> None:
         """Raise ValueError for settings under which a worker must not start."""
@@ -127,4 +129,4 @@ def _add_quotas(parser: argparse.ArgumentParser) -> None:
         ("--max-tenant-bytes", parse_bytes, "all sessions of a tenant together"),
         ("--max-tenant-sessions", int, "sessions of a tenant"),
     ):
-        quotas.add_argument(name, type=kind, default=0, metavar="N", help=what)  # type: ignore[arg-type]
+        quotas.add_argument(name, type=kind, default=0, metavar="N", help=what)

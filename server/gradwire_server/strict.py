@@ -235,6 +235,10 @@ class StrictBackend(Backend):
         """Copy from the device."""
         return np.array(self._memory(array), order="C")
 
+    def memory_of(self, array: Any) -> tuple[int, int]:
+        """Look at the host's memory that stands for the device's."""
+        return super().memory_of(self._memory(array))
+
     def as_strided(self, array: Any, shape: Any, strides_bytes: Any, offset_bytes: int = 0) -> Any:
         """View memory, with the CUDA backend's check."""
         memory = self._memory(array)

@@ -34,6 +34,7 @@ class Uploads:
         self._ready: dict[int, HostArray | failure_pb2.Failure] = {}
         self._last = 0
         self._whole: set[int] = set()  # of the last numbers, those that came whole: a client may send them again
+        self._unwanted: set[int] = set()  # their calls were refused before they came
         self._moved_at = 0.0
         self._takers = 0
         self._is_closed = False
@@ -67,6 +68,9 @@ class Uploads:
             if number in self._whole:
                 return  # it came on two streams at a time
             self._note(number)
+            if number in self._unwanted:
+                self._unwanted.discard(number)
+                return
             self._ready[number] = values
             self.ready_bytes += values.nbytes
             self._changed.notify_all()
@@ -80,8 +84,19 @@ class Uploads:
         """Let the call that takes this upload fail with what went wrong."""
         with self._changed:
             self._note(number)
-            self._ready[number] = codec.encode_failure(error)
+            if number not in self._unwanted:
+                self._ready[number] = codec.encode_failure(error)
             self._changed.notify_all()
+
+    def drop(self, number: int) -> None:
+        """Do without an upload whose call was refused, whether it is there or still comes."""
+        with self._changed:
+            found = self._ready.pop(number, None)
+            if found is None:
+                self._unwanted = {held for held in self._unwanted if held > number - _REMEMBERED} | {number}
+            elif not isinstance(found, failure_pb2.Failure):
+                self.ready_bytes -= found.nbytes
+                self._changed.notify_all()
 
     def take(self, number: int, meta: Meta) -> HostArray:
         """Wait for an upload and return it; raise what ended it, or HandleNotFound if it does not come."""

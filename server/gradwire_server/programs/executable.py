@@ -23,6 +23,7 @@ from gradwire_server.programs.native.segments import NAME, Segment, cut, segment
 from gradwire_server.programs.plan import Plan, takes_out
 from gradwire_server.programs.values import Step, Value
 from gradwire_server.rules import kernel_for
+from gradwire_server.shortage import LARGE_BYTES, short_of_memory
 
 __all__ = ["Executable", "run_step"]
 
@@ -83,6 +84,11 @@ class Executable:
         self._steps = [step for _, step in made]
         self._transient = self._transient_slots()
 
+    @property
+    def slots(self) -> Slots:
+        """Return all values of the program: what is not of a run stays between runs."""
+        return self._slots
+
     # -- running -------------------------------------------------------------------------------------------------------
 
     def run(self, inputs: Sequence[Any], numbers: Sequence[Any]) -> list[Any]:
@@ -125,6 +131,10 @@ class Executable:
     def _place(self) -> None:
         """Make the planned memory, and put it where its values are."""
         xp = self._engine.backend.xp
+        needed_bytes = sum(numel * dtype.itemsize for dtype, numel in self.plan.buffers)
+        refusal = short_of_memory(needed_bytes) if needed_bytes >= LARGE_BYTES else None
+        if refusal is not None:
+            raise refusal
         buffers = [xp.empty((numel,), dtype.numpy) for dtype, numel in self.plan.buffers]
         for value, buffer in self.plan.placed.items():
             self._slots[self._slot(value)] = buffers[buffer].reshape(value.meta.shape)

@@ -128,6 +128,10 @@ class LoadedProgram:
                 outputs[index].node, outputs[index].output_nr = node, index
         return outputs
 
+    def slots(self) -> list[list[Any]]:
+        """Return the slots of the program and of its backward, with the memory that they hold between runs."""
+        return [executable.slots for executable in (self._forward, self._backward) if executable is not None]
+
     def run_loop(
         self, signature: Signature, loop: Loop, inputs: Sequence[Array], numbers: Sequence[Any]
     ) -> list[Array]:

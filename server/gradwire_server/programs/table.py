@@ -70,6 +70,10 @@ class Programs:
         loaded: LoadedProgram = signature.kernel or self._load(signature)
         return loaded.run_loop(signature, Loop(*signature.statics[1:]), inputs, numbers)
 
+    def slots(self) -> list[Any]:
+        """Return what the programs' memory is found in."""
+        return [slots for loaded in self._loaded.values() for slots in loaded.slots()]
+
     def _load(self, signature: Signature) -> LoadedProgram:
         digest, needs = signature.statics[0], signature.needs
         loaded = self._loaded.get((digest, needs))
