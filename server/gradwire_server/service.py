@@ -53,6 +53,8 @@ log = logging.getLogger("gradwire.worker")
 _SESSION_THREADS = 6
 # For what is short or no session's: health checks, refusals, offers of shared memory.
 _SPARE_THREADS = 16
+# Other workers that wait for a copy, or to meet: as many as `peers.offers` and `collectives.store` let wait.
+_PEER_THREADS = 128
 
 _WATCH_SECONDS = 0.25
 _LEASE_CHECK_SECONDS = 0.5
@@ -264,7 +266,7 @@ class _PolledHealth(health.HealthServicer):
 
 def _open_server(settings: Settings, doors: Doorkeeper) -> Any:
     """Return the fastest server that this grpcio allows, before it has a port."""
-    threads = _SESSION_THREADS * settings.max_sessions + _SPARE_THREADS
+    threads = _SESSION_THREADS * settings.max_sessions + _SPARE_THREADS + _PEER_THREADS
     if own_queue.available() and not settings.public_server:
         return own_queue.OwnQueueServer(threads, _OPTIONS, doors)
     pool = ThreadPoolExecutor(threads, thread_name_prefix="gradwire")
