@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ from gradwire_server.quota_settings import Quotas, shown_bytes
 from gradwire_server.shortage import LARGE_BYTES, short_of_memory
 from gradwire_server.store import PinnedNode
 
-__all__ = ["Meter", "Need", "Tenant", "held_bytes", "need_of"]
+__all__ = ["Meter", "Need", "Tenant", "held_bytes", "need_of", "total_need"]
 
 # Calls that keep more than what they return: graphs of gradients, saved values of programs. Counted after they ran.
 _OPAQUE = frozenset(("gw::backward", "gw::program", "gw::loop"))
@@ -36,9 +37,17 @@ class Need:
     handles: int = 0
     is_opaque: bool = False
 
-    def __add__(self, other: Need) -> Need:
-        """Return the need of both."""
-        return Need(self.new_bytes + other.new_bytes, self.handles + other.handles, self.is_opaque or other.is_opaque)
+
+def total_need(signatures: Sequence[Signature], calls: Sequence[int]) -> Need:
+    """Return what all calls of a batch take. A batch has few distinct signatures."""
+    new_bytes = handles = 0
+    is_opaque = False
+    for number, count in Counter(calls).items():
+        need = need_of(signatures[number])
+        new_bytes += count * need.new_bytes
+        handles += count * need.handles
+        is_opaque = is_opaque or need.is_opaque
+    return Need(new_bytes, handles, is_opaque)
 
 
 def need_of(signature: Signature) -> Need:

@@ -38,7 +38,7 @@ from gradwire_server.peers.controls import ON_POISON, PEER_CONTROLS
 from gradwire_server.programs.shared import SharedPrograms
 from gradwire_server.programs.table import Programs
 from gradwire_server.quota_settings import Quotas
-from gradwire_server.quotas import Need, Tenant, held_bytes, need_of
+from gradwire_server.quotas import Need, Tenant, held_bytes, need_of, total_need
 from gradwire_server.running import Run
 from gradwire_server.stopwatch import Clock, Stopwatch
 from gradwire_server.store import PinnedNode, Poisoned, Store, missing
@@ -126,10 +126,10 @@ class Session:
             return self._refuse(batch, self._conflict(batch.number))
         try:
             signatures = self._intern(batch)
-            self._check_columns(batch, signatures)
+            calls = self._check_columns(batch, signatures)
         except _Refused as refused:
             return self._refuse(batch, refused.error)
-        ack = self._run(batch, signatures, watch)
+        ack = self._run(batch, calls, signatures, watch)
         self.applied = batch.number
         self._answers[batch.number] = (digest, ack)
         for number in [held for held in self._answers if held <= batch.acknowledged]:
@@ -180,8 +180,8 @@ class Session:
                 added.append(error)
         return [*interned, *added]
 
-    def _check_columns(self, batch: call_pb2.Batch, signatures: list[Signature | Exception]) -> None:
-        """Refuse a batch whose columns are not exactly as long as its calls need."""
+    def _check_columns(self, batch: call_pb2.Batch, signatures: list[Signature | Exception]) -> tuple[int, ...]:
+        """Refuse a batch whose columns are not exactly as long as its calls need; return its calls."""
         calls = tuple(batch.calls)
         wanted = self._column_lengths.get(calls)
         if wanted is None:
@@ -205,6 +205,7 @@ class Session:
         # Last, when nothing more can refuse the batch: its new signatures are kept only if it runs.
         if not wanted[3] and len(self._column_lengths) < _KNOWN_SEQUENCES:
             self._column_lengths[calls] = wanted
+        return calls
 
     def _wanted_columns(
         self, batch: call_pb2.Batch, signatures: list[Signature | Exception]
@@ -234,33 +235,32 @@ class Session:
             raise _Refused(BatchMalformed(f"an inline {meta} needs {meta.nbytes} bytes; got {given}"))
 
     def _run(
-        self, batch: call_pb2.Batch, signatures: list[Signature | Exception], watch: Stopwatch | None
+        self, batch: call_pb2.Batch, calls: tuple[int, ...], signatures: list[Any], watch: Stopwatch | None
     ) -> call_pb2.Ack:
         self._signatures = signatures
         run = Run(batch)
-        need = self._need(batch, signatures)
+        need = self._need(calls, signatures)
         run_calls = self._all if self.meter.takes(need, len(self.store.entries)) else self._singly
         if watch is None:
-            run_calls(run, batch.calls, signatures)
+            run_calls(run, calls, signatures)
         else:
             one = watch.timing(run_calls)
-            for index, number in enumerate(batch.calls):
+            for index, number in enumerate(calls):
                 one(run, (number,), signatures, index)
         released = batch.released
         for index in range(0, len(released), 2):
             self.store.release(released[index], released[index + 1])
         self.store.next_handle = max(self.store.next_handle, run.handle)
-        self._calls += len(batch.calls)
+        self._calls += len(calls)
         self.meter.after(need)
         if watch is not None:
             watch.report(run.ack.timing)
         return run.ack
 
-    def _need(self, batch: call_pb2.Batch, signatures: list[Any]) -> Need:
-        calls = tuple(batch.calls)
+    def _need(self, calls: tuple[int, ...], signatures: list[Any]) -> Need:
         need = self._needs.get(calls)
         if need is None:
-            need = sum([need_of(signatures[number]) for number in calls], Need())
+            need = total_need(signatures, calls)
             if len(self._needs) < _KNOWN_SEQUENCES:
                 self._needs[calls] = need
         return need
