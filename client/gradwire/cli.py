@@ -79,6 +79,12 @@ def _pool(arguments: Sequence[str]) -> int:
     return run_pool(arguments)
 
 
+def _top(arguments: Sequence[str]) -> int:
+    from gradwire.top import run_top
+
+    return run_top(arguments)
+
+
 def _token(arguments: Sequence[str]) -> int:
     from gradwire.token_command import token
 
@@ -86,7 +92,7 @@ def _token(arguments: Sequence[str]) -> int:
 
 
 _COMMANDS = {
-    "run": _run, "run-program": _run_program, "worker": _worker, "health": _health, "drain": _drain,
+    "run": _run, "run-program": _run_program, "worker": _worker, "health": _health, "drain": _drain, "top": _top,
     "pool": _pool, "token": _token,
 }  # fmt: skip
 _USAGE = """usage: gradwire COMMAND ...
@@ -96,6 +102,7 @@ _USAGE = """usage: gradwire COMMAND ...
   worker --listen HOST:PORT | unix:PATH [--device cpu|cuda:N]   run a worker
   health ADDRESS                                                ask a worker whether it serves (grpc.health.v1)
   drain ADDRESS                                                 let a worker finish what runs, and end
+  top ADDRESS ...                                               watch workers: sessions, memory, rates
   token new --tenant NAME [--role run|metrics|admin]            make a token for a worker's tokens file
   pool up | status | scale N | drain [WORKER] | down            run workers by Ray, and lend them to clients
 

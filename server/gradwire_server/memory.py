@@ -1,11 +1,13 @@
-"""How the C library hands memory back to the system: later than by default, in a process that is there to hold arrays."""
+"""The process's memory: how much it is, and that the C library hands it back later than by default, since arrays come again."""
 
 from __future__ import annotations
 
 import ctypes
+import resource
 import sys
+from pathlib import Path
 
-__all__ = ["keep_freed"]
+__all__ = ["keep_freed", "resident_bytes"]
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # of malloc.h
 
@@ -28,3 +30,12 @@ def keep_freed() -> None:
         return
     for name, value in ((_ARENA_MAX, 1), (_MMAP_THRESHOLD, _LARGEST_BYTES), (_TRIM_THRESHOLD, _KEPT_BYTES)):
         mallopt(name, value)
+
+
+def resident_bytes() -> int:
+    """Return the memory of this process that lies in RAM."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:  # no Linux: the largest it ever was
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return pages * resource.getpagesize()

@@ -5,18 +5,17 @@ No label names a session or a tenant: the number of series stays small, and a sc
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from gradwire_server.memory import resident_bytes
 from gradwire_server.service import WorkerService
 from gradwire_server.tally import BOUNDS_SECONDS, Totals
 
@@ -64,7 +63,7 @@ class Metrics(Collector):
             labels=["kind", "device"],
         )
         memory.add_metric(["held", self._service.backend.device], totals.held_bytes)
-        memory.add_metric(["resident", "host"], _resident_bytes())
+        memory.add_metric(["resident", "host"], resident_bytes())
         yield memory
 
     def _since_start(self, totals: Totals) -> Iterator[Metric]:
@@ -107,15 +106,6 @@ def _counts(name: str, help_text: str, label: str, counts: Mapping[str, int]) ->
     for value, count in {**dict.fromkeys(_BEFOREHAND[name], 0), **counts}.items():
         counter.add_metric([value], count)
     return counter
-
-
-def _resident_bytes() -> int:
-    """Return the memory of this process that lies in RAM."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:  # no Linux: the largest it ever was
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return pages * resource.getpagesize()
 
 
 def serve_metrics(service: WorkerService, listen: str) -> str:

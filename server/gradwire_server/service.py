@@ -28,8 +28,9 @@ from gradwire_protocol.errors import (
     WorkerDraining,
 )
 from gradwire_protocol.registry import table_digest
-from gradwire_protocol.v1 import failure_pb2, worker_pb2, worker_pb2_grpc
+from gradwire_protocol.v1 import admin_pb2_grpc, failure_pb2, worker_pb2, worker_pb2_grpc
 from gradwire_server import own_queue
+from gradwire_server.admin import AdminService
 from gradwire_server.backend import Backend
 from gradwire_server.bulk import BulkPlane
 from gradwire_server.doors.doorkeeper import Doorkeeper, Registering, open_doors
@@ -240,6 +241,11 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
         with self._lock:
             return self._totals.with_open(self._sessions.values())
 
+    def open_sessions(self) -> list[Opened]:
+        """Return the sessions that are open now, the oldest first."""
+        with self._lock:
+            return list(self._sessions.values())
+
     def find(self, token: bytes, context: Any) -> Opened:
         """Return the open session of a token, of the caller's tenant; raise the same HandleNotFound for any other one."""
         with self._lock:
@@ -288,6 +294,7 @@ class WorkerServer:
         self._server = _open_server(settings, self._doors)
         services: Any = Registering(self._server, self._doors)
         worker_pb2_grpc.add_WorkerServicer_to_server(self.service, services)
+        admin_pb2_grpc.add_AdminServicer_to_server(AdminService(self.service), services)
         services.add_generic_rpc_handlers((BulkPlane(self.service.find).handler(),))
         services.add_generic_rpc_handlers((PeerPlane(self.service.incarnation).handler(),))
         self._health = _PolledHealth(experimental_non_blocking=False)  # else grpcio's server never iterates `Watch`

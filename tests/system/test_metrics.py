@@ -173,3 +173,31 @@ def test_each_alert_has_a_test_and_its_paragraph() -> None:
 def test_the_expressions_of_alerts_name_metrics_that_exist(watched: Watched) -> None:
     served = set(re.findall(r"^(gradwire_\w+)", watched.scrape(), re.MULTILINE))
     assert set(re.findall(r"gradwire_\w+", (_DEPLOY / "prometheus" / "alerts.yaml").read_text())) <= served
+
+
+def top(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gradwire", "top", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_top_shows_a_worker_and_its_session(watched: Watched) -> None:
+    shown = top("--once", "--interval", "0.5", watched.address)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    _, worker, session = shown.stdout.splitlines()
+    address, device, sessions, _, batches, calls, *_ = worker.split()
+    assert (address, device, sessions) == (watched.address, "cpu", "1/1")
+    assert float(calls) >= float(batches) > 0
+    assert "no client" not in session
+
+
+def test_top_as_json_has_the_counts(watched: Watched) -> None:
+    [worker] = json.loads(top("--once", "--json", watched.address).stdout)
+    assert worker["sessions"][0]["has_client"] is True
+    assert int(worker["sessions"][0]["held_bytes"]) >= 4000
+    assert int(worker["calls"]) > 0
+
+
+def test_top_says_which_worker_does_not_answer(watched: Watched) -> None:
+    shown = top("--once", "--interval", "0", "--seconds", "0.3", watched.address, "127.0.0.1:1")
+    assert shown.returncode == 1
+    assert shown.stdout.splitlines()[-1].startswith("127.0.0.1:1 ")
