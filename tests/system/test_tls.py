@@ -139,6 +139,7 @@ def test_a_renewed_certificate_is_used_without_a_restart(
     install(authority.issue("127.0.0.1", name="second"))
     gw.connect(worker.address, tls_ca=authority.file)
     works()
+    gw.disconnect()
     Path(files.key).write_text("half a key")
     time.sleep(1.1)
     gw.connect(worker.address, tls_ca=authority.file)  # the pair before it stays in force
