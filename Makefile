@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test parity parity-full check bench generate serve clean
+.PHONY: help demo test parity parity-full check bench generate serve image clean
 # Two installations into one environment must not run at once; a failed one must not leave its stamp.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -73,6 +73,9 @@ bench: $(VENV)/.has-server-jit-test-parity ## Run the benchmarks, or one ROW of 
 generate: $(VENV)/.has-server-jit-test ## Write the protobuf stubs and the op methods again
 	$(BIN)/python protos/generate_protos.py
 	$(BIN)/python protos/generate_methods.py
+
+image: $(VENV)/.has-server ## Build the CPU image with buildah and run it once (root, Debian)
+	deploy/build_image.sh $(abspath $(BIN))/python
 
 serve: $(VENV)/.has-server ## Start a worker on LISTEN
 	$(BIN)/gradwire worker --listen $(LISTEN)
