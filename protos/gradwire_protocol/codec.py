@@ -8,7 +8,8 @@ from gradwire_protocol import limits
 from gradwire_protocol.dtypes import DType, from_code
 from gradwire_protocol.errors import BatchMalformed, UnknownOp, class_name, from_class_name
 from gradwire_protocol.meta import Meta
-from gradwire_protocol.registry import OPS
+from gradwire_protocol.registry import OPS, Op
+from gradwire_protocol.schema import Kind
 from gradwire_protocol.signature import Signature, resolve
 from gradwire_protocol.told import told
 from gradwire_protocol.v1 import call_pb2, failure_pb2, tensor_pb2
@@ -142,7 +143,23 @@ def decode_signature(message: call_pb2.Signature) -> Signature:
     _check_counts(op.name, op, len(metas), len(statics), len(kinds), lengths)
     if message.usual and kinds != op.usual_kinds:
         raise BatchMalformed(f"the usual numbers of {op.name} are {op.usual_kinds}; the signature has {kinds}")
-    return resolve(op, metas, statics, kinds, lengths, int.from_bytes(message.needs, "little"), default, message.usual)
+    needs = int.from_bytes(message.needs, "little")
+    signature = resolve(op, metas, statics, kinds, lengths, needs, default, message.usual)
+    _check_numbers(op, metas, kinds, signature)
+    return signature
+
+
+def _check_numbers(op: Op, metas: tuple[Meta | None, ...], kinds: tuple[type, ...], signature: Signature) -> None:
+    """Raise TypeError for a number that the argument cannot be; a client's own functions never send one."""
+    results = (*signature.outputs, *([metas[0]] if op.writes else []))
+    is_real = not any(meta is not None and meta.dtype.is_complex for meta in (*metas, *results))
+    numbers = [argument for argument in op.arguments if argument.kind is Kind.SCALAR]
+    for argument, kind in zip(numbers, kinds, strict=True):
+        if kind is type(None) and not argument.optional:
+            raise TypeError(f"{op.name}: argument '{argument.name}' must be a number; got None")
+        is_compared = op.schema.name.rstrip("_") in ("eq", "ne")
+        if kind is complex and (argument.type != "Scalar" or (is_real and not is_compared)):
+            raise TypeError(f"{op.name}: argument '{argument.name}' must be real; got a complex number")
 
 
 def _check_counts(name: str, op: Any, metas: int, statics: int, kinds: int, lengths: tuple[int, ...]) -> None:

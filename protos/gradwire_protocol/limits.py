@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "CHUNK_BYTES", "INLINE_BYTES", "MAX_BATCH_BYTES", "MAX_BATCH_CALLS", "MAX_LOOP_STEPS", "MAX_MESSAGE_BYTES",
-    "MAX_NDIM", "MAX_NUMEL", "MAX_PROGRAMS", "MAX_SEGMENT_BYTES", "MAX_SHARED_BYTES", "MAX_SHARED_PROGRAMS",
+    "MAX_NDIM", "MAX_NUMEL", "MAX_OUTPUTS", "MAX_PROGRAMS", "MAX_SEGMENT_BYTES", "MAX_SHARED_BYTES", "MAX_SHARED_PROGRAMS",
     "MAX_SIGNATURES", "MAX_UNACKED_BATCHES", "PEER_SECONDS", "PROTOCOL_VERSION", "QUEUED_CHUNKS", "SLOTS", "SLOT_BYTES",
     "STALL_SECONDS", "UPLOAD_ROOM_BYTES",
 ]  # fmt: skip
@@ -62,6 +62,9 @@ MAX_LOOP_STEPS = 65_536
 # Programs that a worker knows across sessions, and bytes of what it computed for them in advance.
 MAX_SHARED_PROGRAMS = 256
 MAX_SHARED_BYTES = 256 * 1024 * 1024
+
+# Tensors that one call makes: a signature has a shape for each, so an axis of 2 ** 30 cannot be unbound.
+MAX_OUTPUTS = 1 << 16
 
 # numpy's own bound on axes.
 MAX_NDIM = 64

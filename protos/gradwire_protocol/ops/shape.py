@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from gradwire_protocol import limits
+from gradwire_protocol.errors import LimitExceeded
 from gradwire_protocol.infer import like, normalize_dim, normalize_dims, result_type
 from gradwire_protocol.meta import Meta, View, contiguous_strides
 from gradwire_protocol.registry import op, torch_type_name
@@ -274,10 +276,18 @@ def _pieces(self: Meta, axis: int, lengths: Sequence[int]) -> tuple[View, ...]:
     return tuple(views)
 
 
+def _check_pieces(count: int) -> None:
+    if count > limits.MAX_OUTPUTS:
+        raise LimitExceeded(
+            f"one call makes at most {limits.MAX_OUTPUTS} tensors; got {count}; cut it into larger pieces first"
+        )
+
+
 def _unbind(self: Meta, dim: int) -> tuple[View, ...]:
     axis = normalize_dim(dim, self.ndim)
     if not self.ndim:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+    _check_pieces(self.shape[axis])
     meta = Meta.strided(_replaced(self.shape, axis), self.dtype, _replaced(self.strides, axis))
     return tuple(View(meta, index * self.strides[axis]) for index in range(self.shape[axis]))
 
@@ -293,6 +303,7 @@ def _split(self: Meta, split_size: int, dim: int) -> tuple[View, ...]:
         raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {size}")
     # A piece of nothing is still a piece.
     count = max(-(-size // split_size), 1) if split_size else 1
+    _check_pieces(count)
     return _pieces(self, axis, [min(split_size, size - index * split_size) for index in range(count)])
 
 
