@@ -85,6 +85,12 @@ def _top(arguments: Sequence[str]) -> int:
     return run_top(arguments)
 
 
+def _loadtest(arguments: Sequence[str]) -> int:
+    from gradwire.loadtest.command import run_loadtest
+
+    return run_loadtest(arguments)
+
+
 def _token(arguments: Sequence[str]) -> int:
     from gradwire.token_command import token
 
@@ -93,7 +99,7 @@ def _token(arguments: Sequence[str]) -> int:
 
 _COMMANDS = {
     "run": _run, "run-program": _run_program, "worker": _worker, "health": _health, "drain": _drain, "top": _top,
-    "pool": _pool, "token": _token,
+    "pool": _pool, "token": _token, "loadtest": _loadtest,
 }  # fmt: skip
 _USAGE = """usage: gradwire COMMAND ...
 
@@ -105,6 +111,7 @@ _USAGE = """usage: gradwire COMMAND ...
   top ADDRESS ...                                               watch workers: sessions, memory, rates
   token new --tenant NAME [--role run|metrics|admin]            make a token for a worker's tokens file
   pool up | status | scale N | drain [WORKER] | down            run workers by Ray, and lend them to clients
+  loadtest ADDRESS [--profile train] [--clients N] [--html FILE]  load a worker with real clients, by Locust
 
 Each command explains itself with --help."""
 
