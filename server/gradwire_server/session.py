@@ -164,7 +164,8 @@ class Session:
             return interned
         try:
             self.programs.add(batch.programs)
-        except (BatchMalformed, UnknownOp, LimitExceeded) as error:
+        except Exception as error:
+            # Also a shape rule's: left to rise, it would end the session.
             raise _Refused(error) from None
         added: list[Signature | Exception] = []
         for message in batch.signatures:
