@@ -44,7 +44,8 @@ Missing: {core_missing}.
   jiterator, `_scaled_mm`, flash and efficient attention by their internal names: kinds of storage and of kernels that gradwire
   does not have, or that exist on CUDA alone. `scaled_dot_product_attention` is there.
 - `torch.fx`, `torch.library`, `torch.ops`, `torch.ao.quantization`: named for packages that import them; their marks are accepted.
-- `jit`: compiles nothing, as PyTorch with PYTORCH_JIT=0. `onnx`: named, and refuses. `distributed`: one script drives all workers (`docs/devices.md`), so there is no group of processes.
+- `jit`: compiles nothing, as PyTorch with PYTORCH_JIT=0. `onnx`: named, and refuses. `distributed`: one script drives all
+  workers (`docs/devices.md`), so there is no group of processes.
 - uint64 and complex32 do not exist here, and so `hash_tensor` and `chalf`.
 
 ## Operator samples
