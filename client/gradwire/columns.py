@@ -32,6 +32,7 @@ class Columns:
     sites: list[callsite.Site] = field(default_factory=list)
     programs: list[bytes] = field(default_factory=list)
     tensor_bytes: int = 0
+    heavy_calls: int = 0  # that may wait for others
 
     def push(self, scalars: Sequence[Any]) -> None:
         """Append the numbers that vary of one call, each to the column of its kind.

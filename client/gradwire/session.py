@@ -1,7 +1,8 @@
 """A session with one worker: the pending batch, what is in flight, and what came back.
 
 Calls are appended to packed columns and sent when a batch is full, when a heavy call is in it, when the last send is a
-while ago, or at a wait. Everything runs in the caller's thread; finalizers only append to a list.
+while ago, or at a wait. Everything runs in the caller's thread, but for heavy calls that lingered; finalizers only append to a
+list.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from gradwire import callsite, embedded
 from gradwire.columns import Columns, encoded_signature
 from gradwire.counts import Counts, Statistics
 from gradwire.failures import Failures
+from gradwire.linger import Linger
 from gradwire.link import Link, Sent
 from gradwire.transport import Connection
 from gradwire.workers import Fleet, mixed_devices, placement
 from gradwire_protocol import codec, limits
 from gradwire_protocol.errors import GradwireError, WorkerLost
 from gradwire_protocol.meta import Meta
+from gradwire_protocol.registry import Op
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.v1 import call_pb2, tensor_pb2, worker_pb2
 
@@ -66,6 +69,8 @@ class Session:
         self._sent_at = 0.0
         self._columns = Columns(1, 0)
         self._failures = Failures()
+        self._linger = Linger(self._send_lingering, _IDLE_SECONDS)
+        self._broken: Exception | None = None  # what came of sending what lingered
         self._link = Link(connection, reconnect_seconds, self._is_gone, self._loss)
         self.welcome = self._link.welcome
 
@@ -181,7 +186,7 @@ class Session:
             if (
                 count >= limits.MAX_BATCH_CALLS
                 or columns.tensor_bytes >= limits.MAX_BATCH_BYTES
-                or signature.op.is_heavy
+                or (signature.op.is_heavy and self._is_due(signature.op))
                 # The clock is read at the first call and every eighth: it costs as much as the call's columns.
                 or (count & 7 == 1 and time.perf_counter() - self._sent_at > _IDLE_SECONDS)
             ):
@@ -190,9 +195,24 @@ class Session:
             self.lock.release()
         return first
 
+    def _is_due(self, op: Op) -> bool:
+        self._columns.heavy_calls += 1
+        return self._linger.is_due(op, self._columns.heavy_calls, self._sent_at if self._link.in_flight else None)
+
+    def _send_lingering(self) -> None:
+        """Send heavy calls that nothing followed, in the lingering thread: the script gets an error when it sends next."""
+        with self.lock:
+            if self._columns.heavy_calls and not self.is_closed:
+                try:
+                    self.flush()
+                except Exception as error:
+                    self._broken = error
+
     def flush(self, *, always: bool = False) -> None:
         """Send what was appended, if anything; `always`, even if nothing."""
         with self.lock:
+            if self._broken is not None:
+                raise self._broken
             columns, released = self._columns, self.released[:]
             if not columns.calls and not released and not columns.signatures and not always:
                 return
@@ -327,6 +347,7 @@ class Session:
                     print(f"gradwire: a call failed that nothing waited for: {error}", file=sys.stderr)
                 if not self.is_closed:
                     self._link.end()
+            self._linger.stop()
             self._link.close()
             if self._embedded is not None:
                 self._embedded.stop()

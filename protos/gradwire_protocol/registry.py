@@ -30,8 +30,8 @@ class Op:
     """One declared op. Calling it binds arguments by schema and hands them to the first tensor's `_call`."""
 
     __slots__ = (
-        "arguments", "differentiable", "functional", "infer", "is_control", "is_heavy", "is_pointwise", "is_view", "kept",
-        "name", "node_name", "positions", "schema", "usual", "usual_kinds", "usual_number", "writes",
+        "arguments", "differentiable", "functional", "infer", "is_awaited", "is_control", "is_heavy", "is_pointwise", "is_view",
+        "kept", "name", "node_name", "positions", "schema", "usual", "usual_kinds", "usual_number", "writes",
     )  # fmt: skip
 
     schema: Schema
@@ -44,7 +44,8 @@ class Op:
     is_view: bool
     is_pointwise: bool
     is_control: bool
-    is_heavy: bool
+    is_heavy: bool  # worth a message of its own
+    is_awaited: bool  # by another worker
     node_name: str
     writes: bool
     positions: Mapping[str, int]
@@ -61,7 +62,7 @@ class Op:
         self.differentiable = {name: tuple(needed.split()) for name, needed in keeps.items()}
         self.kept = tuple(dict.fromkeys(name for needed in self.differentiable.values() for name in needed))
         self.functional = None
-        self.is_pointwise = self.is_control = self.is_heavy = False
+        self.is_pointwise = self.is_control = self.is_heavy = self.is_awaited = False
         self.writes = any(argument.is_written for argument in schema.arguments)
         self.is_view = not self.writes and any(result.alias for result in schema.returns)
         self.node_name = _node_name(schema.name)
@@ -180,11 +181,11 @@ def op(
     return declared
 
 
-def control(schema: str, infer: Rule, *, heavy: bool = False) -> Op:
+def control(schema: str, infer: Rule, *, heavy: bool = False, awaited: bool = False) -> Op:
     """Declare an op of the `gw::` namespace that the worker's session runs itself, without a kernel."""
     declared = _register(Op(parse(schema), infer, {}))
     declared.is_control = True
-    declared.is_heavy = heavy
+    declared.is_heavy, declared.is_awaited = heavy or awaited, awaited
     return declared
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import gradwire
 from gradwire import session as sessions
+from tests.client.wire import NEVER, Wire
 from tests.support import open_loopback
 
 BOTH = ["gradwire", pytest.param("torch", marks=pytest.mark.parity)]
@@ -29,3 +30,14 @@ def t(request: pytest.FixtureRequest) -> Any:
         return pytest.importorskip("torch")
     request.getfixturevalue("session")
     return gradwire
+
+
+@pytest.fixture
+def wire(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wire]:
+    """Open a session whose batches no clock closes."""
+    monkeypatch.setattr(sessions, "_IDLE_SECONDS", NEVER)
+    previous = sessions._current
+    session, loopback = open_loopback()
+    sessions.use(session)
+    yield Wire(session, loopback)
+    sessions._current = previous

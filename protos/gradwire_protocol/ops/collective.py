@@ -42,20 +42,20 @@ def _finish(like: tuple[Meta, ...], *rest: object) -> tuple[Meta, ...]:
 
 
 # Meets the other members of a group under an epoch; `spec` is `gradwire_protocol.group.Spec` as text.
-control("gw::form(str spec) -> ()", lambda spec: (), heavy=True)
+control("gw::form(str spec) -> ()", lambda spec: (), awaited=True)
 control("gw::leave(str group) -> ()", lambda group: ())
 
 # One collective, waited for by the worker.
 control(
     "gw::collective(Tensor[] tensors, str kind, str group, int size, int root, SymInt epoch, SymInt turn) -> Tensor[]",
     _collective,
-    heavy=True,
+    awaited=True,
 )
 
 # Means over a group of gradients times `scale`, added to what is held already; and the means, once they are there.
 control(
     "gw::mean_start(Tensor[] gradients, Tensor?[] held, str group, float scale, SymInt epoch, SymInt turn) -> ()",
     _start,
-    heavy=True,
+    awaited=True,
 )
-control("gw::mean_finish(Tensor[] like, str group, SymInt epoch, SymInt turn) -> Tensor[]", _finish, heavy=True)
+control("gw::mean_finish(Tensor[] like, str group, SymInt epoch, SymInt turn) -> Tensor[]", _finish, awaited=True)

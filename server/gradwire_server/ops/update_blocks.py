@@ -61,6 +61,9 @@ def _parts(arrays: tuple[Array, ...], most: int) -> Iterator[tuple[Array, ...]]:
 def blocks(xp: Any, *lists: Sequence[Array], scratch: int) -> list[tuple[Array, ...]]:
     """Return for each block of each parameter its part of every list that is not empty, then the scratch arrays."""
     most = _block(xp)
+    whole = _whole(xp, lists, scratch)
+    if whole is not None:
+        return whole
     cut = [part for arrays in zip(*(v for v in lists if v), strict=True) for part in _parts(arrays, most)]
     sizes: dict[Any, int] = {}
     for first, *_ in cut:
@@ -79,8 +82,19 @@ def blocks(xp: Any, *lists: Sequence[Array], scratch: int) -> list[tuple[Array, 
     return made
 
 
+def _whole(xp: Any, lists: Sequence[Sequence[Array]], scratch: int) -> list[tuple[Array, ...]] | None:
+    """Return each parameter as a block of its own if all together are no larger than one; None if they are."""
+    firsts = lists[0]
+    if sum([first.size for first in firsts]) > _BLOCK or any(first.dtype.kind == "c" for first in firsts):
+        return None
+    extra = [[xp.empty(first.shape, first.dtype) for first in firsts] for _ in range(scratch)]
+    return list(zip(*[v for v in lists if v], *extra, strict=True))
+
+
 def block_loops(xp: Any, *arrays: Array) -> Any:
     """Return the compiled loops if they take the parts of a block, which have one dtype, None if not."""
+    if arrays[0].size < _LOOP_ELEMENTS:  # sooner than `host_loops` would find out
+        return None
     return host_loops(xp, *arrays, least=_LOOP_ELEMENTS)
 
 
