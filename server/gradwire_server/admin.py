@@ -54,4 +54,5 @@ def _session(opened: Opened) -> Any:
         held_bytes=statistics.held_bytes,
         running_seconds=opened.progress().running_seconds,
         has_client=opened.has_stream,
+        repeated_batches=opened.tally.repeated,
     )

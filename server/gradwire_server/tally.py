@@ -23,7 +23,7 @@ BOUNDS_SECONDS = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 
 class Tally:
     """The batches of one session. Only the thread that runs them writes, so counting takes no lock."""
 
-    __slots__ = ("_clock", "counts", "errors", "seconds")
+    __slots__ = ("_clock", "_last", "counts", "errors", "repeated", "seconds")
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         """Start at zero."""
@@ -31,6 +31,8 @@ class Tally:
         self.counts = [0] * (len(BOUNDS_SECONDS) + 1)
         self.seconds = 0.0
         self.errors: Counter[str] = Counter()
+        self._last = 0  # the highest number that ran
+        self.repeated = 0  # batches that came again, and were answered from the session's record
 
     def run(self, apply: Callable[[call_pb2.Batch], call_pb2.Ack], batch: call_pb2.Batch) -> call_pb2.Ack:
         """Run a batch, and count it."""
@@ -43,6 +45,11 @@ class Tally:
             self.errors.update(failure.error for failure in ack.failures)
         elif ack.HasField("refused"):
             self.errors[ack.refused.error] += 1
+            return ack
+        if batch.number > self._last:
+            self._last = batch.number
+        else:
+            self.repeated += 1
         return ack
 
 

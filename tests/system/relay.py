@@ -1,8 +1,9 @@
-"""A TCP relay between a client and a worker that cuts connections at any byte, and goes dark for a while."""
+"""A TCP relay between a client and a worker that cuts connections at any byte, delays, loses, and goes dark for a while."""
 
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 import threading
 import time
@@ -16,6 +17,7 @@ class Relay:
     """Forwards connections to `target`. `cut_after` bytes, in one direction, all connections break once."""
 
     def __init__(self, target: str) -> None:
+        self.target = target
         host, _, port = target.rpartition(":")
         self._target = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -23,7 +25,10 @@ class Relay:
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._lock = threading.Lock()
         self._left: dict[str, int] = {}  # bytes to go until the cut, by direction
-        self._dark_until = 0.0
+        self._dark_until = self._slow_until = 0.0
+        self._longest_delay_seconds = 0.0
+        self._losing: set[tuple[socket.socket, str]] = set()
+        self.lost_bytes = 0
         self.cuts = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -31,10 +36,21 @@ class Relay:
         """Break all connections once so many more bytes went "up" (to the worker) or "down"."""
         self._left[direction] = count
 
+    def lose(self, direction: str) -> None:
+        """Lose from now on, until a cut, all that the connections there are now bring in one direction; count it."""
+        with self._lock:
+            self._losing |= {(client if direction == "up" else worker, direction) for client, worker in self._pairs}
+            self.lost_bytes = 0
+
+    def delay(self, longest_seconds: float, seconds: float) -> None:
+        """Hold each piece back for up to so long, for some seconds from now on."""
+        self._longest_delay_seconds, self._slow_until = longest_seconds, time.monotonic() + seconds
+
     def cut(self) -> None:
         """Break all connections now."""
         with self._lock:
             pairs, self._pairs = self._pairs, []
+            self._losing.clear()
             self.cuts += 1
         for pair in pairs:
             for end in pair:
@@ -60,6 +76,12 @@ class Relay:
     def _is_dark(self) -> bool:
         return time.monotonic() < self._dark_until
 
+    def _is_lost(self, source: socket.socket, direction: str, count: int) -> bool:
+        with self._lock:
+            is_lost = (source, direction) in self._losing
+            self.lost_bytes += count * is_lost
+        return is_lost
+
     def _accept(self) -> None:
         while True:
             try:
@@ -84,8 +106,10 @@ class Relay:
     def _forward(self, source: socket.socket, sink: socket.socket, direction: str) -> None:
         with contextlib.suppress(OSError):
             while piece := source.recv(_PIECE_BYTES):
-                if self._is_dark:
+                if self._is_dark or self._is_lost(source, direction, len(piece)):
                     continue
+                if time.monotonic() < self._slow_until:
+                    time.sleep(random.uniform(0.0, self._longest_delay_seconds))
                 left = self._left.get(direction)
                 if left is not None and len(piece) >= left:
                     del self._left[direction]

@@ -38,7 +38,7 @@ class WorkerStatusReply(_message.Message):
     def __init__(self, version: _Optional[str] = ..., device: _Optional[str] = ..., incarnation: _Optional[str] = ..., draining: _Optional[bool] = ..., session_limit: _Optional[int] = ..., batches: _Optional[int] = ..., calls: _Optional[int] = ..., errors: _Optional[int] = ..., batch_seconds: _Optional[float] = ..., resident_bytes: _Optional[int] = ..., sessions: _Optional[_Iterable[_Union[SessionStatus, _Mapping]]] = ...) -> None: ...
 
 class SessionStatus(_message.Message):
-    __slots__ = ("name", "batches", "calls", "handles", "held_bytes", "running_seconds", "has_client")
+    __slots__ = ("name", "batches", "calls", "handles", "held_bytes", "running_seconds", "has_client", "repeated_batches")
     NAME_FIELD_NUMBER: _ClassVar[int]
     BATCHES_FIELD_NUMBER: _ClassVar[int]
     CALLS_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +46,7 @@ class SessionStatus(_message.Message):
     HELD_BYTES_FIELD_NUMBER: _ClassVar[int]
     RUNNING_SECONDS_FIELD_NUMBER: _ClassVar[int]
     HAS_CLIENT_FIELD_NUMBER: _ClassVar[int]
+    REPEATED_BATCHES_FIELD_NUMBER: _ClassVar[int]
     name: str
     batches: int
     calls: int
@@ -53,4 +54,5 @@ class SessionStatus(_message.Message):
     held_bytes: int
     running_seconds: float
     has_client: bool
-    def __init__(self, name: _Optional[str] = ..., batches: _Optional[int] = ..., calls: _Optional[int] = ..., handles: _Optional[int] = ..., held_bytes: _Optional[int] = ..., running_seconds: _Optional[float] = ..., has_client: _Optional[bool] = ...) -> None: ...
+    repeated_batches: int
+    def __init__(self, name: _Optional[str] = ..., batches: _Optional[int] = ..., calls: _Optional[int] = ..., handles: _Optional[int] = ..., held_bytes: _Optional[int] = ..., running_seconds: _Optional[float] = ..., has_client: _Optional[bool] = ..., repeated_batches: _Optional[int] = ...) -> None: ...

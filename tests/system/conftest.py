@@ -1,0 +1,28 @@
+"""What several of these tests stand on: a worker of their own behind a relay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import gradwire as gw
+from gradwire import session as sessions
+from tests.system.relay import Relay
+from tests.system.test_worker import Worker
+
+
+@pytest.fixture(params=["own queues", "grpcio's server"])
+def relay(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
+    """A relay in front of a worker of its own; large tensors go through it too."""
+    monkeypatch.setenv("GRADWIRE_SHARED_MEMORY", "0")
+    previous, sessions._current = sessions._current, None
+    worker = Worker(*(["--public-server"] if request.param == "grpcio's server" else []))
+    made = Relay(worker.address)
+    made.worker = worker  # type: ignore[attr-defined]
+    yield made
+    gw.disconnect()
+    made.close()
+    worker.process.kill()
+    worker.close()
+    sessions._current = previous
