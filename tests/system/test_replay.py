@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 import gradwire as gw
-from gradwire import nn
 from gradwire import session as sessions
 from gradwire.session import Session
 from tests.system.recording import Download, Frame, Recording, Upload, replay
 from tests.system.test_worker import Worker
+from tests.system.training import train
 
 pytestmark = pytest.mark.system
 
 _STEPS = 16
-Result = tuple[list[str], str]
 
 
 @pytest.fixture
@@ -35,44 +33,10 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Worker, Worker]]:
         worker.close()
 
 
-def train(disturb: Callable[[int], None] = lambda step: None) -> Result:
-    """Train two networks, one by a compiled step; return every loss's bits, and a digest of the weights."""
-    gw.manual_seed(5)
-    draw = np.random.default_rng(9)
-    # Its first weights take 115,200 bytes: they come back beside the answers.
-    eager = nn.Sequential(nn.Linear(300, 96), nn.ReLU(), nn.Dropout(0.2), nn.Linear(96, 4))
-    small = nn.Sequential(nn.Linear(300, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 4))
-    momentum = gw.optim.SGD(eager.parameters(), lr=0.05, momentum=0.9)
-    adam = gw.optim.Adam(small.parameters(), lr=0.01)
-
-    @gw.compile
-    def compiled_step(x: gw.Tensor, y: gw.Tensor) -> gw.Tensor:
-        adam.zero_grad()
-        loss = nn.functional.cross_entropy(small(x), y)
-        loss.backward()
-        adam.step()
-        return loss
-
-    losses: list[str] = []
-    for step in range(_STEPS):
-        # 76,800 bytes: an upload beside the calls.
-        x, y = gw.tensor(draw.standard_normal((64, 300), np.float32)), gw.tensor(draw.integers(0, 4, 64))
-        momentum.zero_grad()
-        loss = nn.functional.cross_entropy(eager(x), y)
-        loss.backward()
-        disturb(step)
-        momentum.step()
-        losses += [loss.item().hex(), compiled_step(x, y).item().hex()]
-    digest = hashlib.sha256()
-    for parameter in [*eager.parameters(), *small.parameters()]:
-        digest.update(parameter.detach().numpy().tobytes())
-    return losses, digest.hexdigest()
-
-
 def test_a_recorded_training_gives_the_same_bits_on_a_fresh_worker(workers: tuple[Worker, Worker]) -> None:
     recording = Recording(workers[0].address)
     sessions.use(Session(recording))
-    losses, _ = train()
+    losses, _ = train(_STEPS)
     assert len(set(losses)) == 2 * _STEPS, "the losses of a training differ from step to step"
     sent = [event for event in recording.events if isinstance(event, Frame)]
     assert any(b"gw::program" in event.message for event in sent), "the compiled step is a program"
@@ -87,7 +51,7 @@ def test_a_recorded_training_gives_the_same_bits_on_a_fresh_worker(workers: tupl
 def test_a_replay_sees_one_bit_that_differs(workers: tuple[Worker, Worker]) -> None:
     recording = Recording(workers[0].address)
     sessions.use(Session(recording))
-    train()
+    train(_STEPS)
     place = next(at for at, event in enumerate(recording.events) if isinstance(event, Upload))
     upload = recording.events[place]
     assert isinstance(upload, Upload)
@@ -101,10 +65,10 @@ def test_a_training_whose_worker_is_killed_goes_on_elsewhere_by_replay(
     workers: tuple[Worker, Worker], dies_at: int
 ) -> None:
     sessions.use(Session(Recording(workers[0].address)))
-    undisturbed = train()
+    undisturbed = train(_STEPS)
     gw.disconnect()
     recording = Recording(workers[0].address, successor=workers[1].address)
     sessions.use(Session(recording, reconnect_seconds=10))
-    assert train(lambda step: workers[0].process.kill() if step == dies_at else None) == undisturbed
+    assert train(_STEPS, lambda step: workers[0].process.kill() if step == dies_at else None) == undisturbed
     assert workers[0].process.wait(timeout=10) != 0
     assert recording.replayed > dies_at
