@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test parity parity-full check bench generate serve image clean
+.PHONY: help demo test parity parity-full check bench load generate serve image clean
 # Two installations into one environment must not run at once; a failed one must not leave its stamp.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -69,6 +69,9 @@ check: $(VENV)/.has-server-jit-test ## Lint, types, stale generated files, layou
 
 bench: $(VENV)/.has-server-jit-test-parity ## Run the benchmarks, or one ROW of them
 	$(BIN)/python benchmarks/run.py $(ROW) $(ARGS)
+
+load: $(VENV)/.has-server-jit-test-parity-loadtest ## Run the load test's scenarios (16 minutes), or those in ROW
+	$(BIN)/python benchmarks/load.py $(ROW) $(ARGS)
 
 generate: $(VENV)/.has-server-jit-test ## Write the protobuf stubs and the op methods again
 	$(BIN)/python protos/generate_protos.py

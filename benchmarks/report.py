@@ -10,13 +10,14 @@ from pathlib import Path
 
 from benchmarks.record import Record, Row, table
 
-__all__ = ["append_results", "head", "summary", "update_readme", "with_table"]
+__all__ = ["append_results", "head", "machine", "summary", "update_readme", "with_table"]
 
 _HERE = Path(__file__).resolve().parent
 _BEGIN, _END = "<!-- written by run.py --write: begin -->", "<!-- end -->"
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Return the machine, how busy it is, and its Python, in words."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -31,7 +32,7 @@ def head(command: str) -> str:
     """Return what stands above a block of results: date, command, machine, versions, method."""
     versions = ", ".join(f"{name} {version(name)}" for name in ("grpcio", "numpy", "protobuf", "torch"))
     return (
-        f"# {datetime.date.today()}, `{command}`\n\n{_machine()}. {versions}. One compute thread each; contestants take turns "
+        f"# {datetime.date.today()}, `{command}`\n\n{machine()}. {versions}. One compute thread each; contestants take turns "
         "in one run; a fresh worker per row, on TCP loopback. On a shared machine trust the ratios.\n"
     )
 

@@ -19,10 +19,10 @@ _PAGE_BYTES = 4096
 class Worker:
     """A running worker, which ends with this process or at `close`."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_sessions: int = 80) -> None:
         self._process = subprocess.Popen(
             [
-                sys.executable, "-m", "gradwire_server", "--listen", "127.0.0.1:0", "--max-sessions", "80",
+                sys.executable, "-m", "gradwire_server", "--listen", "127.0.0.1:0", "--max-sessions", str(max_sessions),
                 "--until-stdin-closes",
             ],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,

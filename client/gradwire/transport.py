@@ -48,6 +48,7 @@ _OPTIONS = (
     # A proxy of the environment must not stand between a client and a worker on this machine.
     ("grpc.enable_http_proxy", 0),
 )
+_ALONE = (*_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
 
 
 class Stream(Protocol):
@@ -212,9 +213,14 @@ def target(address: str) -> str:
     return address
 
 
-def open_channel(address: str, seconds: float, credentials: Credentials = NOTHING) -> grpc.Channel:
-    """Connect, or raise WorkerUnreachable: after `seconds`, or sooner where waiting does not help, as with a wrong certificate."""
-    channel = credentials.channel(target(address), _OPTIONS)
+def open_channel(
+    address: str, seconds: float, credentials: Credentials = NOTHING, *, is_alone: bool = False
+) -> grpc.Channel:
+    """Connect, or raise WorkerUnreachable: after `seconds`, or sooner where waiting does not help, as with a wrong certificate.
+
+    Channels of one process to one address share a connection, unless `is_alone`.
+    """
+    channel = credentials.channel(target(address), _ALONE if is_alone else _OPTIONS)
     deadline = time.monotonic() + seconds
     try:
         ready = grpc.channel_ready_future(channel)
@@ -276,8 +282,7 @@ def open_stream(
 
 def bulk_channel(address: str, credentials: Credentials = NOTHING) -> grpc.Channel:
     """Return a channel with a connection of its own, which is made at its first use."""
-    options = (*_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
-    return credentials.channel(target(address), options)
+    return credentials.channel(target(address), _ALONE)
 
 
 class Connection(Protocol):
@@ -309,12 +314,18 @@ class GrpcConnection:
     """A connection to a worker process."""
 
     def __init__(
-        self, address: str, *, connect_seconds: float, public_stream: bool, credentials: Credentials = NOTHING
+        self,
+        address: str,
+        *,
+        connect_seconds: float,
+        public_stream: bool,
+        credentials: Credentials = NOTHING,
+        is_alone: bool = False,
     ) -> None:
         """Connect; raise WorkerUnreachable if nobody answers in time."""
         self.address = address
         self._credentials, self._public_stream = credentials, public_stream
-        self._channel = open_channel(address, connect_seconds, credentials)
+        self._channel = open_channel(address, connect_seconds, credentials, is_alone=is_alone)
         self.stream = open_stream(self._channel, address, public=public_stream, credentials=credentials)
 
     def reopen(self, seconds: float) -> None:

@@ -17,7 +17,8 @@ import numpy as np
 
 import gradwire as gw
 from gradwire.credentials import Credentials
-from gradwire.session import Session
+from gradwire.resume import attempts
+from gradwire.session import Session, use
 from gradwire.transport import GrpcConnection
 from gradwire_protocol.errors import GradwireError, LimitExceeded, ProtocolError, WorkerLost, WorkerUnreachable
 from gradwire_protocol.v1 import worker_pb2
@@ -126,7 +127,11 @@ def _work(role: str, seed: int) -> Callable[[float], None]:
 
 def _connection(address: str) -> GrpcConnection:
     return GrpcConnection(
-        address, connect_seconds=_CONNECT_SECONDS, public_stream=False, credentials=Credentials.given()
+        address,
+        connect_seconds=_CONNECT_SECONDS,
+        public_stream=False,
+        credentials=Credentials.given(),
+        is_alone=True,
     )
 
 
@@ -184,21 +189,61 @@ def _malformed(address: str) -> Callable[[float], None]:
     return run
 
 
+def _idle(address: str, sessions: int) -> Callable[[float], None]:
+    """Open more sessions, each over a connection of its own, and call a little in each; return what does nothing more."""
+    for _ in range(sessions):
+        use(Session(_connection(address)))
+        (gw.ones(16) + 1.0).sum().item()
+
+    def run(seconds: float) -> None:
+        time.sleep(seconds)
+        _say(name="idle", milliseconds=0.0)
+
+    return run
+
+
+def _knocking(address: str, role: str, seed: int) -> Callable[[float], None]:
+    """Return what asks a worker that is full for a session again, after ever longer pauses, and works once it has one."""
+
+    def run(seconds: float) -> None:
+        end = time.perf_counter() + seconds
+        for _ in attempts(seconds):
+            started = time.perf_counter()
+            try:
+                gw.connect(address, connect_seconds=_CONNECT_SECONDS)
+            except LimitExceeded:
+                _say(name="refused", milliseconds=(time.perf_counter() - started) * 1e3, refused=True)
+                continue
+            _work(role, seed)(end - time.perf_counter())
+            return
+
+    return run
+
+
+def _prepared(address: str, role: str, seed: int, reconnect_seconds: float) -> Callable[[float], None]:
+    """Connect, get ready, and return what runs for so many seconds."""
+    name, _, count = role.partition(":")
+    if name == "idle":
+        return _idle(address, int(count))
+    work = "train" if name == "killed" else name
+    try:
+        gw.connect(address, connect_seconds=_CONNECT_SECONDS, reconnect_seconds=reconnect_seconds)
+    except LimitExceeded:
+        return _knocking(address, work, seed)
+    if name == "never-reading":
+        return _never_read(address)
+    return _malformed(address) if name == "malformed" else _work(work, seed)
+
+
 def main() -> None:
     """Serve the load test."""
     address, role, seed, reconnect_seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
-    session = gw.connect(address, connect_seconds=_CONNECT_SECONDS, reconnect_seconds=reconnect_seconds)
-    if role == "never-reading":
-        run = _never_read(address)
-    elif role == "malformed":
-        run = _malformed(address)
-    else:
-        run = _work("train" if role == "killed" else role, seed)
+    run = _prepared(address, role, seed, reconnect_seconds)
     _say(ready=True)
     run(float(sys.stdin.readline()))
-    _say(done=True)
     with suppress(GradwireError):
-        session.close()
+        gw.disconnect()
+    _say(done=True)  # last: then the process is killed
 
 
 if __name__ == "__main__":

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from gradwire.credential_flags import add_credential_flags, export_credentials
-from gradwire.loadtest.report import comparison, roles, table
+from gradwire.loadtest.report import ABUSERS, comparison, roles, table
 from gradwire.version import __version__
 
 __all__ = ["run_loadtest"]
 
-_PROFILES = ("train", "eager", "upload", "mixed", "abuse")
+_PROFILES = ("train", "eager", "upload", "mixed", "idle", "abuse")
 
 
 def run_loadtest(arguments: Sequence[str]) -> int:
@@ -32,7 +32,7 @@ def run_loadtest(arguments: Sequence[str]) -> int:
         if given.address is None or given.clients < 1 or given.duration <= 0:
             raise ValueError("a load test needs an ADDRESS, one client or more, and a duration above 0; see --help")
         export_credentials(given)
-        found = _tested(given, roles(given.profile, given.clients))
+        found = _tested(given, roles(given.profile, given.clients, _abusers(given.abusers)))
     except ModuleNotFoundError as error:
         if error.name not in ("locust", "gevent"):
             raise
@@ -47,10 +47,21 @@ def run_loadtest(arguments: Sequence[str]) -> int:
     return 1 if found["errors"] or not any(found["steps_of_clients"]) else 0
 
 
+def _abusers(names: str) -> list[str]:
+    given = names.split(",")
+    unknown = set(given) - set(ABUSERS)
+    if unknown:
+        raise ValueError(f"--abusers takes some of {', '.join(ABUSERS)}; got {', '.join(sorted(unknown))}")
+    return given
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="gradwire loadtest", description="Load a worker with real clients.")
     parser.add_argument("address", nargs="?", help="HOST:PORT or unix:PATH")
     parser.add_argument("--profile", choices=_PROFILES, default="train")
+    parser.add_argument(
+        "--abusers", default=",".join(ABUSERS), metavar="NAMES", help="of the profile abuse (%(default)s)"
+    )
     parser.add_argument("--clients", type=int, default=4, metavar="N")
     parser.add_argument("--duration", type=float, default=20.0, metavar="SECONDS")
     parser.add_argument("--reconnect-seconds", type=float, default=10.0, help="how long a client tries to come back")

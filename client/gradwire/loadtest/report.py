@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["ABUSERS", "comparison", "jain", "others", "roles", "table"]
+__all__ = ["ABUSERS", "comparison", "growth", "jain", "others", "quantile", "roles", "table"]
 
 ABUSERS = ("flood", "never-reading", "malformed", "killed")
+_IDLE_OF_A_PROCESS = 50
+_MIB = 1 << 20
 _ROW = "{:<16} {:>9} {:>8} {:>9} {:>9} {:>9} {:>9}"
 
 
-def roles(profile: str, clients: int) -> list[str]:
-    """Return each client's role; in `abuse` the first four do harm and the others train."""
+def roles(profile: str, clients: int, abusers: Sequence[str] = ABUSERS) -> list[str]:
+    """Return the role of each client's process; in `abuse` the first do harm and the others train, `idle` ones share processes."""
+    if profile == "idle":
+        whole, rest = divmod(clients, _IDLE_OF_A_PROCESS)
+        return [f"idle:{_IDLE_OF_A_PROCESS}"] * whole + [f"idle:{rest}"] * bool(rest)
     if profile != "abuse":
         return [profile] * clients
-    if clients <= len(ABUSERS):
+    if clients <= len(abusers):
         raise ValueError(
-            f"the abuse profile needs clients beside its {len(ABUSERS)} abusers; got {clients}; give --clients {len(ABUSERS) + 4}"
+            f"the abuse profile needs clients beside its {len(abusers)} abusers; got {clients}; give --clients {len(abusers) + 4}"
         )
-    return [*ABUSERS, *["train"] * (clients - len(ABUSERS))]
+    return [*abusers, *["train"] * (clients - len(abusers))]
 
 
 def jain(counts: Sequence[float]) -> float:
@@ -49,7 +55,33 @@ def table(run: Mapping[str, Any]) -> str:
     lines.append(
         f"Jain index over {len(run['steps_of_clients'])} clients {run['jain']:.3f}, refusals {run['refusals']}"
     )
+    if run["worker"]:
+        lines.append(_memory(run["worker"]))
     return "\n".join(lines)
+
+
+def _memory(samples: Sequence[Sequence[float]]) -> str:
+    """Return a worker's memory in words."""
+    (_, before, _), (_, after, _) = samples[0], samples[-1]
+    most, per_minute = max(sample[2] for sample in samples), growth(samples) * 60
+    return (
+        f"worker's memory {before / _MIB:.1f} MiB before, {after / _MIB:.1f} MiB at the end, at most {most} sessions; in the "
+        f"second half {per_minute / _MIB:+.2f} MiB a minute"
+    )
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """Return the smallest of some numbers in order that such a share of them does not exceed; 0 where there are none."""
+    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)] if ordered else 0.0
+
+
+def growth(samples: Sequence[Sequence[float]]) -> float:
+    """Return how many bytes a second a worker's memory grew in the second half of its samples, by least squares."""
+    late = samples[len(samples) // 2 :]
+    middle = sum(at for at, _, _ in late) / len(late)
+    mean = sum(held for _, held, _ in late) / len(late)
+    spread = sum((at - middle) ** 2 for at, _, _ in late)
+    return sum((at - middle) * (held - mean) for at, held, _ in late) / spread if spread else 0.0
 
 
 def comparison(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
