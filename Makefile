@@ -50,7 +50,7 @@ demo: $(VENV)/.has-server-examples ## Train the digits example on a worker of it
 prometheus: | venv
 	@tests/fetch_prometheus.sh $(abspath $(VENV))/prometheus
 
-test: $(VENV)/.has-server-jit-pool-test-deploy prometheus ## Run the tests that need no PyTorch
+test: $(VENV)/.has-server-jit-pool-loadtest-test-deploy prometheus ## Run the tests that need no PyTorch
 	$(BIN)/python -m pytest -m "not parity" $(ARGS)
 
 parity: $(VENV)/.has-server-jit-pool-test-parity-examples ## Install PyTorch as oracle and run the tests against it
