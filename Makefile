@@ -2,19 +2,21 @@
 #   make VENV=/tmp/v PYTHON=python3.13 test     another place, another Python
 #   make test ARGS="-k matmul -x"               more arguments for pytest
 #   make bench ROW=W1                           one row of the benchmarks; ARGS="--write" keeps the result
+#   make soak SECONDS=3600                      how long; ARGS="--clients 8 --seed 7"
 
 VENV ?= .venv
 PYTHON ?= python3
 LISTEN ?= 127.0.0.1:7077
 ARGS ?=
 ROW ?=
+SECONDS ?= 600
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test parity parity-full check bench load generate serve image clean
+.PHONY: help demo test parity parity-full check bench load soak generate serve image clean
 # Two installations into one environment must not run at once; a failed one must not leave its stamp.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -72,6 +74,9 @@ bench: $(VENV)/.has-server-jit-test-parity ## Run the benchmarks, or one ROW of 
 
 load: $(VENV)/.has-server-jit-test-parity-loadtest ## Run the load test's scenarios (16 minutes), or those in ROW
 	$(BIN)/python benchmarks/load.py $(ROW) $(ARGS)
+
+soak: $(VENV)/.has-server-jit-test ## Let clients train, crash and be cut off for SECONDS, and watch what their worker holds
+	$(BIN)/python -m tests.system.soak --seconds $(SECONDS) $(ARGS)
 
 generate: $(VENV)/.has-server-jit-test ## Write the protobuf stubs and the op methods again
 	$(BIN)/python protos/generate_protos.py

@@ -66,8 +66,7 @@ class BulkPlane:
             for message in messages:
                 yield from self._receive(_header(message), messages, context)
         except Exception as error:
-            shown = told(error)
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{type(shown).__name__}: {shown}")
+            _abort(context, error)
 
     def _receive(self, header: bulk_pb2.UploadHeader, messages: Messages, context: Any) -> Iterator[bytes]:
         meta = codec.decode_meta(header.meta)
@@ -124,8 +123,7 @@ class BulkPlane:
                     for ring in rings.values():
                         ring.freed(request.freed.slots)
         except Exception as error:
-            shown = told(error)
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{type(shown).__name__}: {shown}")
+            _abort(context, error)
 
     def _send(
         self, wanted: bulk_pb2.DownloadRequest.Wanted, rings: dict[bytes, Ring], freed: Callable[[], int], context: Any
@@ -187,6 +185,12 @@ class _Source:
         if self._holds:
             self._holds = False
             self._opened.lock.release()
+
+
+def _abort(context: Any, error: Exception) -> None:
+    # Not in the handler's frame: an error that a name of a frame in its own traceback refers to is a cycle, and keeps the session.
+    shown = told(error)
+    context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{type(shown).__name__}: {shown}")
 
 
 def _host_bytes(entry: Array, backend: Any) -> Bytes:

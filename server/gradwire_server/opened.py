@@ -71,15 +71,18 @@ class Opened:
         return self._cancel is not None
 
     def detach(self, stream: int) -> bool:
-        """Note that a stream is over; return whether it was the session's present one."""
+        """Note that a stream is over; return whether the session had it until now."""
         with self._attaching:
-            if stream != self._stream:
+            if stream != self._stream or self._cancel is None:
                 return False
             self._cancel = None
             return True
 
-    def apply(self, batch: call_pb2.Batch, stream: int) -> call_pb2.Ack | None:
-        """Run a batch when no download reads the session's arrays; None if its stream is not the session's any more."""
+    def apply(self, batch: call_pb2.Batch, stream: int, look: Callable[[], object] = int) -> call_pb2.Ack | None:
+        """Run a batch when no download reads the session's arrays; None if its stream is not the session's any more.
+
+        `look` is called now and then, by the same thread, while the batch waits for an upload.
+        """
         if not self.lock.acquire(blocking=False):
             self.is_wanted = True
             self.lock.acquire()
@@ -88,10 +91,12 @@ class Opened:
             if stream != self._stream or self._is_over:
                 return None
             self._running = batch.number, time.monotonic()
+            self.session.uploads.look = look
             ack = self.tally.run(self.session.apply, batch)
             ack.draining = self.is_draining
             return ack
         finally:
+            self.session.uploads.look = int  # a cycle else, in which the session would outlive its end
             self._running, self._ran_at = None, time.monotonic()
             self.lock.release()
 

@@ -128,6 +128,9 @@ class Meter:
     def close(self) -> None:
         """Give back what the session held."""
         self.tenant.close_meter(self)
+        # It refers to the session, which refers to this: its arrays would wait for the garbage collector, which an idle
+        # worker never runs.
+        self._count = int
 
     def takes(self, need: Need, handles: int) -> bool:
         """Add a whole batch to the bound if it is within every quota whatever it frees; else its calls are taken singly."""

@@ -94,6 +94,12 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
             return
         token, stream = opened.session.token, opened.attach(context.cancel)
         self._leases.taken(token)
+
+        def look() -> None:
+            # A batch that waits for an upload would wait on for a client that is gone, which nobody else sees.
+            if not context.is_active():
+                self._left(opened, stream)
+
         try:
             yield worker_pb2.WorkerFrame(welcome=self._welcome(opened.session))
             # Once per stream, which stays in this thread: entering it with each batch would cost as much as a kernel.
@@ -102,13 +108,17 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
                     if frame.WhichOneof("frame") == "end":
                         self._end(token)
                         return
-                    ack = opened.apply(frame.batch, stream)
+                    ack = opened.apply(frame.batch, stream, look)
                     if ack is None:
                         return
                     yield worker_pb2.WorkerFrame(ack=ack)
         finally:
-            if opened.detach(stream) and token in self._sessions:
-                self._leases.left(token)
+            self._left(opened, stream)
+
+    def _left(self, opened: Opened, stream: int) -> None:
+        """Begin the lease of a session if this stream, which is over, was its present one."""
+        if opened.detach(stream) and opened.session.token in self._sessions:
+            self._leases.left(opened.session.token)
 
     def _open(self, frame: Any, context: Any) -> tuple[failure_pb2.Failure | None, Opened | None]:
         """Return the session of a stream that begins with `frame`, or why there is none."""
@@ -235,6 +245,7 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
         for session in opened:
             if not session.finish(max(deadline - time.monotonic(), 0.1)):
                 log.warning("a batch was still running when the time for draining was over")
+                session.close()  # it may be one that waits for an upload
 
     def totals(self) -> Totals:
         """Return what all sessions did since the start, and what the open ones hold."""

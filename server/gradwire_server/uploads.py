@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ HostArray = np.ndarray[Any, Any]
 
 # More than a client holds without an acknowledgement.
 _REMEMBERED = 1024
+
+_LOOK_SECONDS = 0.25
 
 
 class Uploads:
@@ -39,6 +42,7 @@ class Uploads:
         self._takers = 0
         self._is_closed = False
         self.ready_bytes = 0
+        self.look: Callable[[], object] = int  # called now and then while a call waits: is its client still there?
 
     def begin(self, number: int) -> bool:
         """Begin a transfer; wait while many are ready that no call took yet, unless one waits for this.
@@ -124,7 +128,8 @@ class Uploads:
                         f"upload {number} must arrive for its call to run; nothing came for {self._stall_seconds:g} s; the "
                         "connection for large tensors was lost; send it again"
                     )
-                self._changed.wait(left)
+                self._changed.wait(min(left, _LOOK_SECONDS))
+                self.look()
         finally:
             self._takers -= 1
         return self._ready.pop(number)

@@ -82,3 +82,10 @@ def test_uploads_that_nothing_takes_hold_up_the_next_until_a_call_waits_for_it()
     assert (uploads.take(2, META) == VALUES * 2).all(), "calls may take uploads in another order"
     assert (uploads.take(1, META) == VALUES).all()
     thread.join(10)
+
+
+def test_a_call_that_waits_looks_whether_to_wait_on() -> None:
+    uploads = Uploads(stall_seconds=30)
+    uploads.look = uploads.close  # nobody is there any more
+    with pytest.raises(HandleNotFound):
+        uploads.take(1, META)
