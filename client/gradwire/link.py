@@ -24,6 +24,8 @@ from gradwire_protocol.v1 import worker_pb2
 __all__ = ["Link", "Sent"]
 
 _HEARTBEAT_SECONDS = 3.0
+# Nobody will read what comes back to a session that is being closed, or goes on with a worker that said that it stops.
+_LAST_SECONDS = 2.0
 
 
 class Sent(NamedTuple):
@@ -103,6 +105,10 @@ class Link:
                 self.address,
             )
 
+    def hurry(self) -> None:
+        """Try no longer than shortly to go on after a break: the session is being closed."""
+        self._reconnect_seconds = min(self._reconnect_seconds, _LAST_SECONDS)
+
     def end(self) -> None:
         """Tell the worker that the session is over."""
         self.is_closed = True
@@ -125,8 +131,10 @@ class Link:
     def _reconnect(self, cause: WorkerLost) -> None:
         """Go on with the session over a new connection; end it and raise WorkerLost where that cannot be."""
         began, error = time.monotonic(), cause
-        # A worker that said that it stops is not waited for.
-        for seconds in attempts(min(self._reconnect_seconds, 2.0) if self._said_draining else self._reconnect_seconds):
+        self._pulse.awaited_since = None  # it is known that nothing comes
+        if self._said_draining:
+            self.hurry()
+        for seconds in attempts(self._reconnect_seconds):
             if self._is_gone() or self._connection.is_gone():
                 break
             try:

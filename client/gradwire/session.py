@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gradwire import callsite, embedded
+from gradwire.casualties import LastCheckpoint, casualties
 from gradwire.columns import Columns, encoded_signature
 from gradwire.counts import Counts, Statistics
 from gradwire.failures import Failures
@@ -60,7 +61,7 @@ class Session:
         self.fleet: Fleet | None = None  # of the sessions that one `connect` opened, where it was several
         self.name = ""  # of the device, among those
         self.lent: Lent | None = None  # the pool's lease that the worker is part of
-        self.last_checkpoint = ""  # the one that was saved or loaded last
+        self.last_checkpoint: LastCheckpoint | None = None
         self._embedded = worker
         self._counts = Counts()
         self._next_handle = 1
@@ -79,9 +80,7 @@ class Session:
 
     def _loss(self) -> str:
         """Say what goes with the worker."""
-        if self.last_checkpoint:
-            return f", with all tensors of this session; the last checkpoint is {self.last_checkpoint}"
-        return ", with all tensors of this session, of which no checkpoint was saved"
+        return casualties(self)
 
     @property
     def is_closed(self) -> bool:
@@ -197,7 +196,9 @@ class Session:
 
     def _is_due(self, op: Op) -> bool:
         self._columns.heavy_calls += 1
-        return self._linger.is_due(op, self._columns.heavy_calls, self._sent_at if self._link.in_flight else None)
+        return self.recorder is not None or self._linger.is_due(
+            op, self._columns.heavy_calls, self._sent_at if self._link.in_flight else None
+        )
 
     def _send_lingering(self) -> None:
         """Send heavy calls that nothing followed, in the lingering thread: the script gets an error when it sends next."""
@@ -341,8 +342,10 @@ class Session:
             self.fleet.settle()
         with self.lock:
             if not self.is_closed:
+                self._link.hurry()
                 try:
-                    self.wait()
+                    if self._columns.calls or self._link.in_flight:  # and not for mere releases
+                        self.wait()
                 except (GradwireError, RuntimeError, IndexError, TypeError, ValueError) as error:
                     print(f"gradwire: a call failed that nothing waited for: {error}", file=sys.stderr)
                 if not self.is_closed:

@@ -49,3 +49,24 @@ def test_what_went_wrong_while_a_heavy_call_was_sent_late_is_raised_at_the_next_
     wire.session._send_lingering()
     with pytest.raises(WorkerLost, match="the connection ended"):
         x.tolist()
+
+
+def test_a_closed_session_has_sent_what_lingered_and_does_not_wait_for_mere_releases(wire: Wire) -> None:
+    x = gw.ones(2, requires_grad=True)
+    (x * x).sum().backward()
+    (x * x).sum().backward()
+    wire.session.close()
+    assert [len(batch.calls) for batch in wire.batches] == [4, 3]
+
+
+def test_a_session_with_nothing_to_send_but_releases_closes_silently(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lose(message: bytes) -> None:
+        raise WorkerLost("the connection ended")
+
+    gw.ones(2).tolist()
+    monkeypatch.setattr(wire.loopback, "send", lose)
+    assert wire.session.released
+    wire.session.close()
+    assert capsys.readouterr().err == ""

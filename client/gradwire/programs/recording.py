@@ -194,6 +194,7 @@ def active() -> Recording | None:
 def recorded(session: Session) -> Iterator[Recording]:
     """Record what a session is asked to do until the end of the block."""
     global _current
+    session.flush()  # or a thread might, just after the end, and what was released until then would not be known
     recording = Recording(session)
     session.recorder = _current = recording
     try:
