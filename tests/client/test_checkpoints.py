@@ -64,8 +64,11 @@ def test_a_training_goes_on_to_the_same_bits(tmp_path: Path, shard_bytes: int) -
 
 
 def test_the_session_remembers_the_last_one(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "a.ckpt", extra=gw.ones(2))
-    assert gw.current_session().last_checkpoint == str(tmp_path / "a.ckpt")
+    checkpoint.save(tmp_path / "a.ckpt", extra=gw.ones(2), step=7)
+    assert gw.current_session().last_checkpoint == (str(tmp_path / "a.ckpt"), 7)
+    checkpoint.save(tmp_path / "b.ckpt", step=8)
+    checkpoint.load(tmp_path / "a.ckpt")
+    assert gw.current_session().last_checkpoint == (str(tmp_path / "a.ckpt"), 7)
 
 
 def test_a_shared_tensor_is_written_once_and_shared_again(tmp_path: Path) -> None:

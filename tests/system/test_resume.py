@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -117,20 +118,25 @@ def test_another_process_does_not_pass_for_the_worker(relay: Relay) -> None:
     worker.process.wait()
     replacement = Worker(listen=worker.address)
     try:
-        with pytest.raises(SessionExpired, match=r"does not have it.*all tensors of this session.*no checkpoint"):
+        with pytest.raises(SessionExpired, match=r"does not have it.*all 2 tensors of this session.*no checkpoint"):
             (x + 1).tolist()
     finally:
         replacement.end()
 
 
-def test_a_dead_worker_is_lost_after_the_time_for_trying(relay: Relay) -> None:
+def test_a_dead_worker_is_lost_after_the_time_for_trying(relay: Relay, tmp_path: Path) -> None:
     worker: Worker = relay.worker  # type: ignore[attr-defined]
     gw.connect(relay.address, reconnect_seconds=1.5)
-    x = gw.ones(3)
+    x, model = gw.ones(3), nn.Linear(2, 2)
+    y = (x * 2).requires_grad_().exp()
+    pinned = y.grad_fn  # a node, no tensor
+    gw.checkpoint.save(tmp_path / "last", model=model, step=41)
     worker.process.kill()
     began = time.monotonic()
-    with pytest.raises(WorkerLost, match="is lost, with all tensors"):
-        (x + 1).tolist()
+    lost = rf"is lost, with all 5 tensors of this session; the last checkpoint is {tmp_path / 'last'}, of step 41: "
+    with pytest.raises(WorkerLost, match=lost):
+        x.tolist()
+    assert pinned is not None
     assert 1.0 < time.monotonic() - began < 6
 
 

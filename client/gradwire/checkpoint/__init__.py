@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gradwire.casualties import LastCheckpoint
 from gradwire.checkpoint.files import read_parts, write_parts
 from gradwire.checkpoint.tree import decode, encode
 from gradwire.generators import default_generator
@@ -57,7 +58,7 @@ def save(
     }
     tree, tensors = encode(whole)
     write_parts(os.fspath(path), tree, tensors, shard_bytes)
-    _remember(path)
+    _remember(path, step)
 
 
 def load(path: str | os.PathLike[str], *, rng: bool = True, **parts: Any) -> Loaded:
@@ -80,14 +81,14 @@ def load(path: str | os.PathLike[str], *, rng: bool = True, **parts: Any) -> Loa
         part.load_state_dict(states[name])
     if rng and whole["rng"] is not None:
         default_generator.position = whole["rng"]
-    _remember(path)
+    _remember(path, whole["step"])
     return Loaded(whole["step"], whole["extra"], {name: state for name, state in states.items() if name not in parts})
 
 
-def _remember(path: str | os.PathLike[str]) -> None:
+def _remember(path: str | os.PathLike[str], step: int) -> None:
     """Let an error about a lost worker name the checkpoint to go back to."""
     from gradwire import session as sessions
 
     session = sessions.current()
     for one in [session] if session.fleet is None else session.fleet.sessions:
-        one.last_checkpoint = os.path.abspath(path)
+        one.last_checkpoint = LastCheckpoint(os.path.abspath(path), step)
