@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
 import re
+import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -201,3 +206,22 @@ def test_top_says_which_worker_does_not_answer(watched: Watched) -> None:
     shown = top("--once", "--interval", "0", "--seconds", "0.3", watched.address, "127.0.0.1:1")
     assert shown.returncode == 1
     assert shown.stdout.splitlines()[-1].startswith("127.0.0.1:1 ")
+
+
+def test_top_redraws_a_terminal_until_it_is_interrupted(watched: Watched) -> None:
+    screen, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 3, 60, 0, 0))
+    command = [sys.executable, "-m", "gradwire", "top", "--interval", "0.1", watched.address, watched.address]
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    process = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment)
+    shown = b""
+    while shown.count(b"\x1b[H\x1b[J") < 3:
+        shown += os.read(screen, 1 << 16)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    os.close(screen)
+    os.close(terminal)
+    lines = shown.split(b"\x1b[H\x1b[J")[1].splitlines()
+    assert len(lines) == 2  # the last line of three is left to the cursor
+    assert all(len(line) <= 60 for line in lines)
+    assert lines[1].startswith(watched.address.encode())
