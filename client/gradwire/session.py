@@ -65,7 +65,7 @@ class Session:
         self._embedded = worker
         self._counts = Counts()
         self._next_handle = 1
-        self._first_signature = self._next_signature = 0
+        self._first_signature = self._next_signature = self._signature_bytes = 0
         self._number = 0
         self._sent_at = 0.0
         self._columns = Columns(1, 0)
@@ -130,13 +130,16 @@ class Session:
 
         Numbers grow for ever here and are sent relative to the table's first, so one of an old table is seen as such.
         """
-        if self._next_signature - self._first_signature >= limits.MAX_SIGNATURES:
+        encoded = encoded_signature(signature)  # first: what the wire cannot hold must not take a number
+        self._signature_bytes += encoded.ByteSize()
+        is_full = self._next_signature - self._first_signature >= limits.MAX_SIGNATURES
+        if is_full or self._signature_bytes > limits.MAX_SIGNATURE_BYTES:
             self.flush()
+            self._signature_bytes = encoded.ByteSize()
             self.signatures.clear()
             self._first_signature = self._next_signature
             self._columns.first_signature, self._columns.reset_signatures = 0, True
-        # Encoded first: what the wire cannot hold must not take a number.
-        self._columns.signatures.append(encoded_signature(signature))
+        self._columns.signatures.append(encoded)
         signature.number = self._next_signature
         self._next_signature += 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from gradwire_protocol import limits
@@ -15,29 +16,31 @@ from gradwire_protocol.told import told
 from gradwire_protocol.v1 import call_pb2, failure_pb2, tensor_pb2
 
 __all__ = [
-    "decode_failure", "decode_kinds", "decode_meta", "decode_signature", "decode_static", "encode_failure", "encode_kinds",
-    "encode_meta", "encode_signature", "released_ranges",
+    "decode_failure", "decode_kinds", "decode_meta", "decode_needs", "decode_signature", "decode_static", "encode_failure",
+    "encode_kinds", "encode_meta", "encode_signature", "released_ranges",
 ]  # fmt: skip
 
 _KINDS: dict[str, type] = {"n": type(None), "b": bool, "i": int, "f": float, "c": complex}
 _LETTERS = {kind: letter for letter, kind in _KINDS.items()}
 
 
-# Metas are interned, so their messages can be kept beside them.
-_encoded: dict[Meta | None, tensor_pb2.TensorMeta] = {}
+_ABSENT = tensor_pb2.TensorMeta()
+
+# Longer texts of an error are cut: a client names an op's arguments, and one batch may fail as often as it has calls.
+_MAX_TEXT = 2000
 
 
 def encode_meta(meta: Meta | None) -> tensor_pb2.TensorMeta:
     """Return the message of a meta, not to be changed; an absent tensor has dtype code 0."""
-    found = _encoded.get(meta)
-    if found is None:
-        found = _encoded[meta] = _encode_meta(meta)
+    if meta is None:
+        return _ABSENT
+    if meta.encoded is None:
+        meta.encoded = _encode_meta(meta)
+    found: tensor_pb2.TensorMeta = meta.encoded
     return found
 
 
-def _encode_meta(meta: Meta | None) -> tensor_pb2.TensorMeta:
-    if meta is None:
-        return tensor_pb2.TensorMeta()
+def _encode_meta(meta: Meta) -> tensor_pb2.TensorMeta:
     if meta is Meta.of(meta.shape, meta.dtype):
         return tensor_pb2.TensorMeta(dtype=meta.dtype.code, shape=meta.shape)
     return tensor_pb2.TensorMeta(dtype=meta.dtype.code, shape=meta.shape, strides=meta.strides, strided=True)
@@ -52,10 +55,12 @@ def decode_meta(message: tensor_pb2.TensorMeta) -> Meta | None:
         dtype = from_code(message.dtype)
     except ValueError as error:
         raise BatchMalformed(str(error)) from None
-    numel = 1
-    for size in shape:
-        numel *= max(size, 1)
-    if len(shape) > limits.MAX_NDIM or any(size < 0 for size in shape) or numel > limits.MAX_NUMEL:
+    # The axes are counted first: the product of a million sizes takes hours.
+    if (
+        len(shape) > limits.MAX_NDIM
+        or any(size < 0 for size in shape)
+        or math.prod([max(size, 1) for size in shape]) > limits.MAX_NUMEL
+    ):
         raise BatchMalformed(
             f"a shape needs at most {limits.MAX_NDIM} axes, none negative, {limits.MAX_NUMEL} elements; got {list(shape)[:8]}"
         )
@@ -143,10 +148,19 @@ def decode_signature(message: call_pb2.Signature) -> Signature:
     _check_counts(op.name, op, len(metas), len(statics), len(kinds), lengths)
     if message.usual and kinds != op.usual_kinds:
         raise BatchMalformed(f"the usual numbers of {op.name} are {op.usual_kinds}; the signature has {kinds}")
-    needs = int.from_bytes(message.needs, "little")
+    needs = decode_needs(message.needs, len(metas))
     signature = resolve(op, metas, statics, kinds, lengths, needs, default, message.usual)
     _check_numbers(op, metas, kinds, signature)
     return signature
+
+
+def decode_needs(data: bytes, inputs: int) -> int:
+    """Return the bits of the inputs that require grad; raise BatchMalformed for more bits than inputs."""
+    if len(data) > (inputs + 7) // 8:
+        raise BatchMalformed(
+            f"a signature says of each of its {inputs} tensors whether it requires grad; got {len(data)} bytes"
+        )
+    return int.from_bytes(data, "little")
 
 
 def _check_numbers(op: Op, metas: tuple[Meta | None, ...], kinds: tuple[type, ...], signature: Signature) -> None:
@@ -178,13 +192,17 @@ def encode_failure(error: BaseException, batch: int = 0, call: int = 0, op: str 
     inner, step = getattr(error, "program_call", 0), getattr(error, "program_step", 0)
     return failure_pb2.Failure(
         error=class_name(error),
-        message=str(error),
+        message=_cut(str(error)),
         batch=batch,
         call=call,
-        op=op,
+        op=_cut(op),
         program_call=inner,
         program_step=step,
     )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}..."
 
 
 def decode_failure(message: failure_pb2.Failure) -> Exception:

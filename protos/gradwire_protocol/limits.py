@@ -4,9 +4,9 @@ from __future__ import annotations
 
 __all__ = [
     "CHUNK_BYTES", "INLINE_BYTES", "MAX_BATCH_BYTES", "MAX_BATCH_CALLS", "MAX_LOOP_STEPS", "MAX_MESSAGE_BYTES",
-    "MAX_NDIM", "MAX_NUMEL", "MAX_OUTPUTS", "MAX_PROGRAMS", "MAX_SEGMENT_BYTES", "MAX_SHARED_BYTES", "MAX_SHARED_PROGRAMS",
-    "MAX_SIGNATURES", "MAX_UNACKED_BATCHES", "PEER_SECONDS", "PROTOCOL_VERSION", "QUEUED_CHUNKS", "SLOTS", "SLOT_BYTES",
-    "STALL_SECONDS", "UPLOAD_ROOM_BYTES",
+    "MAX_NDIM", "MAX_NUMEL", "MAX_OUTPUTS", "MAX_PROGRAMS", "MAX_SEGMENT_BYTES", "MAX_SHARED_BYTES",
+    "MAX_SHARED_PROGRAMS", "MAX_SIGNATURES", "MAX_SIGNATURE_BYTES", "MAX_TERMS", "MAX_UNACKED_BATCHES",
+    "PEER_SECONDS", "PROTOCOL_VERSION", "QUEUED_CHUNKS", "SLOTS", "SLOT_BYTES", "STALL_SECONDS", "UPLOAD_ROOM_BYTES",
 ]  # fmt: skip
 
 PROTOCOL_VERSION = 1
@@ -53,6 +53,9 @@ MAX_UNACKED_BATCHES = 32
 # Signatures that one session holds interned; each is about a KiB on both sides. A client that needs more starts over.
 MAX_SIGNATURES = 16_384
 
+# And their bytes on the wire, of which one may have a million where it names as many tensors: in memory they are 50 times that.
+MAX_SIGNATURE_BYTES = 8 * 1024 * 1024
+
 # Programs that one session holds; each keeps its own memory for what it computes on the way.
 MAX_PROGRAMS = 256
 
@@ -65,6 +68,9 @@ MAX_SHARED_BYTES = 256 * 1024 * 1024
 
 # Tensors that one call makes: a signature has a shape for each, so an axis of 2 ** 30 cannot be unbound.
 MAX_OUTPUTS = 1 << 16
+
+# Passes over its tensors that one call makes because a number says so: else a call of ten bytes computes for days.
+MAX_TERMS = 1 << 12
 
 # numpy's own bound on axes.
 MAX_NDIM = 64

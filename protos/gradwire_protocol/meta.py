@@ -7,8 +7,11 @@ no hashing of shapes. Results of ops that are not views are always C-contiguous;
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+import threading
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
+from gradwire_protocol import limits
 from gradwire_protocol.dtypes import DType
 
 __all__ = ["Meta", "View", "contiguous_strides"]
@@ -27,7 +30,7 @@ def contiguous_strides(shape: Shape) -> Shape:
 class Meta:
     """Shape, dtype and strides (in elements) of a tensor; interned, so identity is equality."""
 
-    __slots__ = ("dtype", "is_contiguous", "ndim", "numel", "shape", "strides")
+    __slots__ = ("__weakref__", "dtype", "encoded", "is_contiguous", "ndim", "numel", "shape", "strides")
 
     shape: Shape
     dtype: DType
@@ -35,6 +38,7 @@ class Meta:
     ndim: int
     numel: int
     is_contiguous: bool
+    encoded: Any  # its message, which `codec` makes once; None before
 
     def __init__(self, shape: Shape, dtype: DType, strides: Shape) -> None:
         """Fill the fields; call `Meta.of` or `Meta.strided`, which intern."""
@@ -43,6 +47,7 @@ class Meta:
         self.strides = strides
         self.ndim = len(shape)
         self.numel = math.prod(shape)
+        self.encoded = None
         self.is_contiguous = self.numel == 0 or all(
             size == 1 or stride == expected
             for size, stride, expected in zip(shape, strides, contiguous_strides(shape), strict=True)
@@ -50,20 +55,22 @@ class Meta:
 
     @staticmethod
     def of(shape: Shape, dtype: DType) -> Meta:
-        """Return the meta of a C-contiguous tensor."""
+        """Return the meta of a C-contiguous tensor; raise RuntimeError for a shape that no tensor has."""
         found = _CONTIGUOUS.get((shape, dtype))
         if found is None:
-            found = Meta.strided(shape, dtype, contiguous_strides(shape))
-            _CONTIGUOUS[shape, dtype] = found
+            _check(shape)
+            found = _CONTIGUOUS[shape, dtype] = Meta.strided(shape, dtype, contiguous_strides(shape))
         return found
 
     @staticmethod
     def strided(shape: Shape, dtype: DType, strides: Shape) -> Meta:
-        """Return the meta of a tensor with the given strides in elements."""
+        """Return the meta of a tensor with the given strides in elements; raise RuntimeError for a shape that none has."""
         key = (shape, dtype, strides)
         found = _INTERNED.get(key)
         if found is None:
-            found = _INTERNED.setdefault(key, Meta(shape, dtype, strides))
+            _check(shape)
+            with _making:  # two threads must not both make one
+                found = _INTERNED.setdefault(key, Meta(shape, dtype, strides))
         return found
 
     @property
@@ -78,10 +85,19 @@ class Meta:
         return f"Meta({self}, strides={self.strides})"
 
 
-# Grows with the kinds of tensor that a process ever saw, as torch's own shape caches do; bounded on the worker by
-# limits.MAX_SIGNATURES per session.
-_INTERNED: dict[tuple[Shape, DType, Shape], Meta] = {}
-_CONTIGUOUS: dict[tuple[Shape, DType], Meta] = {}
+# Weak: a meta lives as long as a tensor, a signature or a graph has it. Else a client that sends ever new shapes would fill
+# the worker's memory, whatever its quotas are.
+_INTERNED: WeakValueDictionary[tuple[Shape, DType, Shape], Meta] = WeakValueDictionary()
+_CONTIGUOUS: WeakValueDictionary[tuple[Shape, DType], Meta] = WeakValueDictionary()
+_making = threading.Lock()
+
+
+def _check(shape: Shape) -> None:
+    """Refuse a shape before anything is computed of it: the products of a million axes would take hours."""
+    if len(shape) > limits.MAX_NDIM:
+        raise RuntimeError(f"a tensor may have {limits.MAX_NDIM} axes; the result has {len(shape)}")
+    if shape and min(shape) < 0:
+        raise RuntimeError(f"Trying to create tensor with negative dimension {min(shape)}: {list(shape)}")
 
 
 class View(NamedTuple):

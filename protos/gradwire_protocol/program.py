@@ -16,7 +16,7 @@ from gradwire_protocol.dtypes import float32
 from gradwire_protocol.errors import BatchMalformed
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import OPS
-from gradwire_protocol.signature import Signature
+from gradwire_protocol.signature import Signature, check_sizes
 
 __all__ = ["ABSENT", "Loop", "Program", "ProgramCall", "Varying", "loop_signature", "program_signature"]
 
@@ -119,6 +119,13 @@ class Loop:
         outputs = program.output_metas()
         if not 1 <= self.steps <= limits.MAX_LOOP_STEPS:
             raise BatchMalformed(f"a loop makes 1 to {limits.MAX_LOOP_STEPS} steps; got {self.steps}")
+        # Each travels with the call, so a message cannot hold more of them than bytes.
+        if len(program.kinds) * self.steps > limits.MAX_MESSAGE_BYTES:
+            raise BatchMalformed(
+                f"a loop's numbers come in one message; {self.steps} steps of a program that takes {len(program.kinds)} do not fit"
+            )
+        if len(self.wanted) > limits.MAX_OUTPUTS:
+            raise BatchMalformed(f"a loop gives at most {limits.MAX_OUTPUTS} results; got {len(self.wanted)}")
         if not len(self.rows) == len(self.carried) == len(program.inputs):
             raise BatchMalformed(f"a loop says of each of {len(program.inputs)} inputs where it comes from")
         for meta, rows, source in zip(program.inputs, self.rows, self.carried, strict=True):
@@ -141,5 +148,6 @@ def loop_signature(program: Program, digest: str, loop: Loop) -> Signature:
         Meta.of((loop.steps, *outputs[item >> 1].shape), outputs[item >> 1].dtype) if item & 1 else outputs[item >> 1]
         for item in loop.wanted
     ])  # fmt: skip
+    check_sizes((*metas, *made))
     statics = (digest, loop.steps, loop.rows, loop.carried, loop.wanted)
     return _signature("gw::loop", metas, statics, (int, *program.kinds * loop.steps), made)

@@ -13,6 +13,12 @@ from gradwire_protocol.v1 import program_pb2
 
 __all__ = ["decode_program", "digest_of", "encode_program"]
 
+# The control ops that a program may run: those which know only its own values and their graph, and wait for nobody.
+_CONTROLS = frozenset((
+    "gw::attach", "gw::backward", "gw::backward_part", "gw::checkpoint", "gw::constant", "gw::data", "gw::function", "gw::grad_fn",
+    "gw::next_function", "gw::restore_saved", "gw::saved",
+))  # fmt: skip
+
 _Number = program_pb2.Program.Number
 
 
@@ -84,6 +90,8 @@ def decode_program(message: program_pb2.Program) -> Program:
         _check_call(call, metas)
         metas.extend(call.signature.outputs)
         calls.append(call)
+    if len(message.outputs) > limits.MAX_OUTPUTS:
+        raise BatchMalformed(f"a program gives at most {limits.MAX_OUTPUTS} results; got {len(message.outputs)}")
     if any(not len(inputs) <= value < len(metas) for value in message.outputs):
         raise BatchMalformed("a program's outputs must be results of its calls; one is not")
     return Program(tuple(inputs), kinds, tuple(calls), tuple(message.outputs))  # type: ignore[arg-type]
@@ -104,7 +112,7 @@ def _decode_call(
 
 def _check_call(call: ProgramCall, metas: list[Any]) -> None:
     signature = call.signature
-    if signature.op.name in ("gw::program", "gw::loop", "gw::upload", "gw::fetch"):
+    if signature.op.is_control and signature.op.name not in _CONTROLS:
         raise BatchMalformed(f"a program runs no {signature.op.name}")
     if len(call.inputs) != len(signature.metas) or any(value >= len(metas) for value in call.inputs):
         raise BatchMalformed(f"{signature!r} names values that the program does not have")

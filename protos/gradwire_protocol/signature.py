@@ -12,7 +12,7 @@ from gradwire_protocol.meta import Meta, View
 from gradwire_protocol.registry import Op
 from gradwire_protocol.schema import Argument, Kind
 
-__all__ = ["Signature", "default_dtype", "resolve", "set_default", "tensor_span", "using_default"]
+__all__ = ["Signature", "check_sizes", "default_dtype", "resolve", "set_default", "tensor_span", "using_default"]
 
 _NUMBER = (bool, int, float, complex)
 # A stack: below, what this process set; above, what a signature that is being resolved was made under.
@@ -135,7 +135,7 @@ def resolve(
     signature.lengths, signature.default = lengths, default
     signature.returns_list = any(result.type == "Tensor[]" for result in op.schema.returns)
     signature.outputs = tuple(r.meta if isinstance(r, View) else r for r in results)
-    _check_sizes(signature.outputs)
+    check_sizes(signature.outputs)
     signature.offsets = tuple(r.offset for r in results) if op.is_view else None
     written = signature.outputs or metas[:1]
     signature.needs = needs & differentiable_mask(op, lengths) if _any_differentiable(written) else 0
@@ -151,11 +151,9 @@ def resolve(
     return signature
 
 
-def _check_sizes(outputs: Sequence[Meta]) -> None:
+def check_sizes(outputs: Sequence[Meta]) -> None:
     """Refuse results that no tensor can be, before anything is allocated."""
     for meta in outputs:
-        if meta.ndim > limits.MAX_NDIM:
-            raise RuntimeError(f"a tensor may have {limits.MAX_NDIM} axes; the result has {meta.ndim}")
         if meta.numel > limits.MAX_NUMEL:
             raise RuntimeError(
                 f"numel: integer multiplication overflow: a tensor may have {limits.MAX_NUMEL} elements; {meta} has {meta.numel}"

@@ -22,11 +22,11 @@ from gradwire_server.store import PinnedNode
 if TYPE_CHECKING:
     from gradwire_server.session import Run, Session
 
-__all__ = ["CONTROLS"]
+__all__ = ["CONTROLS", "OF_NODES"]
 
 Results = Sequence[Any]
 # Their first argument is a handle of a graph node.
-_OF_NODES = frozenset(("gw::next_function", "gw::saved", "gw::attach", "gw::drop_saved", "gw::restore_saved"))
+OF_NODES = frozenset(("gw::next_function", "gw::saved", "gw::attach", "gw::drop_saved", "gw::restore_saved"))
 CONTROLS: dict[str, Callable[..., Results]] = {}
 
 
@@ -377,7 +377,7 @@ def _encode_edge(edge: Edge | None, marker: OutlineMarker, numbers: dict[int, in
 
 def check_arguments(signature: Signature, arrays: Sequence[Variable | PinnedNode | None]) -> None:
     """Refuse a node where a tensor is due, and the other way round."""
-    wants_node = signature.op.name in _OF_NODES
+    wants_node = signature.op.name in OF_NODES
     for index, array in enumerate(arrays):
         if isinstance(array, PinnedNode) is not (wants_node and index == 0) and array is not None:
             raise BatchMalformed(

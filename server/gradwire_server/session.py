@@ -17,12 +17,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from gradwire_protocol import codec, limits
+from gradwire_protocol import codec
 from gradwire_protocol.errors import (
     BatchConflict,
     BatchMalformed,
     HandleNotFound,
-    LimitExceeded,
     QuotaExceeded,
     UnknownOp,
 )
@@ -31,7 +30,8 @@ from gradwire_protocol.ops import OPS
 from gradwire_protocol.signature import Signature
 from gradwire_protocol.v1 import call_pb2
 from gradwire_server.backend import Backend
-from gradwire_server.control import CONTROLS, check_arguments
+from gradwire_server.bounds import check_bounds, check_signatures
+from gradwire_server.control import CONTROLS, OF_NODES, check_arguments
 from gradwire_server.engine import Array, Engine
 from gradwire_server.fast_calls import fast_call
 from gradwire_server.peers.controls import ON_POISON, PEER_CONTROLS
@@ -67,14 +67,6 @@ class Statistics:
     held_bytes: int
 
 
-class _Refused(Exception):
-    """Carries the error of a batch that must not run at all."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
 class Session:
     """The state of one session. `apply` is the only way to change it."""
 
@@ -93,6 +85,7 @@ class Session:
         self.token = secrets.token_bytes(16)
         self.applied = 0
         self._signatures: list[Signature | Exception] = []
+        self._signature_bytes = self._next_signature_bytes = 0  # with the batch at hand, if it runs
         self._answers: dict[int, tuple[bytes, call_pb2.Ack]] = {}
         self._calls = 0
         self._clock = clock
@@ -125,10 +118,13 @@ class Session:
         if batch.number != self.applied + 1:
             return self._refuse(batch, self._conflict(batch.number))
         try:
+            check_bounds(batch, self._answers)
             signatures = self._intern(batch)
             calls = self._check_columns(batch, signatures)
-        except _Refused as refused:
-            return self._refuse(batch, refused.error)
+        except Exception as error:  # also a shape rule's: left to rise, it would end the session
+            refused = self._refuse(batch, error)
+            error.__traceback__ = None  # one that is kept in place of its signature would keep this batch
+            return refused
         ack = self._run(batch, calls, signatures, watch)
         self.applied = batch.number
         self._answers[batch.number] = (digest, ack)
@@ -153,20 +149,13 @@ class Session:
         interned = [] if batch.reset_signatures else self._signatures
         known = len(interned)
         if batch.signatures and batch.first_signature != known:
-            raise _Refused(
-                BatchMalformed(f"new signatures must start at {known}; the batch starts at {batch.first_signature}")
-            )
-        if known + len(batch.signatures) > limits.MAX_SIGNATURES:
-            raise _Refused(LimitExceeded(
-                f"a session may intern {limits.MAX_SIGNATURES} signatures and has {known}; reset them"
-            ))  # fmt: skip
+            raise BatchMalformed(f"new signatures must start at {known}; the batch starts at {batch.first_signature}")
+        self._next_signature_bytes = 0 if batch.reset_signatures else self._signature_bytes
         if not batch.signatures:
             return interned
-        try:
-            self.programs.add(batch.programs)
-        except Exception as error:
-            # Also a shape rule's: left to rise, it would end the session.
-            raise _Refused(error) from None
+        self._next_signature_bytes += sum([message.ByteSize() for message in batch.signatures])
+        check_signatures(known + len(batch.signatures), self._next_signature_bytes)
+        self.programs.add(batch.programs)
         added: list[Signature | Exception] = []
         for message in batch.signatures:
             try:
@@ -174,11 +163,11 @@ class Session:
                     added.append(self.programs.signature(message))
                 else:
                     added.append(codec.decode_signature(message))
-            except BatchMalformed as error:
-                raise _Refused(error) from None
+            except BatchMalformed:
+                raise
             except Exception as error:
                 # A shape rule's refusal: the client's own rule should have raised it. The calls that use it fail.
-                added.append(error)
+                added.append(error.with_traceback(None))
         return [*interned, *added]
 
     def _check_columns(self, batch: call_pb2.Batch, signatures: list[Signature | Exception]) -> tuple[int, ...]:
@@ -189,19 +178,15 @@ class Session:
             wanted = self._wanted_columns(batch, signatures)
         given = (len(batch.inputs), len(batch.floats), len(batch.ints), len(batch.tensors))
         if wanted != given:
-            raise _Refused(
-                BatchMalformed(
-                    f"the calls of a batch need columns (inputs, floats, ints, tensors) of lengths {wanted}; got {given}; "
-                    "nothing of it was applied"
-                )
+            raise BatchMalformed(
+                f"the calls of a batch need columns (inputs, floats, ints, tensors) of lengths {wanted}; got {given}; "
+                "nothing of it was applied"
             )
         if len(batch.released) % 2:
-            raise _Refused(BatchMalformed("released handles come as pairs of (first, count); got an odd number"))
+            raise BatchMalformed("released handles come as pairs of (first, count); got an odd number")
         if batch.first_handle < self.store.next_handle:
-            raise _Refused(
-                BatchMalformed(
-                    f"new handles must start at {self.store.next_handle} or above, since none is reused; got {batch.first_handle}"
-                )
+            raise BatchMalformed(
+                f"new handles must start at {self.store.next_handle} or above, since none is reused; got {batch.first_handle}"
             )
         # Last, when nothing more can refuse the batch: its new signatures are kept only if it runs.
         if not wanted[3] and len(self._column_lengths) < _KNOWN_SEQUENCES:
@@ -215,12 +200,10 @@ class Session:
         inputs = floats = ints = tensors = 0
         for number in batch.calls:
             if number >= len(signatures):
-                raise _Refused(
-                    UnknownOp(f"a call must name one of the session's {len(signatures)} signatures; got {number}")
-                )
+                raise UnknownOp(f"a call must name one of the session's {len(signatures)} signatures; got {number}")
             signature = signatures[number]
             if isinstance(signature, Exception):
-                raise _Refused(signature)
+                raise signature
             inputs += len(signature.metas)
             floats += signature.float_count
             ints += signature.int_count
@@ -233,12 +216,12 @@ class Session:
         meta = signature.outputs[0]
         given = len(batch.tensors[index].data) if index < len(batch.tensors) else 0
         if given != meta.nbytes:
-            raise _Refused(BatchMalformed(f"an inline {meta} needs {meta.nbytes} bytes; got {given}"))
+            raise BatchMalformed(f"an inline {meta} needs {meta.nbytes} bytes; got {given}")
 
     def _run(
         self, batch: call_pb2.Batch, calls: tuple[int, ...], signatures: list[Any], watch: Stopwatch | None
     ) -> call_pb2.Ack:
-        self._signatures = signatures
+        self._signatures, self._signature_bytes = signatures, self._next_signature_bytes
         run = Run(batch)
         need = self._need(calls, signatures)
         run_calls = self._all if self.meter.takes(need, len(self.store.entries)) else self._singly
@@ -248,9 +231,7 @@ class Session:
             one = watch.timing(run_calls)
             for index, number in enumerate(calls):
                 one(run, (number,), signatures, index)
-        released = batch.released
-        for index in range(0, len(released), 2):
-            self.store.release(released[index], released[index + 1])
+        self.store.release(batch.released)
         self.store.next_handle = max(self.store.next_handle, run.handle)
         self._calls += len(calls)
         self.meter.after(need)
@@ -367,7 +348,9 @@ class Session:
             entry = entries.get(handle)
             if type(entry) is Poisoned:
                 return entry
-            if entry is None or (entry.meta is not meta):  # type: ignore[union-attr]
+            # A node's meta is one that a tensor may have too.
+            is_node = type(entry) is PinnedNode and signature.op.name not in OF_NODES
+            if entry is None or is_node or (entry.meta is not meta):  # type: ignore[union-attr]
                 raise self._unfit(handle, entry, meta)
             arrays.append(entry)
         return arrays

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from bisect import bisect_right
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from gradwire_protocol.errors import HandleNotFound
@@ -56,27 +57,45 @@ class Store:
             raise HandleNotFound(missing(handle))
         return entry
 
-    def release(self, first: int, count: int) -> None:
-        """Drop a range of handles; unknown ones are ignored, since a poisoned batch may never have made them."""
-        if count > len(self.entries):
-            for handle in [held for held in self.entries if first <= held < first + count]:
-                del self.entries[handle]
+    def release(self, released: Sequence[int]) -> None:
+        """Drop the handles of (first, count) pairs; unknown ones are ignored, since a poisoned batch may never have made them."""
+        if sum(released[1::2]) > len(self.entries):
+            self._release_held(released, self.entries)
             return
-        for handle in range(first, first + count):
-            self.entries.pop(handle, None)
+        for index in range(0, len(released), 2):
+            for handle in range(released[index], released[index] + released[index + 1]):
+                self.entries.pop(handle, None)
+
+    def _release_held(self, released: Sequence[int], candidates: Iterable[int]) -> None:
+        """Drop those of the candidates that lie in a range: a hostile client names more handles than it ever made."""
+        starts, ends = _merged(released)
+        found = [(handle, bisect_right(starts, handle) - 1) for handle in candidates]
+        for handle, place in found:
+            if place >= 0 and handle < ends[place]:
+                del self.entries[handle]
 
     def release_early(self, released: Sequence[int], wanted: Container[int], before: int) -> None:
         """Drop the handles below `before` of (first, count) pairs, but none that is still wanted."""
-        ranges = [range(released[index], released[index] + released[index + 1]) for index in range(0, len(released), 2)]
-        for handle in [held for held in self.entries if held < before and held not in wanted]:
-            if any(handle in span for span in ranges):
-                del self.entries[handle]
+        self._release_held(released, [held for held in self.entries if held < before and held not in wanted])
 
     @property
     def held_bytes(self) -> int:
         """Return the bytes of all arrays held, views counted as their own."""
         # A copy, made in one step: who asks for metrics does not stop the session's own thread.
         return sum(entry.meta.nbytes for entry in list(self.entries.values()) if isinstance(entry, Array))
+
+
+def _merged(released: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Return the starts and ends of the ranges of (first, count) pairs, in order, none overlapping."""
+    starts: list[int] = []
+    ends: list[int] = []
+    for first, count in sorted(zip(released[::2], released[1::2], strict=True)):
+        if ends and first <= ends[-1]:
+            ends[-1] = max(ends[-1], first + count)
+        else:
+            starts.append(first)
+            ends.append(first + count)
+    return starts, ends
 
 
 def missing(handle: int) -> str:

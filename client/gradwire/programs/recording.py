@@ -172,6 +172,10 @@ _UNFIT = {
     "gw::drop_saved": "hooks of saved tensors are on inside of it",
     "gw::program": "another compiled function runs inside of it",
     "gw::loop": "a loop over a compiled function runs inside of it",
+    "gw::offer": "a tensor goes to another worker inside of it",
+    "gw::receive": "a tensor comes from another worker inside of it",
+    "gw::collective": "the workers of a group exchange tensors inside of it",
+    "gw::mean_start": "the workers of a group exchange gradients inside of it",
 }
 
 

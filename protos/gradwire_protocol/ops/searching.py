@@ -6,6 +6,8 @@ a shape rule always knows it. Refusals: pytorch/aten/src/ATen/native/{TensorAdva
 
 from __future__ import annotations
 
+import math
+
 from gradwire_protocol import infer
 from gradwire_protocol.dtypes import Category, bool_, float32, float64, int32, int64
 from gradwire_protocol.meta import Meta
@@ -38,7 +40,11 @@ def _nonzero_static(self: Meta, size: int, fill_value: int) -> Meta:
 
 
 def _masked_select(self: Meta, mask: Meta, size: int) -> Meta:
-    infer.broadcast_shapes(self.shape, mask.shape)
+    shape = infer.broadcast_shapes(self.shape, mask.shape)
+    if mask.dtype is not bool_:
+        raise RuntimeError("masked_select: expected BoolTensor for mask")
+    if not 0 <= size <= math.prod(shape):
+        raise RuntimeError(f"masked_select picks at most all elements of {list(shape)}; got {size}")
     return Meta.of((size,), self.dtype)
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradwire_protocol import infer
+from gradwire_protocol import infer, limits
+from gradwire_protocol.errors import LimitExceeded
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops.pointwise import FLOAT, binary, only, unary, unsupported
 from gradwire_protocol.registry import check_no_overlap, op, torch_type_name
@@ -73,6 +74,8 @@ def _polygamma_into(self: Meta, n: int) -> tuple[()]:
 def _mvlgamma(self: Meta, p: int) -> Meta:
     if p < 1:
         raise RuntimeError("p has to be greater than or equal to 1")
+    if p > limits.MAX_TERMS:
+        raise LimitExceeded(f"mvlgamma sums p terms, {limits.MAX_TERMS} at most; got {p}")
     return _real("arange_cpu")(self)  # type: ignore[no-any-return]
 
 

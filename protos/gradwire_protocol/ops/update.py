@@ -166,6 +166,10 @@ def _muon(self: Metas, grads: Metas, momentum_buffers: Metas, *rest: object) -> 
     for parameter in self:
         if parameter.ndim != 2:
             raise ValueError(f"Muon only supports 2D parameters; got {parameter}")
+    ns_steps = rest[-2]
+    assert isinstance(ns_steps, int)
+    if ns_steps >= 100:
+        raise ValueError("Number of steps must be less than 100 for computational efficiency")
     return ()
 
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from gradwire_protocol.errors import LimitExceeded
+
 __all__ = ["Windows", "column_blocks", "image_blocks", "interior", "padded", "tap_slices", "taps", "window_view"]
 
 Array = Any
@@ -22,6 +24,8 @@ _CPU_COLUMNS = 128
 # Sums at a kernel's places are one call per place and block, so a call should be worth its overhead.
 _CPU_SUMMANDS = 1 << 16
 _GPU_BYTES = 1 << 28
+# What no network comes near, and a hostile call could pass by any factor: padding is no element of any tensor.
+_MOST_PADDED = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,15 @@ class Windows:
     padding: Shape
     dilation: Shape
     count: Shape  # the windows along each axis
+
+    def __post_init__(self) -> None:
+        """Raise LimitExceeded for margins that make far more memory, and places of a kernel, than the image has."""
+        reached = [max(n + 2 * p, end) for n, p, end in zip(self.size, self.padding, self.ends, strict=True)]
+        if math.prod([max(n, 1) for n in reached]) > max(_MOST_PADDED, 64 * math.prod(self.size)):
+            raise LimitExceeded(
+                f"an image with its padding may have {_MOST_PADDED} elements, or 64 times those of the image; {self.size} with "
+                f"a kernel of {self.kernel} and padding of {self.padding} reaches {tuple(reached)}"
+            )
 
     @property
     def padded_size(self) -> Shape:

@@ -49,10 +49,16 @@ def accumulator(self: Array, axes: tuple[int, ...] | int | None, result: Meta) -
     return wider
 
 
+def real_for(self: Array, dtype: DType) -> Array:
+    """Return what is summed in `dtype`: of complex numbers in a real one the real part, without numpy's warning."""
+    return self.real if self.dtype.kind == "c" and not dtype.is_complex else self
+
+
 def total(self: Array, dim: Dims, keepdim: bool, result: Meta) -> Array:
     """Sum in the dtype of `accumulator`; the caller casts."""
     axes = axes_of(self, dim)
-    return self.sum(axis=axes, dtype=accumulator(self, axes, result).numpy, keepdims=keepdim)
+    dtype = accumulator(self, axes, result)
+    return real_for(self, dtype).sum(axis=axes, dtype=dtype.numpy, keepdims=keepdim)
 
 
 def widened(array: Array) -> Array:
@@ -81,7 +87,7 @@ def sum_dim(
         return in_dtype(total(self, dim, keepdim, result), result)
     axes = axes_of(self, dim)
     if accumulator(self, axes, result) is result.dtype:
-        return self.sum(axis=axes, dtype=result.dtype.numpy, keepdims=keepdim, out=out)
+        return real_for(self, result.dtype).sum(axis=axes, dtype=result.dtype.numpy, keepdims=keepdim, out=out)
     out[...] = total(self, dim, keepdim, result)
     return out
 
@@ -116,6 +122,7 @@ def prod_all(xp: Any, self: Array, dtype: DType | None, result: Meta) -> Array:
 def prod_dim(xp: Any, self: Array, dim: int | None, keepdim: bool, dtype: DType | None, result: Meta) -> Array:
     """Multiply over `dim`, in `dtype`."""
     compute = float32 if result.dtype is float16 else result.dtype
+    self = real_for(self, compute)
     return in_dtype(self.prod(axis=axes_of(self, dim), dtype=compute.numpy, keepdims=keepdim), result)
 
 
@@ -299,6 +306,7 @@ def count_nonzero(xp: Any, self: Array, dim: Dims, result: Meta) -> Array:
 @kernel("cumsum")
 def cumsum(xp: Any, self: Array, dim: int, dtype: DType | None, result: Meta) -> Array:
     """Sum along `dim` up to each element."""
+    self = real_for(self, result.dtype)
     if self.ndim == 0:
         return self.astype(result.dtype.numpy)
     compute = float32 if result.dtype is float16 else result.dtype
@@ -310,6 +318,7 @@ def cumsum(xp: Any, self: Array, dim: int, dtype: DType | None, result: Meta) ->
 @kernel("cumprod")
 def cumprod(xp: Any, self: Array, dim: int, dtype: DType | None, result: Meta) -> Array:
     """Multiply along `dim` up to each element."""
+    self = real_for(self, result.dtype)
     if self.ndim == 0:
         return self.astype(result.dtype.numpy)
     compute = float32 if result.dtype is float16 else result.dtype

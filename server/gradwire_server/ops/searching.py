@@ -30,7 +30,10 @@ def nonzero_static(xp: Any, self: Array, size: int, fill_value: int, result: Met
 def masked_select(xp: Any, self: Array, mask: Array, size: int) -> Array:
     """Return the elements where the mask is true."""
     shape = xp.broadcast_shapes(self.shape, mask.shape) or (1,)
-    return xp.broadcast_to(self, shape)[xp.broadcast_to(mask, shape)][:size]
+    found = xp.broadcast_to(self, shape)[xp.broadcast_to(mask, shape)][:size]
+    if found.size != size:
+        raise RuntimeError(f"a mask must be true {size} times, as its call says; it is {found.size} times")
+    return found
 
 
 def _given(xp: Any, mask: Array, source: Array) -> Array:

@@ -34,7 +34,11 @@ def offer(session: Session, run: Run, signature: Signature, self: Array, high: i
 def _offer_failure(
     session: Session, signature: Signature, scalars: tuple[Any, ...], failure: failure_pb2.Failure
 ) -> None:
-    offers.of_process.put(offers.ticket_of(scalars[0], scalars[1]), failure, session)
+    try:
+        ticket = offers.ticket_of(scalars[0], scalars[1])
+    except OverflowError:
+        return  # numbers that are no ticket: nobody waits under them
+    offers.of_process.put(ticket, failure, session)
 
 
 def receive(
