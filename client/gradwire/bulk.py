@@ -3,15 +3,16 @@
 An upload returns once its elements are copied, into memory that the worker shares where it is on this machine, else into
 chunks that a thread sends. What becomes of it is for the call to say that takes it, so nothing here waits for an answer.
 
-Where the connection may break, chunks are kept until the batch of that call is acknowledged, to be sent again. What went through
-shared memory is not: its worker is on this machine, and a copy would cost as much as the transfer.
+Where the connection breaks, transfers go on over the next one: chunks are kept until the batch of that call is acknowledged, to be
+sent again, and what went through shared memory is there until the worker has read it.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +22,10 @@ import numpy as np
 from gradwire import transport
 from gradwire.credentials import NOTHING, Credentials
 from gradwire.resume import attempts
+from gradwire.slots import SlotUploads
 from gradwire_protocol import codec, limits, shared_memory
 from gradwire_protocol.addresses import is_local
-from gradwire_protocol.bulk import Bytes, Receiver, Ring, as_bytes, chunk_parts, pieces
+from gradwire_protocol.bulk import Bytes, Receiver, as_bytes, chunk_parts, pieces
 from gradwire_protocol.errors import AccessDenied, GradwireError, ProtocolError, WorkerLost
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.shared_memory import Segment
@@ -33,8 +35,11 @@ __all__ = ["Bulk", "Outbox"]
 
 _SERVICE = "/gradwire.v1.Bulk/"
 _SHARE_SECONDS = 10.0
-# For how long a transfer is tried again whose connection breaks.
+# For how long a transfer is tried again whose connection breaks, where the link does not say.
 _RETRY_SECONDS = 30.0
+_ONCE_SECONDS = 0.01
+# While an answer is awaited, slots that nothing was heard of are named again at times: a stream's end is seen only by who uses it.
+_SLOTS_AGAIN_SECONDS = 5.0
 
 
 class Bulk:
@@ -45,14 +50,19 @@ class Bulk:
         self._credentials = credentials
         self._kept: dict[int, _Kept] = {}  # by number, in order
         self.is_gone: Callable[[], bool] = lambda: False  # whether the worker's process is known to have ended
+        self.retry_seconds = _RETRY_SECONDS
         self._address, self._token = address, token
         self._opening = threading.Lock()
         self._uploading, self._downloading = threading.Lock(), threading.Lock()
         self._channel: grpc.Channel | None = None
         self._segment: Segment | None = None
+        self._slots: SlotUploads | None = None  # in the segment
+        self._slots_sent_at = 0.0
+        self._slot_stream: transport.Stream | None = None
         self._uploads: _Uploads | None = None
         self._downloads: transport.Stream | None = None
         self._number = 0
+        self._download_streams = 0
 
     @property
     def is_shared(self) -> bool:
@@ -71,23 +81,59 @@ class Bulk:
             header = bulk_pb2.UploadHeader(
                 token=self._token, upload=self._number, meta=codec.encode_meta(Meta.of(meta.shape, meta.dtype))
             )
-            stream = self._upload_stream()
-            data = as_bytes(values)
-            if not self.is_shared:
-                data = as_bytes(values.copy())
-                self._kept[self._number] = _Kept(header, data, batch)
+            if self.is_shared:
+                self._upload_in_slots(header, as_bytes(values))
+                return self._number
+            stream, data = self._upload_stream(), as_bytes(values.copy())
+            self._kept[self._number] = _Kept(header, data, batch)
             try:
                 stream.send(header, data)
             except WorkerLost:
                 self._uploads = _closed(self._uploads)
-                if self._number not in self._kept:
-                    raise
                 self._send_again()
             except BaseException:
                 # Half a transfer may be in the stream, so nothing else can follow in it.
                 self._uploads = _closed(self._uploads)
                 raise
             return self._number
+
+    def _upload_in_slots(self, header: bulk_pb2.UploadHeader, data: Bytes) -> None:
+        assert self._slots is not None
+        self._slots.begin(header, data)
+        try:
+            self._with_slots(self._slots.go_on)
+        except BaseException:
+            self._leave_slots()
+            self._slots.forgo()
+            raise
+
+    def _with_slots(self, use: Callable[[transport.Stream], None]) -> None:
+        """Do something with the stream of slots; over a new one, as often as it breaks, until the time is up."""
+        assert self._slots is not None
+        lost: WorkerLost | None = None
+        for _ in attempts(max(self.retry_seconds, _ONCE_SECONDS)):
+            try:
+                if self._slot_stream is None:
+                    self._slot_stream = self._stream("Upload")
+                    self._slots.again(self._slot_stream)
+                use(self._slot_stream)
+            except WorkerLost as error:
+                self._leave_slots()
+                lost = error
+                if self.is_gone():
+                    break
+            else:
+                self._slots_sent_at = time.monotonic()
+                return
+        assert lost is not None
+        raise lost
+
+    def _leave_slots(self) -> None:
+        """Leave the stream of slots, whatever is still on it."""
+        stream, self._slot_stream = self._slot_stream, None
+        if stream is not None:
+            stream.cancel()
+            stream.close()
 
     def acknowledged(self, batch: int) -> None:
         """Forget what the calls of a batch, and of those before, have taken."""
@@ -97,6 +143,13 @@ class Bulk:
 
     def check(self) -> None:
         """Send again what a broken stream of uploads held: nobody else may notice before the call that waits for it."""
+        is_late = time.monotonic() - self._slots_sent_at > _SLOTS_AGAIN_SECONDS
+        if self._slots is not None and self._slots.is_owed and is_late and self._uploading.acquire(blocking=False):
+            try:
+                self._leave_slots()
+                self._send_again()
+            finally:
+                self._uploading.release()
         if self._uploads is not None and self._uploads.is_broken and self._uploading.acquire(blocking=False):
             try:
                 self._uploads = _closed(self._uploads)
@@ -107,6 +160,7 @@ class Bulk:
     def reconnect(self) -> None:
         """Leave the old connection, which broke, and send again what the worker may not have."""
         with self._uploading:
+            self._leave_slots()
             self._uploads = _closed(self._uploads)
             with self._opening:
                 channel, self._channel = self._channel, None
@@ -116,8 +170,10 @@ class Bulk:
 
     def _send_again(self) -> None:
         """Send what is kept over a new stream; what the worker has of it already it drops."""
+        if self._slots is not None and self._slots.is_owed:
+            self._with_slots(lambda stream: None)
         lost: WorkerLost | None = None
-        for _ in attempts(_RETRY_SECONDS):
+        for _ in attempts(max(self.retry_seconds, _ONCE_SECONDS)):
             if self.is_gone():
                 break
             try:
@@ -132,7 +188,7 @@ class Bulk:
 
     def _upload_stream(self) -> _Uploads:
         if self._uploads is None:
-            self._uploads = _Uploads(self._stream("Upload"), self._segment)
+            self._uploads = _Uploads(self._stream("Upload"))
         return self._uploads
 
     def download(self, handle: int, meta: Meta) -> np.ndarray[Any, Any]:
@@ -140,7 +196,7 @@ class Bulk:
         into = np.empty(meta.numel, meta.dtype.numpy)
         lost: WorkerLost | None = None
         with self._downloading:
-            for _ in attempts(_RETRY_SECONDS):
+            for _ in attempts(max(self.retry_seconds, _ONCE_SECONDS)):
                 try:
                     self._download(handle, as_bytes(into), f"a download of {meta}")
                 except WorkerLost as error:
@@ -155,6 +211,7 @@ class Bulk:
     def _download(self, handle: int, into: Bytes, what: str) -> None:
         if self._downloads is None:
             self._downloads = self._stream("Download")
+            self._download_streams += 1
         try:
             self._receive(self._downloads, handle, into, what)
         except GradwireError as error:
@@ -170,7 +227,7 @@ class Bulk:
         receiver = Receiver(into, what, None if segment is None else segment.downloads)
         wanted = bulk_pb2.DownloadRequest.Wanted(token=self._token, handle=handle)
         if segment is not None:
-            wanted.secret = segment.secret
+            wanted.secret, wanted.stream = segment.secret, self._download_streams
         stream.send(bulk_pb2.DownloadRequest(wanted=wanted).SerializeToString())
         while True:
             freed = receiver.take(stream.receive()) if not receiver.is_done else 0
@@ -191,6 +248,7 @@ class Bulk:
                 self._channel = transport.bulk_channel(self._address, self._credentials)
                 if self._segment is None and shared_memory.is_wanted() and is_local(self._address):
                     self._segment = self._shared(self._channel)
+                    self._slots = None if self._segment is None else SlotUploads(self._segment)
             return self._channel
 
     def _shared(self, channel: grpc.Channel) -> Segment | None:
@@ -209,6 +267,7 @@ class Bulk:
     def close(self) -> None:
         """Send what is queued, and close the channel."""
         with self._uploading:
+            self._slot_stream = _closed(self._slot_stream)
             self._uploads = _closed(self._uploads)
         with self._downloading:
             self._downloads = _closed(self._downloads)
@@ -228,35 +287,25 @@ class _Kept:
 
 
 class _Uploads:
-    """One stream of uploads, and how elements go into it."""
+    """One stream of uploads in chunks."""
 
-    def __init__(self, stream: transport.Stream, segment: Segment | None) -> None:
-        self._secret = segment.secret if segment is not None else b""
-        self._parts: Callable[[Bytes], Iterator[bytes]]
-        if segment is None:
-            self._stream: transport.Stream | Outbox = Outbox(stream)
-            self._parts = lambda data: chunk_parts(pieces(data, limits.CHUNK_BYTES))
-        else:
-            # The messages are tiny: the caller's own thread sends them faster than it could hand them over.
-            self._stream = stream
-            ring = Ring(segment.uploads, lambda: bulk_pb2.Freed.FromString(stream.receive()).slots)
-            self._parts = lambda data: ring.parts(pieces(data, segment.slot_bytes))
+    def __init__(self, stream: transport.Stream) -> None:
+        self._outbox = Outbox(stream)
 
     def send(self, header: bulk_pb2.UploadHeader, data: Bytes) -> None:
         """Send one transfer."""
-        header.secret = self._secret
-        self._stream.send(bulk_pb2.Part(header=header).SerializeToString())
-        for part in self._parts(data):
-            self._stream.send(part)
+        self._outbox.send(bulk_pb2.Part(header=header).SerializeToString())
+        for part in chunk_parts(pieces(data, limits.CHUNK_BYTES)):
+            self._outbox.send(part)
 
     @property
     def is_broken(self) -> bool:
         """Return whether something could not be sent."""
-        return isinstance(self._stream, Outbox) and self._stream.is_broken
+        return self._outbox.is_broken
 
     def close(self) -> None:
         """End the stream."""
-        self._stream.close()
+        self._outbox.close()
 
 
 class Outbox:

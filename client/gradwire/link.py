@@ -56,6 +56,7 @@ class Link:
         self.welcome = self._greet(b"")
         self.bulk: Any = connection.bulk(self.welcome.token)
         self.bulk.is_gone = is_gone
+        self.bulk.retry_seconds = reconnect_seconds
         self._pulse = Pulse()
         self._watcher: Watcher | None = None
         if reconnect_seconds:

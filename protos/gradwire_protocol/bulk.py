@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -98,9 +99,14 @@ class Ring:
     The message that names a slot follows the copy into it, through a socket: that orders the two on any processor.
     """
 
-    def __init__(self, slots: Sequence[Bytes], wait: Callable[[], int]) -> None:
-        """Fill `slots`; `wait` returns how many the other side freed, waiting for one or more."""
-        self._slots, self._wait = slots, wait
+    def __init__(
+        self,
+        slots: Sequence[Bytes],
+        wait: Callable[[], int],
+        turn: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """Fill `slots`, each in a `turn`; `wait` returns how many the other side freed, waiting for one or more."""
+        self._slots, self._wait, self._turn = slots, wait, turn
         self._next = self._held = 0
 
     def freed(self, count: int) -> None:
@@ -115,7 +121,8 @@ class Ring:
             while self._held == len(self._slots):
                 self.freed(self._wait())
             index = self._next
-            np.copyto(self._slots[index][: piece.nbytes], piece)
+            with self._turn():
+                np.copyto(self._slots[index][: piece.nbytes], piece)
             self._next, self._held = (index + 1) % len(self._slots), self._held + 1
             yield bulk_pb2.Part(slot=bulk_pb2.Slot(index=index, bytes=piece.nbytes)).SerializeToString()
 
@@ -128,7 +135,15 @@ class Receiver:
         self._into, self._what, self._slots = into, what, slots
         self._checksum = Checksum()
         self.position = 0
+        self._again_bytes = 0  # that came already, and come once more
         self.is_done = slots is not None and not into.nbytes
+
+    def again(self, start: int) -> None:
+        """Go on with a transfer in slots whose bytes from `start` on come, though some of them may be here already."""
+        if not 0 <= start <= self.position:
+            raise BatchMalformed(f"{self._what} goes on at or before byte {self.position}; got {start}")
+        self._again_bytes = self.position - start
+        self._look_done()
 
     def take(self, message: bytes) -> int:
         """Take the next message; return how many slots it freed.
@@ -158,9 +173,17 @@ class Receiver:
         assert self._slots is not None
         if slot.index >= len(self._slots) or not 0 < slot.bytes <= self._slots[slot.index].nbytes:
             raise BatchMalformed(f"a slot is one of {len(self._slots)}; got {slot.index} with {slot.bytes} bytes")
-        self._put(self._slots[slot.index][: slot.bytes])
-        self.is_done = self.position == self._into.nbytes
+        if self._again_bytes:
+            if slot.bytes > self._again_bytes:
+                raise BatchMalformed(f"{self._what} comes again in the pieces that it came in; got {slot.bytes} bytes")
+            self._again_bytes -= slot.bytes
+        else:
+            self._put(self._slots[slot.index][: slot.bytes])
+        self._look_done()
         return 1
+
+    def _look_done(self) -> None:
+        self.is_done = self.position == self._into.nbytes and not self._again_bytes
 
     def _put(self, data: Bytes) -> None:
         end = self.position + data.nbytes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import grpc
@@ -13,6 +14,7 @@ from gradwire_protocol import codec, limits
 from gradwire_protocol.bulk import Bytes, Receiver, Ring, as_bytes, chunk_parts
 from gradwire_protocol.errors import BatchMalformed, TransferDamaged, WorkerLost
 from gradwire_protocol.meta import Meta
+from gradwire_protocol.shared_memory import Segment
 from gradwire_protocol.told import told
 from gradwire_protocol.v1 import bulk_pb2
 from gradwire_server.backend import CudaBackend
@@ -74,18 +76,23 @@ class BulkPlane:
             raise BatchMalformed("an upload's header must have a dtype; got none")
         opened = self._find(header.token, context)
         segment, uploads, number = opened.segment(header.secret), opened.session.uploads, header.upload
+        if segment is not None:
+            opened.uploaded.claim(header.stream)
         is_needed = uploads.begin(number)
         refusal = opened.session.meter.upload_refusal(meta.nbytes, uploads.ready_bytes) if is_needed else None
         try:
-            receiver: Receiver | Unkept
+            host: Any = None
+            receiver: Receiver | Unkept = Unkept(meta.nbytes - header.start, is_slotted=segment is not None)
             if is_needed and refusal is None:
-                host = np.empty(meta.numel, meta.dtype.numpy)
-                slots = None if segment is None else segment.uploads
-                receiver = Receiver(as_bytes(host), f"an upload of {meta}", slots)
-            else:
-                receiver = Unkept(meta.nbytes, is_slotted=segment is not None)
+                host, receiver = _receiver(opened, header, meta, segment)
             while not receiver.is_done:
-                freed = receiver.take(_next(messages, receiver, meta))
+                message = _next(messages, receiver, meta)
+                if segment is None:
+                    freed = receiver.take(message)
+                else:
+                    freed, is_whole = _slot(opened, header, receiver, message)
+                    if is_whole:
+                        _finish(opened, header, host, refusal)  # before the client hears of it, and forgets it
                 uploads.moved()
                 if freed:
                     yield bulk_pb2.Freed(slots=freed).SerializeToString()
@@ -96,11 +103,9 @@ class BulkPlane:
             uploads.fail(number, error)
             raise
         else:
-            # Of a transfer that was cut off nothing is kept: its client sends it again.
-            if refusal is not None:
-                uploads.fail(number, refusal)
-            elif is_needed:
-                uploads.finish(number, host.reshape(meta.shape))
+            # Of a transfer in chunks that was cut off nothing is kept: its client sends it again.
+            if segment is None or not meta.nbytes:
+                _finish(opened, header, host, refusal)
 
     # -- downloads -----------------------------------------------------------------------------------------------------
 
@@ -140,7 +145,9 @@ class BulkPlane:
                 yield from chunk_parts(source.pieces(limits.CHUNK_BYTES))
             else:
                 # One session, so one secret, per stream: the client's streams are its session's.
-                ring = rings.setdefault(wanted.secret, Ring(segment.downloads, freed))
+                opened.downloaded.claim(wanted.stream)
+                turn = partial(opened.downloaded.turn, wanted.stream)
+                ring = rings.setdefault(wanted.secret, Ring(segment.downloads, freed, turn))
                 yield from ring.parts(source.pieces(segment.slot_bytes))
         finally:
             source.release()
@@ -185,6 +192,36 @@ class _Source:
         if self._holds:
             self._holds = False
             self._opened.lock.release()
+
+
+def _receiver(
+    opened: Opened, header: bulk_pb2.UploadHeader, meta: Meta, segment: Segment | None
+) -> tuple[Any, Receiver]:
+    """Return memory for an upload, and what fills it: those of its first part, where it goes on after a break."""
+    if header.start:
+        return opened.uploaded.go_on(header.stream, header.upload, header.start)
+    host = np.empty(meta.shape, meta.dtype.numpy)
+    receiver = Receiver(as_bytes(host), f"an upload of {meta}", None if segment is None else segment.uploads)
+    if segment is not None:
+        opened.uploaded.begin(header.stream, header.upload, host, receiver)
+    return host, receiver
+
+
+def _slot(
+    opened: Opened, header: bulk_pb2.UploadHeader, receiver: Receiver | Unkept, message: bytes
+) -> tuple[int, bool]:
+    """Take a message of a transfer in slots; return how many it freed, and whether the transfer is whole."""
+    with opened.uploaded.turn(header.stream):
+        return receiver.take(message), receiver.is_done
+
+
+def _finish(opened: Opened, header: bulk_pb2.UploadHeader, host: Any, refusal: Exception | None) -> None:
+    """Hand an upload over that came whole, or why it is not taken."""
+    if refusal is not None:
+        opened.session.uploads.fail(header.upload, refusal)
+    elif host is not None:
+        opened.session.uploads.finish(header.upload, host)
+        opened.uploaded.end(header.upload)
 
 
 def _abort(context: Any, error: Exception) -> None:

@@ -18,6 +18,7 @@ from gradwire_server.backend import Backend
 from gradwire_server.programs.shared import SharedPrograms
 from gradwire_server.quotas import Tenant
 from gradwire_server.session import Session
+from gradwire_server.slotted import Slotted
 from gradwire_server.tally import Tally
 
 __all__ = ["Opened", "Progress"]
@@ -52,6 +53,7 @@ class Opened:
         self._ran_at = float("-inf")
         self._is_over = False
         self._segment: Segment | None = None
+        self.uploaded, self.downloaded = Slotted(), Slotted()  # in that memory
         self._sharing = threading.Lock()
         self._is_closed = False
 

@@ -36,20 +36,21 @@ class Relay:
         """Break all connections once so many more bytes went "up" (to the worker) or "down"."""
         self._left[direction] = count
 
-    def lose(self, direction: str) -> None:
-        """Lose from now on, until a cut, all that the connections there are now bring in one direction; count it."""
+    def lose(self, direction: str, *, newest: bool = False) -> None:
+        """Lose, and count, all that the connections of now, or the newest, bring in one direction until a cut."""
         with self._lock:
-            self._losing |= {(client if direction == "up" else worker, direction) for client, worker in self._pairs}
+            pairs = self._pairs[-1:] if newest else self._pairs
+            self._losing |= {(client if direction == "up" else worker, direction) for client, worker in pairs}
             self.lost_bytes = 0
 
     def delay(self, longest_seconds: float, seconds: float) -> None:
         """Hold each piece back for up to so long, for some seconds from now on."""
         self._longest_delay_seconds, self._slow_until = longest_seconds, time.monotonic() + seconds
 
-    def cut(self) -> None:
-        """Break all connections now."""
+    def cut(self, *, newest: bool = False) -> None:
+        """Break all connections now, or the newest."""
         with self._lock:
-            pairs, self._pairs = self._pairs, []
+            pairs, self._pairs = (self._pairs[-1:], self._pairs[:-1]) if newest else (self._pairs, [])
             self._losing.clear()
             self.cuts += 1
         for pair in pairs:

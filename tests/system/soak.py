@@ -67,7 +67,7 @@ class Client:
         command = [sys.executable, "-m", "tests.system.soaking", address, str(place // 2 % _SEEDS), str(_BALLAST_BYTES)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "GRADWIRE_SHARED_MEMORY": "0"},
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
         self._listener = threading.Thread(target=self._listen, args=(events,), daemon=True)
         self._listener.start()

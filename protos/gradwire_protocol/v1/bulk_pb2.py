@@ -27,7 +27,7 @@ from gradwire_protocol.v1 import access_pb2 as gradwire__protocol_dot_v1_dot_acc
 from gradwire_protocol.v1 import failure_pb2 as gradwire__protocol_dot_v1_dot_failure__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgradwire_protocol/v1/bulk.proto\x12\x0bgradwire.v1\x1a!gradwire_protocol/v1/tensor.proto\x1a!gradwire_protocol/v1/access.proto\x1a\"gradwire_protocol/v1/failure.proto\"\x1d\n\x0cShareRequest\x12\r\n\x05token\x18\x01 \x01(\x0c\"\x8a\x01\n\nShareReply\x12\x0f\n\x07process\x18\x01 \x01(\r\x12\x12\n\ndescriptor\x18\x02 \x01(\r\x12\r\n\x05nonce\x18\x03 \x01(\x0c\x12\r\n\x05slots\x18\x04 \x01(\r\x12\x12\n\nslot_bytes\x18\x05 \x01(\r\x12%\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32\x14.gradwire.v1.Failure\"d\n\x0cUploadHeader\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x0e\n\x06upload\x18\x02 \x01(\x04\x12%\n\x04meta\x18\x03 \x01(\x0b\x32\x17.gradwire.v1.TensorMeta\x12\x0e\n\x06secret\x18\x04 \x01(\x0c\"$\n\x04Slot\x12\r\n\x05index\x18\x01 \x01(\r\x12\r\n\x05\x62ytes\x18\x02 \x01(\r\"\xab\x01\n\x04Part\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x19.gradwire.v1.UploadHeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12!\n\x04slot\x18\x03 \x01(\x0b\x32\x11.gradwire.v1.SlotH\x00\x12\x12\n\x08\x63hecksum\x18\x04 \x01(\x07H\x00\x12\'\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x14.gradwire.v1.FailureH\x00\x42\x06\n\x04part\"\x16\n\x05\x46reed\x12\r\n\x05slots\x18\x01 \x01(\r\"\xb1\x01\n\x0f\x44ownloadRequest\x12#\n\x05\x66reed\x18\x01 \x01(\x0b\x32\x12.gradwire.v1.FreedH\x00\x12\x35\n\x06wanted\x18\x02 \x01(\x0b\x32#.gradwire.v1.DownloadRequest.WantedH\x00\x1a\x37\n\x06Wanted\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x0e\n\x06handle\x18\x02 \x01(\x04\x12\x0e\n\x06secret\x18\x03 \x01(\x0c\x42\t\n\x07request2\xcb\x01\n\x04\x42ulk\x12\x41\n\x05Share\x12\x19.gradwire.v1.ShareRequest\x1a\x17.gradwire.v1.ShareReply\"\x04\xb8\xd2\x18\x03\x12\x39\n\x06Upload\x12\x11.gradwire.v1.Part\x1a\x12.gradwire.v1.Freed\"\x04\xb8\xd2\x18\x03(\x01\x30\x01\x12\x45\n\x08\x44ownload\x12\x1c.gradwire.v1.DownloadRequest\x1a\x11.gradwire.v1.Part\"\x04\xb8\xd2\x18\x03(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fgradwire_protocol/v1/bulk.proto\x12\x0bgradwire.v1\x1a!gradwire_protocol/v1/tensor.proto\x1a!gradwire_protocol/v1/access.proto\x1a\"gradwire_protocol/v1/failure.proto\"\x1d\n\x0cShareRequest\x12\r\n\x05token\x18\x01 \x01(\x0c\"\x8a\x01\n\nShareReply\x12\x0f\n\x07process\x18\x01 \x01(\r\x12\x12\n\ndescriptor\x18\x02 \x01(\r\x12\r\n\x05nonce\x18\x03 \x01(\x0c\x12\r\n\x05slots\x18\x04 \x01(\r\x12\x12\n\nslot_bytes\x18\x05 \x01(\r\x12%\n\x07\x66\x61ilure\x18\x06 \x01(\x0b\x32\x14.gradwire.v1.Failure\"\x83\x01\n\x0cUploadHeader\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x0e\n\x06upload\x18\x02 \x01(\x04\x12%\n\x04meta\x18\x03 \x01(\x0b\x32\x17.gradwire.v1.TensorMeta\x12\x0e\n\x06secret\x18\x04 \x01(\x0c\x12\x0e\n\x06stream\x18\x05 \x01(\r\x12\r\n\x05start\x18\x06 \x01(\x04\"$\n\x04Slot\x12\r\n\x05index\x18\x01 \x01(\r\x12\r\n\x05\x62ytes\x18\x02 \x01(\r\"\xab\x01\n\x04Part\x12+\n\x06header\x18\x01 \x01(\x0b\x32\x19.gradwire.v1.UploadHeaderH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x12!\n\x04slot\x18\x03 \x01(\x0b\x32\x11.gradwire.v1.SlotH\x00\x12\x12\n\x08\x63hecksum\x18\x04 \x01(\x07H\x00\x12\'\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x14.gradwire.v1.FailureH\x00\x42\x06\n\x04part\"\x16\n\x05\x46reed\x12\r\n\x05slots\x18\x01 \x01(\r\"\xc1\x01\n\x0f\x44ownloadRequest\x12#\n\x05\x66reed\x18\x01 \x01(\x0b\x32\x12.gradwire.v1.FreedH\x00\x12\x35\n\x06wanted\x18\x02 \x01(\x0b\x32#.gradwire.v1.DownloadRequest.WantedH\x00\x1aG\n\x06Wanted\x12\r\n\x05token\x18\x01 \x01(\x0c\x12\x0e\n\x06handle\x18\x02 \x01(\x04\x12\x0e\n\x06secret\x18\x03 \x01(\x0c\x12\x0e\n\x06stream\x18\x04 \x01(\rB\t\n\x07request2\xcb\x01\n\x04\x42ulk\x12\x41\n\x05Share\x12\x19.gradwire.v1.ShareRequest\x1a\x17.gradwire.v1.ShareReply\"\x04\xb8\xd2\x18\x03\x12\x39\n\x06Upload\x12\x11.gradwire.v1.Part\x1a\x12.gradwire.v1.Freed\"\x04\xb8\xd2\x18\x03(\x01\x30\x01\x12\x45\n\x08\x44ownload\x12\x1c.gradwire.v1.DownloadRequest\x1a\x11.gradwire.v1.Part\"\x04\xb8\xd2\x18\x03(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,18 +44,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SHAREREQUEST']._serialized_end=183
   _globals['_SHAREREPLY']._serialized_start=186
   _globals['_SHAREREPLY']._serialized_end=324
-  _globals['_UPLOADHEADER']._serialized_start=326
-  _globals['_UPLOADHEADER']._serialized_end=426
-  _globals['_SLOT']._serialized_start=428
-  _globals['_SLOT']._serialized_end=464
-  _globals['_PART']._serialized_start=467
-  _globals['_PART']._serialized_end=638
-  _globals['_FREED']._serialized_start=640
-  _globals['_FREED']._serialized_end=662
-  _globals['_DOWNLOADREQUEST']._serialized_start=665
-  _globals['_DOWNLOADREQUEST']._serialized_end=842
-  _globals['_DOWNLOADREQUEST_WANTED']._serialized_start=776
-  _globals['_DOWNLOADREQUEST_WANTED']._serialized_end=831
-  _globals['_BULK']._serialized_start=845
-  _globals['_BULK']._serialized_end=1048
+  _globals['_UPLOADHEADER']._serialized_start=327
+  _globals['_UPLOADHEADER']._serialized_end=458
+  _globals['_SLOT']._serialized_start=460
+  _globals['_SLOT']._serialized_end=496
+  _globals['_PART']._serialized_start=499
+  _globals['_PART']._serialized_end=670
+  _globals['_FREED']._serialized_start=672
+  _globals['_FREED']._serialized_end=694
+  _globals['_DOWNLOADREQUEST']._serialized_start=697
+  _globals['_DOWNLOADREQUEST']._serialized_end=890
+  _globals['_DOWNLOADREQUEST_WANTED']._serialized_start=808
+  _globals['_DOWNLOADREQUEST_WANTED']._serialized_end=879
+  _globals['_BULK']._serialized_start=893
+  _globals['_BULK']._serialized_end=1096
 # @@protoc_insertion_point(module_scope)

@@ -31,16 +31,20 @@ class ShareReply(_message.Message):
     def __init__(self, process: _Optional[int] = ..., descriptor: _Optional[int] = ..., nonce: _Optional[bytes] = ..., slots: _Optional[int] = ..., slot_bytes: _Optional[int] = ..., failure: _Optional[_Union[_failure_pb2.Failure, _Mapping]] = ...) -> None: ...
 
 class UploadHeader(_message.Message):
-    __slots__ = ("token", "upload", "meta", "secret")
+    __slots__ = ("token", "upload", "meta", "secret", "stream", "start")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     UPLOAD_FIELD_NUMBER: _ClassVar[int]
     META_FIELD_NUMBER: _ClassVar[int]
     SECRET_FIELD_NUMBER: _ClassVar[int]
+    STREAM_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
     token: bytes
     upload: int
     meta: _tensor_pb2.TensorMeta
     secret: bytes
-    def __init__(self, token: _Optional[bytes] = ..., upload: _Optional[int] = ..., meta: _Optional[_Union[_tensor_pb2.TensorMeta, _Mapping]] = ..., secret: _Optional[bytes] = ...) -> None: ...
+    stream: int
+    start: int
+    def __init__(self, token: _Optional[bytes] = ..., upload: _Optional[int] = ..., meta: _Optional[_Union[_tensor_pb2.TensorMeta, _Mapping]] = ..., secret: _Optional[bytes] = ..., stream: _Optional[int] = ..., start: _Optional[int] = ...) -> None: ...
 
 class Slot(_message.Message):
     __slots__ = ("index", "bytes")
@@ -73,14 +77,16 @@ class Freed(_message.Message):
 class DownloadRequest(_message.Message):
     __slots__ = ("freed", "wanted")
     class Wanted(_message.Message):
-        __slots__ = ("token", "handle", "secret")
+        __slots__ = ("token", "handle", "secret", "stream")
         TOKEN_FIELD_NUMBER: _ClassVar[int]
         HANDLE_FIELD_NUMBER: _ClassVar[int]
         SECRET_FIELD_NUMBER: _ClassVar[int]
+        STREAM_FIELD_NUMBER: _ClassVar[int]
         token: bytes
         handle: int
         secret: bytes
-        def __init__(self, token: _Optional[bytes] = ..., handle: _Optional[int] = ..., secret: _Optional[bytes] = ...) -> None: ...
+        stream: int
+        def __init__(self, token: _Optional[bytes] = ..., handle: _Optional[int] = ..., secret: _Optional[bytes] = ..., stream: _Optional[int] = ...) -> None: ...
     FREED_FIELD_NUMBER: _ClassVar[int]
     WANTED_FIELD_NUMBER: _ClassVar[int]
     freed: Freed
