@@ -199,6 +199,19 @@ def test_the_gradient_of_relu_has_the_same_bits(monkeypatch: pytest.MonkeyPatch,
     assert looped.tobytes() == called.tobytes()
 
 
+@pytest.mark.parametrize(
+    ("op", "inputs", "rest"), [("threshold_backward", 2, (0,)), ("gelu", 1, ("none",)), ("gelu_backward", 2, ("none",))]
+)
+def test_a_loop_never_writes_where_an_input_lies(op: str, inputs: int, rest: tuple[Any, ...]) -> None:
+    drawn = np.random.default_rng(0).standard_normal((inputs, 20_000)).astype(np.float32)
+    function = KERNELS[op].function
+    expected = function(np, *drawn, *rest)
+    for place in range(inputs):
+        given = drawn.copy()
+        assert function(np, *given, *rest, out=given[place]) is not None
+        assert given[place].tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", [(5, 300, 65), (1, 70_000), (40_000, 2), (9_000, 16)])
 def test_softmax_agrees(monkeypatch: pytest.MonkeyPatch, dtype: Any, shape: tuple[int, ...]) -> None:
