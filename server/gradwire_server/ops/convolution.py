@@ -34,6 +34,8 @@ Shape = tuple[int, ...]
 # Past this many channels out for one in, sums over few columns cost less than copies of many: of columns of all axes, and
 # of all axes but the first.
 _MOST_OUTPUTS, _MOST_OUTPUTS_BY_ROWS = 2, 4
+# Past this many elements for one window, the weight's gradient by the gradient's columns multiplies more than it saves copies.
+_MOST_GROWTH = 1.5
 
 
 def _windows(size: Shape, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape, count: Shape) -> Windows:
@@ -222,6 +224,8 @@ def _both_gradients(
     """Return the gradients by images and weight where they share columns, else None."""
     back = _back(xp, grad, windows, images.shape[1], groups)
     if back is None or windows.is_pointwise or not weight.size or not goes_by_rows(xp, grad, back, groups):
+        return None
+    if math.prod(windows.size) > _MOST_GROWTH * math.prod(windows.count):
         return None
     return gradients_by_rows(xp, grad, images, _mirrored(xp, weight, groups), windows, back)
 
