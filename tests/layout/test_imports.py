@@ -29,6 +29,7 @@ MAY_IMPORT = {
         "nccl",
         "llvmlite",
         "prometheus_client",
+        "fsspec",
     },
     # Starts workers as processes, by their command line; its gateway has a worker's doors.
     "gradwire_pool": {"gradwire_protocol", "gradwire_server", "google", "grpc", "ray"},
@@ -62,6 +63,8 @@ DOORS = {
     "locust": {"client/gradwire/loadtest/swarm.py"},
     "gevent": {"client/gradwire/loadtest/swarm.py"},
     "prometheus_client": {"server/gradwire_server/metrics.py"},
+    # Reaches any file and any host that its URL names.
+    "fsspec": {"server/gradwire_server/stores.py"},
     "grpc_health": {"server/gradwire_server/service.py"},
     "cupy": {
         "server/gradwire_server/backend.py",
@@ -90,7 +93,9 @@ COMPUTED = {"client/gradwire/late.py", "client/gradwire/run/names.py"}
 # The contract speaks of dtypes and shapes; arrays are the business of the two sides, but for how their bytes travel.
 CONTRACT_NUMPY = {
     "protos/gradwire_protocol/bulk.py",
+    "protos/gradwire_protocol/checksums.py",
     "protos/gradwire_protocol/dtypes.py",
+    "protos/gradwire_protocol/safetensors.py",
     "protos/gradwire_protocol/shared_memory.py",
 }
 # They run code that the data names, or hide it; nothing here may read such data.

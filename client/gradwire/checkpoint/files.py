@@ -8,7 +8,6 @@ index and its shards are what is there.
 from __future__ import annotations
 
 import glob
-import hashlib
 import json
 import os
 import secrets
@@ -21,6 +20,7 @@ import numpy as np
 from gradwire.conversion import fetch
 from gradwire.safetensors import read_safetensors, write_safetensors
 from gradwire.tensor import Tensor
+from gradwire_protocol.checksums import array_sum, text_sum
 from gradwire_protocol.errors import CheckpointError
 
 __all__ = ["read_parts", "write_parts"]
@@ -50,7 +50,7 @@ def write_parts(path: str, tree: Any, tensors: Mapping[str, Tensor], shard_bytes
         text = json.dumps(
             {"format": FORMAT, "version": VERSION, "tree": tree, "sums": sums, "shards": shards}, allow_nan=False
         )
-        write_safetensors(path, arrays, {"gradwire": text, "checksum": _sum(text.encode())})
+        write_safetensors(path, arrays, {"gradwire": text, "checksum": text_sum(text)})
     except BaseException:
         _remove(written)
         raise
@@ -74,7 +74,7 @@ def read_parts(path: str) -> tuple[Any, dict[str, Array]]:
             f"the checkpoint {path} is damaged: it does not have the tensors that it names; load another"
         )
     for name, array in arrays.items():
-        if _sum_of(array) != sums[name]:
+        if array_sum(array) != sums[name]:
             raise CheckpointError(f"the checkpoint {path} is damaged: {name} is not what was saved; load another one")
     return described["tree"], arrays
 
@@ -90,7 +90,7 @@ def _described(path: str, metadata: Mapping[str, str]) -> dict[str, Any]:
             f"loading {path} needs a file that gradwire.checkpoint.save wrote; it is a safetensors file of another kind, or "
             "damaged; gradwire.load reads those of other kinds"
         ) from None
-    if _sum(text.encode()) != metadata.get("checksum"):
+    if text_sum(text) != metadata.get("checksum"):
         raise CheckpointError(f"the checkpoint {path} is damaged: its description is not what was saved; load another")
     if described["version"] != VERSION:
         raise CheckpointError(
@@ -119,21 +119,8 @@ def _groups(tensors: Mapping[str, Tensor], shard_bytes: int) -> Iterator[list[st
 
 def _fetched(tensors: Mapping[str, Tensor], names: list[str], sums: dict[str, str]) -> dict[str, Array]:
     arrays = {name: np.asarray(fetch(tensors[name].detach()), order="C") for name in names}
-    sums.update((name, _sum_of(array)) for name, array in arrays.items())
+    sums.update((name, array_sum(array)) for name, array in arrays.items())
     return arrays
-
-
-def _sum_of(array: Array) -> str:
-    """Return a checksum of an array's dtype, shape and elements, as little-endian bytes."""
-    values = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C").reshape(-1).view(np.uint8)
-    return _sum(f"{array.dtype.name} {array.shape}".encode(), values.data)
-
-
-def _sum(*parts: bytes | memoryview) -> str:
-    made = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        made.update(part)
-    return made.hexdigest()
 
 
 def _shards_beside(path: str) -> list[str]:
