@@ -2,6 +2,7 @@
 #   make VENV=/tmp/v PYTHON=python3.13 test     another place, another Python
 #   make test ARGS="-k matmul -x"               more arguments for pytest
 #   make bench ROW=W1                           one row of the benchmarks; ARGS="--write" keeps the result
+#   make fuzz FUZZ_SECONDS=3600                 how long
 #   make soak SECONDS=3600                      how long; ARGS="--clients 8 --seed 7"
 
 VENV ?= .venv
@@ -10,13 +11,14 @@ LISTEN ?= 127.0.0.1:7077
 ARGS ?=
 ROW ?=
 SECONDS ?= 600
+FUZZ_SECONDS ?= 60
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test parity parity-full check bench load soak generate serve image clean
+.PHONY: help demo test parity parity-full check bench load soak fuzz generate serve image clean
 # Two installations into one environment must not run at once; a failed one must not leave its stamp.
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
@@ -52,7 +54,7 @@ demo: $(VENV)/.has-server-examples ## Train the digits example on a worker of it
 prometheus: | venv
 	@tests/fetch_prometheus.sh $(abspath $(VENV))/prometheus
 
-test: $(VENV)/.has-server-jit-pool-loadtest-test-deploy prometheus ## Run the tests that need no PyTorch
+test: $(VENV)/.has-server-jit-pool-loadtest-urls-stores-test-deploy prometheus ## Run the tests that need no PyTorch
 	$(BIN)/python -m pytest -m "not parity" $(ARGS)
 
 parity: $(VENV)/.has-server-jit-pool-test-parity-examples ## Install PyTorch as oracle and run the tests against it
@@ -77,6 +79,9 @@ load: $(VENV)/.has-server-jit-test-parity-loadtest ## Run the load test's scenar
 
 soak: $(VENV)/.has-server-jit-test ## Let clients train, crash and be cut off for SECONDS, and watch what their worker holds
 	$(BIN)/python -m tests.system.soak --seconds $(SECONDS) $(ARGS)
+
+fuzz: $(VENV)/.has-server-jit-test-fuzz ## Fuzz a worker's session for FUZZ_SECONDS, led by coverage
+	$(BIN)/python -m tests.fuzz.fuzz_batches --seconds $(FUZZ_SECONDS) $(ARGS)
 
 generate: $(VENV)/.has-server-jit-test ## Write the protobuf stubs and the op methods again
 	$(BIN)/python protos/generate_protos.py

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from gradwire_protocol import limits
-from gradwire_protocol.dtypes import DType, from_code
+from gradwire_protocol.dtypes import Category, DType, from_code
 from gradwire_protocol.errors import BatchMalformed, UnknownOp, class_name, from_class_name
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import OPS, Op
@@ -140,10 +140,7 @@ def decode_signature(message: call_pb2.Signature) -> Signature:
     metas = tuple(decode_meta(meta) for meta in message.metas)
     statics = tuple(decode_static(value) for value in message.statics)
     kinds = decode_kinds(message.kinds)
-    try:
-        default = from_code(message.default_dtype)
-    except ValueError as error:
-        raise BatchMalformed(f"a signature of {op.name} does not decode: {error}") from None
+    default = _decode_default(op, message.default_dtype)
     lengths = tuple(message.lengths)
     _check_counts(op.name, op, len(metas), len(statics), len(kinds), lengths)
     if message.usual and kinds != op.usual_kinds:
@@ -152,6 +149,16 @@ def decode_signature(message: call_pb2.Signature) -> Signature:
     signature = resolve(op, metas, statics, kinds, lengths, needs, default, message.usual)
     _check_numbers(op, metas, kinds, signature)
     return signature
+
+
+def _decode_default(op: Op, code: int) -> DType:
+    try:
+        default = from_code(code)
+    except ValueError as error:
+        raise BatchMalformed(f"a signature of {op.name} does not decode: {error}") from None
+    if default.category is not Category.FLOAT and not op.is_control:  # which compute nothing with it
+        raise BatchMalformed(f"a signature's default dtype must be one of floats; {op.name} has {default.name}")
+    return default
 
 
 def decode_needs(data: bytes, inputs: int) -> int:
@@ -171,6 +178,8 @@ def _check_numbers(op: Op, metas: tuple[Meta | None, ...], kinds: tuple[type, ..
     for argument, kind in zip(numbers, kinds, strict=True):
         if kind is type(None) and not argument.optional:
             raise TypeError(f"{op.name}: argument '{argument.name}' must be a number; got None")
+        if kind is float and argument.type == "SymInt":
+            raise TypeError(f"{op.name}: argument '{argument.name}' must be an integer; got a float")
         is_compared = op.schema.name.rstrip("_") in ("eq", "ne")
         if kind is complex and (argument.type != "Scalar" or (is_real and not is_compared)):
             raise TypeError(f"{op.name}: argument '{argument.name}' must be real; got a complex number")

@@ -5,8 +5,9 @@ from __future__ import annotations
 __all__ = [
     "CHUNK_BYTES", "INLINE_BYTES", "MAX_BATCH_BYTES", "MAX_BATCH_CALLS", "MAX_LOOP_STEPS", "MAX_MESSAGE_BYTES",
     "MAX_NDIM", "MAX_NUMEL", "MAX_OUTPUTS", "MAX_PROGRAMS", "MAX_SEGMENT_BYTES", "MAX_SHARED_BYTES",
-    "MAX_SHARED_PROGRAMS", "MAX_SIGNATURES", "MAX_SIGNATURE_BYTES", "MAX_TERMS", "MAX_UNACKED_BATCHES",
-    "PEER_SECONDS", "PROTOCOL_VERSION", "QUEUED_CHUNKS", "SLOTS", "SLOT_BYTES", "STALL_SECONDS", "UPLOAD_ROOM_BYTES",
+    "MAX_SHARED_PROGRAMS", "MAX_SIGNATURES", "MAX_SIGNATURE_BYTES", "MAX_STRIDE", "MAX_TERMS",
+    "MAX_UNACKED_BATCHES", "PEER_SECONDS", "PROTOCOL_VERSION", "QUEUED_CHUNKS", "SLOTS", "SLOT_BYTES",
+    "STALL_SECONDS", "UPLOAD_ROOM_BYTES",
 ]  # fmt: skip
 
 PROTOCOL_VERSION = 1
@@ -77,3 +78,6 @@ MAX_NDIM = 64
 
 # Elements of one tensor; keeps every byte count inside a signed 64-bit integer.
 MAX_NUMEL = 1 << 56
+
+# Elements from one to the next along an axis, which need not all be there; a signed 64-bit integer.
+MAX_STRIDE = (1 << 63) - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -154,10 +155,13 @@ def resolve(
 def check_sizes(outputs: Sequence[Meta]) -> None:
     """Refuse results that no tensor can be, before anything is allocated."""
     for meta in outputs:
-        if meta.numel > limits.MAX_NUMEL:
+        # Axes without elements count as one: sizes beside an empty axis, and strides over it, must fit 64 bits too.
+        if math.prod([size or 1 for size in meta.shape]) > limits.MAX_NUMEL:
             raise RuntimeError(
                 f"numel: integer multiplication overflow: a tensor may have {limits.MAX_NUMEL} elements; {meta} has {meta.numel}"
             )
+        if any(abs(stride) > limits.MAX_STRIDE for stride in meta.strides):
+            raise RuntimeError(f"a tensor's strides must fit 64 bits; {meta} has {meta.strides}")
 
 
 def _any_differentiable(metas: Sequence[Meta | None]) -> bool:

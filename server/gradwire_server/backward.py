@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Any
 
-from gradwire_protocol.errors import KernelError
+from gradwire_protocol.errors import BatchMalformed
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.opaque import OpaqueNode
 from gradwire_protocol.ops.shape import span
@@ -65,7 +65,7 @@ def run_node(node: Node, grads: Sequence[Array | None]) -> list[Array | None]:
     """Return the gradients of a node's inputs, given those of its outputs."""
     node.check()
     if isinstance(node, OpaqueNode):
-        raise KernelError(f"the backward of {node.name} is the client's to run; please report it")
+        raise BatchMalformed(f"a backward must stop at {node.name}, whose own is the client's to run; this one goes through it")
     if isinstance(node, CopySlices):
         return _run_slices(node, grads)
     if isinstance(node, OwnBackwardNode):

@@ -99,7 +99,7 @@ def saved(
     kept = target.kept.get(name) if isinstance(target, Node) else None
     if isinstance(kept, tuple) and not isinstance(kept, Kept):
         kept = kept[index] if 0 <= index < len(kept) else None
-    if kept is None:
+    if kept is None or kept.value is None:
         raise RuntimeError(f"a node must keep {name!r} for it to be read; it does not, or it was freed")
     value: Array = kept.value
     alias = value.alias()

@@ -71,11 +71,15 @@ def _unpack(node: Node, name: str, kept: Kept | tuple[Kept, ...]) -> Any:
     return tuple(_on_edge(item.value, edge) for item, edge in zip(kept, edges, strict=True))
 
 
-def _on_edge(value: Array, edge: Edge | None) -> Array:
+def _on_edge(value: Array | None, edge: Edge | None) -> Array:
     """Return a kept value whose gradient goes where the recorded call's does, whatever became of the tensor since.
 
     So a backward with create_graph leads to no node or leaf that the client does not know of.
     """
+    if value is None:
+        raise RuntimeError(
+            "a kept value that a hook packed must be there again before its node runs; it was dropped, and not restored"
+        )
     if not value.engine.recording:
         return value
     if edge is not None and edge.target is value:

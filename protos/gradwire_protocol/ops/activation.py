@@ -119,6 +119,7 @@ def _glu_backward(grad_output: Meta, self: Meta, dim: int) -> Meta:
     shape = _halved(self, dim)
     if grad_output.shape != shape:
         raise RuntimeError(f"Expected grad_output to have shape {list(shape)}; got {list(grad_output.shape)}")
+    infer.same_dtype("glu_backward", grad_output, self)
     return infer.like(self)
 
 

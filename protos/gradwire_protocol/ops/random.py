@@ -138,6 +138,8 @@ def _around(mean: Meta | type, std: Meta | type, *rest: Any) -> Meta:
     metas = [value for value in (mean, std) if isinstance(value, Meta)]
     for meta in metas[:1]:
         _floats("normal_kernel_cpu", meta)
+    if isinstance(std, Meta) and std.dtype.is_complex:
+        raise RuntimeError("normal expects standard deviation to be non-complex")
     return Meta.of(broadcast_shapes(*[meta.shape for meta in metas]), metas[0].dtype)
 
 

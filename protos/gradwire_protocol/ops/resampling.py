@@ -144,14 +144,21 @@ for _name, _dims in GRID_AXES.items():
     _declare_grid(_name, _dims)
 
 
+_TAPS = {0: 2, 1: 1, 2: 4}  # along an axis, by mode: linear, nearest, cubic
+
+
 def _grid_taps(
     grid: Meta, input_size: Shape, interpolation_mode: int, padding_mode: int, align_corners: bool
 ) -> tuple[Meta, ...]:
     dims = len(input_size)
     if grid.ndim < 2 or grid.shape[-1] != dims:
         raise RuntimeError(f"grid_taps needs a coordinate per axis of {list(input_size)}; got {grid}")
+    if interpolation_mode not in _TAPS or grid.dtype.category is not Category.FLOAT:
+        raise RuntimeError(f"grid_taps needs a mode in {list(_TAPS)} and floats; got mode {interpolation_mode} and {grid}")
+    if not 1 <= dims <= 3 or min(input_size) < 1:
+        raise RuntimeError(f"grid_taps needs an image of 1 to 3 axes with elements; got {list(input_size)}")
     points = (grid.shape[0], math.prod(grid.shape[1:-1]))
-    taps = {0: 2, 1: 1, 2: 4}[interpolation_mode] ** dims
+    taps = _TAPS[interpolation_mode] ** dims
     corners, coordinates = (taps, *points), (*points, dims)
     return (
         Meta.of(corners, int64), Meta.of(corners, bool_), Meta.of(coordinates, grid.dtype),

@@ -68,7 +68,7 @@ def widened(array: Array) -> Array:
 
 def in_dtype(array: Array, result: Meta) -> Array:
     """Cast to the dtype of `result`, without a copy where it is that already."""
-    return array if array.dtype == result.dtype.numpy else array.astype(result.dtype.numpy)
+    return array if array.dtype == result.dtype.numpy else real_for(array, result.dtype).astype(result.dtype.numpy)
 
 
 # ---------------------------------------------------------------- sums and products
