@@ -55,7 +55,10 @@ def need_of(signature: Signature) -> Need:
     op, outputs = signature.op, signature.outputs
     if op.is_view or op.writes:
         return Need(0, len(outputs))
-    return Need(sum([meta.nbytes for meta in outputs]), len(outputs), op.name in _OPAQUE)
+    new_bytes = sum([meta.nbytes for meta in outputs])
+    if op.name == "gw::offer":
+        new_bytes += sum([meta.nbytes for meta in signature.metas if meta is not None])  # a copy, until it is fetched
+    return Need(new_bytes, len(outputs), op.name in _OPAQUE)
 
 
 def held_bytes(roots: Iterable[Any], backend: Backend) -> int:
@@ -150,6 +153,14 @@ class Meter:
                 return False
             self.bound_bytes += new_bytes
         return True
+
+    def poisonable(self, held: int, count: int) -> int:
+        """Return how many of a failed call's results get a handle that says so: a quota of handles is one of these too.
+
+        Twice the quota, since a call refused for it is poisoned as well; past that a handle is merely unknown.
+        """
+        limit = 2 * self.tenant.quotas.session_handles
+        return count if not limit else max(0, min(count, limit - held))
 
     def recount(self) -> None:
         """Walk the session and lower the bound to what it holds."""

@@ -34,6 +34,7 @@ from gradwire_server.bounds import check_bounds, check_signatures
 from gradwire_server.control import CONTROLS, OF_NODES, check_arguments
 from gradwire_server.engine import Array, Engine
 from gradwire_server.fast_calls import fast_call
+from gradwire_server.peers import offers
 from gradwire_server.peers.controls import ON_POISON, PEER_CONTROLS
 from gradwire_server.programs.shared import SharedPrograms
 from gradwire_server.programs.table import Programs
@@ -96,7 +97,8 @@ class Session:
 
     def _counted_bytes(self) -> int:
         """Return the bytes of all that handles, graphs and programs keep, each memory once, and of uploads that wait."""
-        return held_bytes([*self.store.entries.values(), *self.programs.slots()], self.engine.backend)
+        held = held_bytes([*self.store.entries.values(), *self.programs.slots()], self.engine.backend)
+        return held + offers.of_process.held_by(self.token)
 
     def statistics(self) -> Statistics:
         """Return what the session did and holds."""
@@ -363,7 +365,7 @@ class Session:
     def _poison(
         self, run: Run, signature: Signature, first: int, poison: Poisoned, scalars: tuple[Any, ...], *, reported: bool
     ) -> None:
-        for handle in range(first, first + len(signature.outputs)):
+        for handle in range(first, first + self.meter.poisonable(len(self.store.entries), len(signature.outputs))):
             self.store.entries[handle] = poison
         if signature.op.name in ON_POISON:
             ON_POISON[signature.op.name](self, signature, scalars, poison.failure)

@@ -21,6 +21,9 @@ from gradwire_protocol.meta import Meta
 from gradwire_protocol.program import Loop, Program, ProgramCall, loop_signature
 from gradwire_protocol.v1 import call_pb2, program_pb2, tensor_pb2
 from gradwire_server.backend import open_backend
+from gradwire_server.peers import offers
+from gradwire_server.quota_settings import Quotas
+from gradwire_server.quotas import Tenant
 from gradwire_server.session import Session
 from gradwire_server.store import PinnedNode, Store
 
@@ -263,3 +266,45 @@ def test_a_program_gives_a_bounded_number_of_results() -> None:
     message.outputs.extend([1] * limits.MAX_OUTPUTS)
     with pytest.raises(BatchMalformed, match="at most 65536 results"):
         program_codec.decode_program(message)
+
+
+# ---------------------------------------------------------------- past the quotas
+def limited(**quotas: int) -> Session:
+    session = Session(open_backend("cpu"), tenant=Tenant(Quotas(**quotas)))
+    session.store.define(1, session.engine.new(np.ones(3, np.float32), VECTOR))
+    session.store.next_handle = 2
+    return session
+
+
+def test_tensors_that_wait_to_be_fetched_count_as_held() -> None:
+    session = limited(session_bytes=100)
+    errors = [apply(session, OFFER, [1], ints=[7, turn]).failures for turn in range(12)]
+    assert not errors[0] and errors[-1][0].error == "QuotaExceeded"
+    assert offers.of_process.held_by(session.token) <= 100
+    for turn in range(12):
+        ticket = offers.ticket_of(7, turn)
+        if ticket in offers.of_process._held:
+            offers.of_process.take(ticket, 0)
+    assert not apply(session, OFFER, [1], ints=[8, 1]).failures
+
+
+OFFER = signed("gw::offer", [VECTOR], kinds="ii")
+
+
+@pytest.mark.parametrize("handle", [1, 99])
+def test_tickets_of_tensors_and_of_failures_are_bounded(handle: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradwire_server.peers.offers._MAX_OFFERED", 5)
+    session = new_session()
+    acks = [apply(session, OFFER, [handle], ints=[9, turn]) for turn in range(8)]
+    assert sum(held[0] == session.token for held in offers.of_process._held.values()) == 5
+    assert first_error(acks[-1]) == ("LimitExceeded" if handle == 1 else "HandleNotFound")
+    assert is_usable(session)
+
+
+def test_what_failed_takes_no_handles_without_end_where_they_have_a_quota() -> None:
+    session = limited(session_handles=10)
+    many = signed("unbind.int", [Meta.of((1000, 1), float32)], [0])
+    for _ in range(3):
+        assert first_error(apply(session, many, [1])) in ("QuotaExceeded", "BatchMalformed")
+    assert len(session.store.entries) <= 20
+    assert first_error(apply(session, signed("neg", [VECTOR]), [1500])) == "HandleNotFound"

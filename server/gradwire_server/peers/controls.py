@@ -9,6 +9,7 @@ import numpy as np
 
 from gradwire_protocol import codec, limits
 from gradwire_protocol.dtypes import DType
+from gradwire_protocol.errors import LimitExceeded
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops.control import NODE_META
 from gradwire_protocol.signature import Signature
@@ -36,9 +37,9 @@ def _offer_failure(
 ) -> None:
     try:
         ticket = offers.ticket_of(scalars[0], scalars[1])
-    except OverflowError:
-        return  # numbers that are no ticket: nobody waits under them
-    offers.of_process.put(ticket, failure, session)
+        offers.of_process.put(ticket, failure, session)
+    except (OverflowError, LimitExceeded):
+        return  # numbers that are no ticket, or more tickets than anyone fetches: nobody waits under them
 
 
 def receive(

@@ -21,6 +21,8 @@ HostArray = np.ndarray[Any, Any]
 # Requests that may wait at once for what was not yet offered: each holds a thread of the server's.
 _MAX_WAITING = 64
 _LOOK_SECONDS = 1.0
+# Tensors of a session that nobody has fetched yet. A client offers one right before it tells the other worker to fetch it.
+_MAX_OFFERED = 4096
 _MAX_GONE = 1024
 
 
@@ -45,6 +47,15 @@ class Offers:
         with self._changed:
             return sum(values.nbytes for _, values in self._held.values() if isinstance(values, np.ndarray))
 
+    def held_by(self, owner: bytes) -> int:
+        """Return the bytes that a session's offers keep until they are fetched."""
+        with self._changed:
+            return sum(
+                values.nbytes
+                for token, values in self._held.values()
+                if token == owner and isinstance(values, np.ndarray)
+            )
+
     def put(self, ticket: bytes, values: HostArray | failure_pb2.Failure, session: Any) -> None:
         """Offer an array of a session, or the failure that stands in its place."""
         owner: bytes = session.token
@@ -52,6 +63,12 @@ class Offers:
             if owner not in self._owners:
                 self._owners.add(owner)
                 weakref.finalize(session, self.forget, owner).atexit = False
+            # All are more than this session's, and counted first: one that is full is rare.
+            is_full = len(self._held) >= _MAX_OFFERED and ticket not in self._held
+            if is_full and sum(held[0] == owner for held in self._held.values()) >= _MAX_OFFERED:
+                raise LimitExceeded(
+                    f"a session may offer {_MAX_OFFERED} tensors that wait to be fetched; fetch some first"
+                )
             self._held[ticket] = (owner, values)
             self._changed.notify_all()
 
