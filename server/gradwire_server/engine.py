@@ -95,6 +95,7 @@ class Array(Variable, OpMethods):
 class Engine:
     """Runs calls on one backend. `recording` is on while a backward with `create_graph` runs."""
 
+    most_bytes = 0  # what its session may hold by its quotas, which programs may not pass on the way; 0 is no quota
     prepares_gradients = True  # whether its arrays hold elements, on which kernels can run without it
 
     def __init__(self, backend: Backend, default: DType = float32) -> None:

@@ -94,6 +94,8 @@ class Session:
         self._needs: dict[tuple[int, ...], Need] = {}
         self.lock = threading.Lock()  # of the edge: held while a batch runs or a download reads
         self.meter = (tenant or Tenant(Quotas())).open_meter(self._counted_bytes, self.lock)
+        quotas = self.meter.tenant.quotas
+        self.engine.most_bytes = min(filter(None, (quotas.session_bytes, quotas.tenant_bytes)), default=0)
 
     def _counted_bytes(self) -> int:
         """Return the bytes of all that handles, graphs and programs keep, each memory once, and of uploads that wait."""

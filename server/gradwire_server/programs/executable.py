@@ -17,13 +17,13 @@ from gradwire_server.bfloat16 import involves_bfloat16
 from gradwire_server.engine import Engine, direct_numbers
 from gradwire_server.programs.blocks import BlockRunner
 from gradwire_server.programs.cuda.runner import KernelRunner
+from gradwire_server.programs.footprint import refusal
 from gradwire_server.programs.fusion import Fusion, Layout
 from gradwire_server.programs.native import machine
 from gradwire_server.programs.native.segments import NAME, Segment, cut, segment_text
 from gradwire_server.programs.plan import Plan, takes_out
 from gradwire_server.programs.values import Step, Value
 from gradwire_server.rules import kernel_for
-from gradwire_server.shortage import LARGE_BYTES, short_of_memory
 
 __all__ = ["Executable", "run_step"]
 
@@ -131,10 +131,9 @@ class Executable:
     def _place(self) -> None:
         """Make the planned memory, and put it where its values are."""
         xp = self._engine.backend.xp
-        needed_bytes = sum(numel * dtype.itemsize for dtype, numel in self.plan.buffers)
-        refusal = short_of_memory(needed_bytes) if needed_bytes >= LARGE_BYTES else None
-        if refusal is not None:
-            raise refusal
+        refused = refusal(self.plan, self._engine.most_bytes)
+        if refused is not None:
+            raise refused
         buffers = [xp.empty((numel,), dtype.numpy) for dtype, numel in self.plan.buffers]
         for value, buffer in self.plan.placed.items():
             self._slots[self._slot(value)] = buffers[buffer].reshape(value.meta.shape)
