@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from gradwire_protocol.told import told
 
@@ -24,6 +25,7 @@ __all__ = ["OwnQueueServer", "available"]
 
 _OK = 0
 _CANCELLED = 1
+_INVALID_ARGUMENT = 3
 _UNIMPLEMENTED = 12
 _INTERNAL = 13
 
@@ -278,6 +280,11 @@ class OwnQueueServer:
             self._run(call, event)
         except _Aborted:
             call.code = call.code or _CANCELLED
+        except DecodeError:  # the caller's doing: no error of this worker's, and nothing for its log
+            call.code, call.details = (
+                _INVALID_ARGUMENT,
+                b"a message must decode as the method's .proto says; one does not",
+            )
         except Exception as error:
             call.code, call.details = _INTERNAL, str(told(error)).encode()
         finally:

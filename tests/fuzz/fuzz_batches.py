@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 CORPUS = Path("build/fuzz")
-_MOST_BYTES = 16_384
+_MOST_BYTES = 6144
 _SECONDS_AN_INPUT = 10
 _MOST_MEBIBYTES = 3000
 
