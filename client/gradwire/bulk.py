@@ -26,7 +26,7 @@ from gradwire.slots import SlotUploads
 from gradwire_protocol import codec, limits, shared_memory
 from gradwire_protocol.addresses import is_local
 from gradwire_protocol.bulk import Bytes, Receiver, as_bytes, chunk_parts, pieces
-from gradwire_protocol.errors import AccessDenied, GradwireError, ProtocolError, WorkerLost
+from gradwire_protocol.errors import AccessDenied, GradwireError, ProtocolError, WorkerLost, WorkerUnreachable
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.shared_memory import Segment
 from gradwire_protocol.v1 import bulk_pb2
@@ -38,6 +38,8 @@ _SHARE_SECONDS = 10.0
 # For how long a transfer is tried again whose connection breaks, where the link does not say.
 _RETRY_SECONDS = 30.0
 _ONCE_SECONDS = 0.01
+# A worker that is gone is noticed by pings, so this bounds nothing but a store that never answers.
+_LONG_SECONDS = 86_400.0
 # While an answer is awaited, slots that nothing was heard of are named again at times: a stream's end is seen only by who uses it.
 _SLOTS_AGAIN_SECONDS = 5.0
 
@@ -134,6 +136,24 @@ class Bulk:
         if stream is not None:
             stream.cancel()
             stream.close()
+
+    def reserve(self, count: int) -> int:
+        """Return the first of so many numbers for what the worker itself reads in place of uploads."""
+        with self._uploading:
+            self._number += count
+            return self._number - count + 1
+
+    def ask(self, method: str, request: bytes) -> bytes:
+        """Return the answer to something that may take long and may be asked twice; raise WorkerLost if none comes."""
+        lost = WorkerLost(f"the worker at {self._address} must answer {method}")
+        for _ in attempts(max(self.retry_seconds, _ONCE_SECONDS)):
+            try:
+                return transport.ask(self._address, method, request, _LONG_SECONDS, self._credentials, patient=False)
+            except WorkerUnreachable as error:
+                lost = WorkerLost(str(error))
+                if self.is_gone():
+                    break
+        raise lost
 
     def acknowledged(self, batch: int) -> None:
         """Forget what the calls of a batch, and of those before, have taken."""

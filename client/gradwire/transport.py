@@ -360,12 +360,14 @@ class GrpcConnection:
         self._channel.close()
 
 
-def ask(address: str, method: str, request: bytes, seconds: float, credentials: Credentials = NOTHING) -> bytes:
-    """Return a worker's answer to a short question, over a connection of its own; raise WorkerUnreachable for none in time."""
+def ask(
+    address: str, method: str, request: bytes, seconds: float, credentials: Credentials = NOTHING, patient: bool = True
+) -> bytes:
+    """Return a worker's answer, over a connection of its own; raise WorkerUnreachable for none in time."""
     with bulk_channel(address, credentials) as channel:
         call: Any = channel.unary_unary(method, request_serializer=None, response_deserializer=None)
         try:
-            answer: bytes = call(request, timeout=seconds, wait_for_ready=True, metadata=credentials.metadata)
+            answer: bytes = call(request, timeout=seconds, wait_for_ready=patient, metadata=credentials.metadata)
         except grpc.RpcError as error:
             raise WorkerUnreachable(
                 f"the worker at {address} must answer within {seconds:g} s; it answered {error.code()}"

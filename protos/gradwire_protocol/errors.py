@@ -129,7 +129,7 @@ _CLASSES: dict[str, type[Exception]] = {
         RuntimeError, IndexError, TypeError, ValueError, NotImplementedError, MemoryError, OverflowError, ZeroDivisionError,
         GradwireError, ProtocolError, VersionMismatch, BatchMalformed, BatchConflict, UnknownOp, HandleNotFound,
         LimitExceeded, QuotaExceeded, LinAlgError, TransferDamaged, WorkerLost, SessionExpired, WorkerDraining, KernelError,
-        NoWorkerFree, GroupBroken, AccessDenied, NotAuthenticated,
+        NoWorkerFree, GroupBroken, AccessDenied, NotAuthenticated, CheckpointError,
     )
 }  # fmt: skip
 

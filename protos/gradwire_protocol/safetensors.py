@@ -20,7 +20,7 @@ import numpy as np
 from gradwire_protocol.dtypes import bfloat16
 from gradwire_protocol.limits import MAX_NDIM, MAX_NUMEL
 
-__all__ = ["File", "Invalid", "encode_head", "little_endian", "read"]
+__all__ = ["File", "Invalid", "encode_head", "little_endian", "read", "read_metadata"]
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -129,6 +129,11 @@ def read(file: File, file_bytes: int) -> tuple[dict[str, Array], dict[str, str]]
     _check_cover(in_file_order, data_bytes)
     arrays = {entry.name: _read_array(file, entry) for entry in in_file_order}
     return {entry.name: arrays[entry.name] for entry in entries}, metadata
+
+
+def read_metadata(file: File, file_bytes: int) -> dict[str, str]:
+    """Return a file's metadata; raise Invalid for one that has no valid header."""
+    return _checked_metadata(_read_header(file, file_bytes)[0].pop(_METADATA, {}), Invalid)
 
 
 def _read_header(file: File, file_bytes: int) -> tuple[dict[str, Any], int]:

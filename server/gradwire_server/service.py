@@ -28,11 +28,12 @@ from gradwire_protocol.errors import (
     WorkerDraining,
 )
 from gradwire_protocol.registry import table_digest
-from gradwire_protocol.v1 import admin_pb2_grpc, failure_pb2, worker_pb2, worker_pb2_grpc
+from gradwire_protocol.v1 import admin_pb2_grpc, checkpoint_pb2_grpc, failure_pb2, worker_pb2, worker_pb2_grpc
 from gradwire_server import own_queue
 from gradwire_server.admin import AdminService
 from gradwire_server.backend import Backend
 from gradwire_server.bulk import BulkPlane
+from gradwire_server.checkpoints import CheckpointService
 from gradwire_server.doors.doorkeeper import Doorkeeper, Registering, open_doors
 from gradwire_server.doors.quiet import Quiet
 from gradwire_server.doors.tls import server_credentials
@@ -43,6 +44,7 @@ from gradwire_server.programs.shared import SharedPrograms
 from gradwire_server.quotas import Tenant
 from gradwire_server.session import Session
 from gradwire_server.settings import Settings
+from gradwire_server.stores import Places
 from gradwire_server.tally import Totals
 
 __all__ = ["WorkerServer"]
@@ -306,6 +308,8 @@ class WorkerServer:
         services: Any = Registering(self._server, self._doors)
         worker_pb2_grpc.add_WorkerServicer_to_server(self.service, services)
         admin_pb2_grpc.add_AdminServicer_to_server(AdminService(self.service), services)
+        checkpoints = CheckpointService(self.service.find, Places(settings.checkpoint_urls))
+        checkpoint_pb2_grpc.add_CheckpointServicer_to_server(checkpoints, services)
         services.add_generic_rpc_handlers((BulkPlane(self.service.find).handler(),))
         services.add_generic_rpc_handlers((PeerPlane(self.service.incarnation).handler(),))
         self._health = _PolledHealth(experimental_non_blocking=False)  # else grpcio's server never iterates `Watch`

@@ -33,6 +33,7 @@ class Settings:
     metrics_listen: str = ""
     metrics_beyond_loopback: bool = False
     quotas: Quotas = _NO_QUOTAS
+    checkpoint_urls: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Raise ValueError for settings under which a worker must not start."""
@@ -92,6 +93,7 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
     parser.add_argument(
         "--metrics-beyond-loopback", action="store_true", help="let --metrics-listen name an address others can reach"
     )
+    _add_checkpoints(parser)
     _add_quotas(parser)
     doors = parser.add_argument_group("doors", "who may come in; all files may be renewed while the worker runs")
     doors.add_argument(
@@ -113,12 +115,20 @@ def parse(arguments: Sequence[str] | None = None) -> Settings:
         given.public_server, given.tls_certificate, given.tls_key, given.tls_client_ca, given.tokens, given.lease_seconds,
         given.metrics_listen, given.metrics_beyond_loopback,
         Quotas(given.max_session_bytes, given.max_session_handles, given.max_tenant_bytes, given.max_tenant_sessions),
+        tuple(given.checkpoint_urls),
     )  # fmt: skip
     try:
         settings.check()
     except ValueError as error:
         parser.error(str(error))
     return settings
+
+
+def _add_checkpoints(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--checkpoint-urls", action="append", default=[], metavar="PREFIX",
+        help="let clients save and load checkpoints under this URL, such as s3://bucket/runs/{tenant}; may come several times",
+    )  # fmt: skip
 
 
 def _add_quotas(parser: argparse.ArgumentParser) -> None:

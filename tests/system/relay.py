@@ -77,6 +77,15 @@ class Relay:
     def _is_dark(self) -> bool:
         return time.monotonic() < self._dark_until
 
+    def _passed(self, direction: str, count: int) -> int:
+        """Return how many of so many bytes go through before the cut that is due; all of them without one."""
+        with self._lock:  # two connections may come to it at once
+            left = self._left.pop(direction, None)
+            if left is None or count >= left:
+                return count if left is None else left - 1
+            self._left[direction] = left - count
+            return count
+
     def _is_lost(self, source: socket.socket, direction: str, count: int) -> bool:
         with self._lock:
             is_lost = (source, direction) in self._losing
@@ -111,15 +120,11 @@ class Relay:
                     continue
                 if time.monotonic() < self._slow_until:
                     time.sleep(random.uniform(0.0, self._longest_delay_seconds))
-                left = self._left.get(direction)
-                if left is not None and len(piece) >= left:
-                    del self._left[direction]
-                    sink.sendall(piece[:left])
+                passed = self._passed(direction, len(piece))
+                sink.sendall(piece[:passed])
+                if passed < len(piece):
                     self.cut()
                     return
-                if left is not None:
-                    self._left[direction] = left - len(piece)
-                sink.sendall(piece)
         for end in (source, sink):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

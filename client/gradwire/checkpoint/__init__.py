@@ -10,7 +10,10 @@ from typing import Any
 from gradwire.casualties import LastCheckpoint
 from gradwire.checkpoint.files import read_parts, write_parts
 from gradwire.checkpoint.tree import decode, encode
+from gradwire.checkpoint.urls import is_url, read_url, write_url
+from gradwire.conversion import from_array
 from gradwire.generators import default_generator
+from gradwire_protocol.dtypes import from_numpy
 from gradwire_protocol.errors import CheckpointError
 
 __all__ = ["CheckpointError", "Loaded", "load", "save"]
@@ -57,7 +60,7 @@ def save(
         "parts": {name: part.state_dict() for name, part in parts.items()},
     }
     tree, tensors = encode(whole)
-    write_parts(os.fspath(path), tree, tensors, shard_bytes)
+    (write_url if is_url(os.fspath(path)) else write_parts)(os.fspath(path), tree, tensors, shard_bytes)
     _remember(path, step)
 
 
@@ -68,7 +71,7 @@ def load(path: str | os.PathLike[str], *, rng: bool = True, **parts: Any) -> Loa
     Raises CheckpointError for a file that is damaged, incomplete or no checkpoint, and for a part that it does not have; what
     `open` raises where there is none; and what a part's `load_state_dict` raises.
     """
-    whole = decode(*read_parts(os.fspath(path)), os.fspath(path))
+    whole = _read(os.fspath(path))
     if not isinstance(whole, dict) or whole.keys() != {"step", "extra", "rng", "parts"}:
         raise CheckpointError(f"loading {os.fspath(path)} needs a checkpoint; it has other contents")
     states = whole["parts"]
@@ -85,10 +88,19 @@ def load(path: str | os.PathLike[str], *, rng: bool = True, **parts: Any) -> Loa
     return Loaded(whole["step"], whole["extra"], {name: state for name, state in states.items() if name not in parts})
 
 
+def _read(path: str) -> Any:
+    if is_url(path):
+        tree, tensors = read_url(path)
+        return decode(tree, tensors.__getitem__, path)
+    tree, arrays = read_parts(path)
+    return decode(tree, lambda name: from_array(arrays[name], from_numpy(arrays[name].dtype)), path)
+
+
 def _remember(path: str | os.PathLike[str], step: int) -> None:
     """Let an error about a lost worker name the checkpoint to go back to."""
     from gradwire import session as sessions
 
     session = sessions.current()
+    where = os.fspath(path) if is_url(os.fspath(path)) else os.path.abspath(path)
     for one in [session] if session.fleet is None else session.fleet.sessions:
-        one.last_checkpoint = LastCheckpoint(os.path.abspath(path), step)
+        one.last_checkpoint = LastCheckpoint(where, step)

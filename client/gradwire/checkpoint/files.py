@@ -23,7 +23,7 @@ from gradwire.tensor import Tensor
 from gradwire_protocol.checksums import array_sum, text_sum
 from gradwire_protocol.errors import CheckpointError
 
-__all__ = ["read_parts", "write_parts"]
+__all__ = ["described", "description", "groups", "read_parts", "write_parts"]
 
 FORMAT, VERSION = "gradwire checkpoint", 1
 
@@ -32,24 +32,22 @@ Array = np.ndarray[Any, Any]
 
 def write_parts(path: str, tree: Any, tensors: Mapping[str, Tensor], shard_bytes: int) -> None:
     """Write a tree and its tensors; raise CheckpointError, with what was there before untouched, if that fails."""
-    groups = list(_groups(tensors, shard_bytes))
+    parts = list(groups(tensors, shard_bytes))
     stamp = secrets.token_hex(8)
     written: list[str] = []
     sums: dict[str, str] = {}
     try:
-        if len(groups) > 1:
-            for number, group in enumerate(groups):
+        if len(parts) > 1:
+            for number, group in enumerate(parts):
                 shard = f"{path}.{stamp}.{number:05}"
                 arrays = _fetched(tensors, group, sums)
                 written.append(shard)
                 write_safetensors(shard, arrays)
             arrays = {}
         else:
-            arrays = _fetched(tensors, groups[0] if groups else [], sums)
+            arrays = _fetched(tensors, parts[0] if parts else [], sums)
         shards = [os.path.basename(shard) for shard in written]
-        text = json.dumps(
-            {"format": FORMAT, "version": VERSION, "tree": tree, "sums": sums, "shards": shards}, allow_nan=False
-        )
+        text = description(tree, sums, shards)
         write_safetensors(path, arrays, {"gradwire": text, "checksum": text_sum(text)})
     except BaseException:
         _remove(written)
@@ -58,17 +56,24 @@ def write_parts(path: str, tree: Any, tensors: Mapping[str, Tensor], shard_bytes
     _remove([found for found in _shards_beside(path) if f".{stamp}." not in found])
 
 
+def description(tree: Any, sums: Mapping[str, str], shards: list[str]) -> str:
+    """Return the text that says what a checkpoint has."""
+    return json.dumps(
+        {"format": FORMAT, "version": VERSION, "tree": tree, "sums": sums, "shards": shards}, allow_nan=False
+    )
+
+
 def read_parts(path: str) -> tuple[Any, dict[str, Array]]:
     """Return the tree and all arrays, checked; raise CheckpointError for files that are not as they were written."""
     arrays, metadata = read_safetensors(path)
-    described = _described(path, metadata)
-    for shard in described["shards"]:
+    contents = described(path, metadata)
+    for shard in contents["shards"]:
         beside = os.path.join(os.path.dirname(path), shard)
         try:
             arrays |= read_safetensors(beside)[0]
         except FileNotFoundError:
             raise CheckpointError(f"the checkpoint {path} needs its shard {shard} beside it; it is not there") from None
-    sums = described["sums"]
+    sums = contents["sums"]
     if arrays.keys() != sums.keys():
         raise CheckpointError(
             f"the checkpoint {path} is damaged: it does not have the tensors that it names; load another"
@@ -76,15 +81,16 @@ def read_parts(path: str) -> tuple[Any, dict[str, Array]]:
     for name, array in arrays.items():
         if array_sum(array) != sums[name]:
             raise CheckpointError(f"the checkpoint {path} is damaged: {name} is not what was saved; load another one")
-    return described["tree"], arrays
+    return contents["tree"], arrays
 
 
-def _described(path: str, metadata: Mapping[str, str]) -> dict[str, Any]:
+def described(path: str, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a checkpoint's metadata describes; raise CheckpointError for metadata that no save wrote."""
     text = metadata.get("gradwire", "")
     try:
-        described = json.loads(text)
-        if described["format"] != FORMAT:
-            raise ValueError(described["format"])
+        found: dict[str, Any] = json.loads(text)
+        if found["format"] != FORMAT:
+            raise ValueError(found["format"])
     except (ValueError, KeyError, TypeError, RecursionError):
         raise CheckpointError(
             f"loading {path} needs a file that gradwire.checkpoint.save wrote; it is a safetensors file of another kind, or "
@@ -92,17 +98,16 @@ def _described(path: str, metadata: Mapping[str, str]) -> dict[str, Any]:
         ) from None
     if text_sum(text) != metadata.get("checksum"):
         raise CheckpointError(f"the checkpoint {path} is damaged: its description is not what was saved; load another")
-    if described["version"] != VERSION:
+    if found["version"] != VERSION:
         raise CheckpointError(
-            f"the checkpoint {path} has version {described['version']}; this gradwire reads {VERSION}; update it"
+            f"the checkpoint {path} has version {found['version']}; this gradwire reads {VERSION}; update it"
         )
-    found: dict[str, Any] = described
     if any(os.path.basename(shard) != shard for shard in found["shards"]):
         raise CheckpointError(f"the checkpoint {path} names shards that are not beside it; nothing else is read")
     return found
 
 
-def _groups(tensors: Mapping[str, Tensor], shard_bytes: int) -> Iterator[list[str]]:
+def groups(tensors: Mapping[str, Tensor], shard_bytes: int) -> Iterator[list[str]]:
     """Yield names of tensors that together have up to so many bytes; one that has more is alone."""
     group: list[str] = []
     size = 0

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from gradwire.conversion import from_array
 from gradwire.tensor import Tensor
-from gradwire_protocol.dtypes import from_numpy
 from gradwire_protocol.errors import CheckpointError
 
 __all__ = ["decode", "encode"]
@@ -56,8 +54,8 @@ def _inner(place: str, key: object) -> str:
     return f"{place}.{key}" if place else str(key)
 
 
-def decode(tree: Tree, arrays: Mapping[str, Any], path: str) -> Any:
-    """Return the value that a tree stands for; its tensors are made of `arrays`, each once."""
+def decode(tree: Tree, tensor_of: Callable[[str], Tensor], path: str) -> Any:
+    """Return the value that a tree stands for; `tensor_of` makes its tensors by their names, each once."""
     made: dict[str, Tensor] = {}
 
     def value(node: Tree) -> Any:
@@ -68,7 +66,7 @@ def decode(tree: Tree, arrays: Mapping[str, Any], path: str) -> Any:
         ((kind, content),) = node.items()
         if kind == "tensor":
             if content not in made:
-                made[content] = from_array(arrays[content], from_numpy(arrays[content].dtype))
+                made[content] = tensor_of(content)
             return made[content]
         if kind == "dict":
             return {key: value(item) for key, item in content}
