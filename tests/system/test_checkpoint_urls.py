@@ -21,6 +21,7 @@ import gradwire as gw
 from gradwire import checkpoint, nn
 from gradwire import session as sessions
 from gradwire.errors import AccessDenied, CheckpointError
+from tests.system.relay import Relay
 from tests.system.test_worker import Worker, connect
 
 pytest.importorskip("fsspec", reason="workers reach URLs by gradwire[urls]")
@@ -277,3 +278,32 @@ def test_a_prefix_that_is_no_url_keeps_the_worker_from_starting() -> None:
         )  # fmt: skip
         assert done.returncode == 1
         assert re.search(words, done.stderr)
+
+
+def test_a_save_whose_connection_is_cut_is_asked_for_again(place: Place, worker: Worker) -> None:
+    draw = random.Random(4)
+    relay = Relay(worker.address)
+    gw.connect(relay.address)
+    for step in range(12):
+        relay.cut_after(draw.randrange(1, 600), draw.choice(["up", "down"]))
+        checkpoint.save(place.url, extra=[gw.full((30_000,), float(step))], step=step)
+        relay.cut_after(draw.randrange(1, 600), draw.choice(["up", "down"]))
+        assert whole_step(place.url, step) == step
+    assert relay.cuts >= 6
+    relay.close()
+
+
+def test_each_worker_of_a_script_writes_its_own(place: Place, worker: Worker) -> None:
+    second = place.start()
+    try:
+        gw.connect([worker.address, second.address])
+        values = {"first": gw.arange(20_000), "second": gw.arange(30_000).to("cpu:1")}
+        checkpoint.save(place.url, extra=values)
+        assert len(place.names()) == 3
+        found = checkpoint.load(place.url).extra
+        assert {name: len(tensor) for name, tensor in found.items()} == {"first": 20_000, "second": 30_000}
+        assert all((tensor == gw.arange(len(tensor))).all().item() for tensor in found.values())
+    finally:
+        gw.disconnect()
+        second.process.kill()
+        second.close()
