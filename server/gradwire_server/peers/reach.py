@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from gradwire_protocol import limits
 from gradwire_protocol.bulk import Receiver, as_bytes
@@ -69,11 +71,20 @@ def ask(address: str, method: str, message: bytes, seconds: float, *, patient: b
 def is_at(address: str, incarnation: str) -> bool:
     """Return whether a worker process can be reached from here by this address."""
     request = peer_pb2.IdentifyRequest(incarnation=incarnation).SerializeToString()
-    try:
+    was_known = address in _channels
+    is_this = False
+    with suppress(WorkerLost, OSError, DecodeError):
         answer = ask(address, "Identify", request, _IDENTIFY_SECONDS, patient=False)
-    except (WorkerLost, OSError):
-        return False
-    return peer_pb2.IdentifyReply.FromString(answer).is_this
+        is_this = peer_pb2.IdentifyReply.FromString(answer).is_this
+    if not is_this and not was_known:
+        _forget(address)
+    return is_this
+
+
+def _forget(address: str) -> None:
+    """Keep no channel to where no worker was found: a client may name addresses without end. Calls under way hold theirs."""
+    with _lock:
+        _channels.pop(address, None)
 
 
 def fetch(address: str, ticket: bytes, meta: Meta) -> np.ndarray[Any, Any]:
@@ -91,6 +102,8 @@ def fetch(address: str, ticket: bytes, meta: Meta) -> np.ndarray[Any, Any]:
             if receiver.is_done:
                 break
     except grpc.RpcError as error:
+        if not receiver.position:
+            _forget(address)
         raise WorkerLost(
             f"a copy from the worker at {address} needs that worker until it is complete; {error.code().name} after "
             f"{receiver.position} of {meta.nbytes} bytes"
