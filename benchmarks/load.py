@@ -29,6 +29,10 @@ from gradwire.loadtest.report import growth  # noqa: E402
 _OUT = _ROOT / "docs" / "loadtest"
 _CLIENTS_THAT_DISTURB = "flood,never-reading"
 _KIB = 1 << 10
+_HEAD = """# Load test of {day}
+
+By `gradwire loadtest`; what each scenario does is in `benchmarks/load.py`. [{numbers}]({numbers}) has all numbers of each run.
+"""
 
 
 @dataclass
@@ -149,13 +153,20 @@ def report(bench: Bench, command: str) -> str:
         )
         for name, run in bench.runs.items() for step, found in run["steps"].items()
     ]  # fmt: skip
-    about = (
-        f"`{command}`. {machine()}. One worker on the CPU, on TCP loopback; clients and worker share the cores. Each run's "
-        "numbers are in the JSON file beside this one."
-    )
+    about = f"{machine()}. One worker on the CPU, on TCP loopback; clients and worker share the cores."
     runs = table(("run", "step", "count", "errors", "a second", "p50 ms", "p95 ms", "p99 ms", "max ms"), steps)
     verdicts = table(("scenario", "what", "reached", "to reach", ""), goals)
-    return "\n".join([f"# Load test of {datetime.date.today()}", "", about, "", *verdicts, *runs])
+    return "\n".join([f"## `{command}`", "", about, "", *verdicts, *runs])
+
+
+def keep(bench: Bench, text: str) -> None:
+    """Add a report to those of the day, and the numbers of each run to theirs."""
+    _OUT.mkdir(exist_ok=True)
+    page, numbers = (_OUT / f"{datetime.date.today()}.{kind}" for kind in ("md", "json"))
+    before = page.read_text() if page.exists() else _HEAD.format(day=datetime.date.today(), numbers=numbers.name)
+    page.write_text(f"{before.rstrip()}\n\n{text.rstrip()}\n")
+    known = json.loads(numbers.read_text()) if numbers.exists() else {}
+    numbers.write_text(json.dumps(known | bench.runs) + "\n")
 
 
 def main() -> None:
@@ -171,9 +182,7 @@ def main() -> None:
     text = report(bench, " ".join(["python benchmarks/load.py", *sys.argv[1:]]))
     print(text)
     if given.write:
-        _OUT.mkdir(exist_ok=True)
-        (_OUT / f"{datetime.date.today()}.md").write_text(text)
-        (_OUT / f"{datetime.date.today()}.json").write_text(json.dumps(bench.runs) + "\n")
+        keep(bench, text)
 
 
 if __name__ == "__main__":
