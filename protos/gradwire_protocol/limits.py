@@ -4,8 +4,8 @@ from __future__ import annotations
 
 __all__ = [
     "CHUNK_BYTES", "INLINE_BYTES", "MAX_BATCH_BYTES", "MAX_BATCH_CALLS", "MAX_LOOP_STEPS", "MAX_MESSAGE_BYTES",
-    "MAX_NDIM", "MAX_NUMEL", "MAX_OUTPUTS", "MAX_PROGRAMS", "MAX_SEGMENT_BYTES", "MAX_SHARED_BYTES",
-    "MAX_SHARED_PROGRAMS", "MAX_SIGNATURES", "MAX_SIGNATURE_BYTES", "MAX_STRIDE", "MAX_TERMS",
+    "MAX_NDIM", "MAX_NUMEL", "MAX_OUTPUTS", "MAX_PROGRAMS", "MAX_PROGRAM_BYTES", "MAX_SEGMENT_BYTES",
+    "MAX_SHARED_BYTES", "MAX_SHARED_PROGRAMS", "MAX_SIGNATURES", "MAX_SIGNATURE_BYTES", "MAX_STRIDE", "MAX_TERMS",
     "MAX_UNACKED_BATCHES", "PEER_SECONDS", "PROTOCOL_VERSION", "QUEUED_CHUNKS", "SLOTS", "SLOT_BYTES",
     "STALL_SECONDS", "UPLOAD_ROOM_BYTES",
 ]  # fmt: skip
@@ -59,6 +59,9 @@ MAX_SIGNATURE_BYTES = 8 * 1024 * 1024
 
 # Programs that one session holds; each keeps its own memory for what it computes on the way.
 MAX_PROGRAMS = 256
+
+# And their bytes on the wire, all together: a training step of a large model has some 300 kB, in memory 50 times that.
+MAX_PROGRAM_BYTES = 32 * 1024 * 1024
 
 # Steps that one call makes: none starts between them, so a worker that is to stop waits for all.
 MAX_LOOP_STEPS = 65_536

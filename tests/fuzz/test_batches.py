@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from tests.fuzz.harness import Finding, Harness
 from tests.fuzz.repair import repair
 
 REGRESSIONS = sorted((Path(__file__).parent / "regressions").iterdir())
-CHANGED = int(os.environ.get("GRADWIRE_FUZZ_INPUTS", "300"))
+CHANGED = int(os.environ.get("GRADWIRE_FUZZ_INPUTS", "200"))
 
 
 @pytest.fixture
@@ -124,3 +125,43 @@ def test_memory_is_watched(corpus: dict[str, bytes]) -> None:
         [sys.executable, "-c", script], input=corpus["numbers"], capture_output=True, check=True, timeout=60
     )
     assert b"must not take" in done.stdout
+
+
+# ---------------------------------------------------------------- led by coverage
+PLANTED = """
+import sys
+from gradwire_server.store import Store
+
+release = Store.release
+
+def broken(self, released):
+    if any(count > 1 << 30 for count in released[1::2]):
+        raise KeyError("planted")
+    release(self, released)
+
+Store.release = broken
+sys.argv = ["fuzz", "--seconds", "60", "--seed", "1"]
+from tests.fuzz.fuzz_batches import main
+main()
+"""
+
+
+def fuzzed(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    return subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=110
+    )
+
+
+@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is not installed: pip install 'gradwire[fuzz]'")
+def test_fuzzing_finds_what_is_planted_and_keeps_the_input(tmp_path: Path, harness: Harness) -> None:
+    done = fuzzed(PLANTED, tmp_path)
+    assert done.returncode != 0 and "planted" in done.stderr + done.stdout
+    (found,) = (tmp_path / "build/fuzz/crashes").iterdir()
+    assert harness.run(found.read_bytes())  # and where nothing is planted, it is harmless
+
+
+def test_without_atheris_fuzzing_says_that_it_is_skipped(tmp_path: Path) -> None:
+    script = "import sys; sys.modules['atheris'] = None; sys.argv = ['fuzz']; from tests.fuzz.fuzz_batches import main; main()"
+    done = fuzzed(script, tmp_path)
+    assert done.returncode == 0 and done.stdout.startswith("fuzz: skipped."), done.stderr

@@ -143,9 +143,10 @@ def test_answers_that_nobody_acknowledges_are_not_kept_without_end() -> None:
     assert len(session._answers) == 1
 
 
-def test_interned_signatures_are_bounded_by_their_bytes() -> None:
+def test_interned_signatures_are_bounded_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     session = new_session()
-    large = signed("cat", [VECTOR] * 300_000, [0], lengths=[300_000])
+    large = signed("cat", [VECTOR] * 1000, [0], lengths=[1000])
+    monkeypatch.setattr(limits, "MAX_SIGNATURE_BYTES", 5 * large.ByteSize())
     errors = []
     for _ in range(6):
         batch = call_pb2.Batch(
@@ -259,6 +260,42 @@ def test_a_loop_has_no_more_numbers_than_a_message_holds() -> None:
         Loop(65_536, (0,), (0,), (0,)).check(looped((float,) * 1000))
     with pytest.raises(BatchMalformed, match="at most 65536 results"):
         Loop(1, (0,), (0,), (0,) * 65_537).check(looped())
+
+
+def run_of(digest: str, needs: bytes = b"") -> call_pb2.Signature:
+    return signed("gw::program", [VECTOR], [digest], lengths=[1], needs=needs)
+
+
+def sent(factor: float) -> tuple[bytes, str]:
+    """Return an encoded program, which differs from others by a constant, and its name."""
+    signature = codec.decode_signature(signed("mul.Scalar", [VECTOR], kinds="f"))
+    message = program_codec.encode_program(Program((VECTOR,), (), (ProgramCall(signature, (0,), (factor,)),), (1,)))
+    return message.SerializeToString(), program_codec.digest_of(message)
+
+
+def test_programs_are_bounded_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = new_session()
+    encoded, _ = sent(0.0)
+    monkeypatch.setattr(limits, "MAX_PROGRAM_BYTES", 3 * len(encoded))
+    errors = []
+    for turn in range(5):
+        encoded, digest = sent(float(turn + 2))
+        errors.append(apply(session, run_of(digest), [1], programs=[encoded]).refused.error)
+    assert errors[0] == "" and errors[-1] == "LimitExceeded"
+    assert len(session.programs._known) == len(session.programs._shared._known) <= 3
+    assert is_usable(session)
+
+
+def test_a_program_is_prepared_for_a_bounded_number_of_inputs_that_require_grad(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gradwire_server.programs.table._MOST_LOADED", 1)
+    session = new_session()
+    encoded, digest = sent(2.0)
+    assert not apply(session, run_of(digest), [1], programs=[encoded]).failures
+    assert first_error(apply(session, run_of(digest, b"\1"), [1])) == "LimitExceeded"
+    assert first_error(apply(session, run_of(digest, b"\1" * 100_000), [1])) == "BatchMalformed"
+    assert not apply(session, run_of(digest), [1]).failures
 
 
 def test_a_program_gives_a_bounded_number_of_results() -> None:

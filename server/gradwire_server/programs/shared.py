@@ -19,6 +19,9 @@ from gradwire_server.programs.loaded import Prepared
 
 __all__ = ["SharedPrograms", "Statistics"]
 
+# Of one program, by the inputs that require grad.
+_MOST_VARIANTS = 16
+
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
@@ -40,6 +43,7 @@ class SharedPrograms:
         self._max_programs, self._max_bytes = max_programs, max_bytes
         self._lock = threading.Lock()
         self._known: OrderedDict[str, tuple[Program, dict[int, Prepared]]] = OrderedDict()
+        self._encoded_bytes: dict[str, int] = {}  # of the known, on the wire
         self._found = self._prepared = 0
 
     def statistics(self) -> Statistics:
@@ -57,6 +61,7 @@ class SharedPrograms:
         made = decode_program(message)
         with self._lock:
             known = self._known.setdefault(digest, (made, {}))
+            self._encoded_bytes[digest] = message.ByteSize()
             self._drop_oldest()
         return known[0]
 
@@ -70,7 +75,10 @@ class SharedPrograms:
         made = Prepared(program, needs, engine)
         with self._lock:
             self._prepared += 1
-            self._known.setdefault(digest, (program, {}))[1][needs] = made
+            variants = self._known.setdefault(digest, (program, {}))[1]
+            variants[needs] = made
+            if len(variants) > _MOST_VARIANTS:
+                del variants[next(iter(variants))]
             self._known.move_to_end(digest)
             self._drop_oldest()
         return made
@@ -79,5 +87,9 @@ class SharedPrograms:
         return sum(item.held_bytes for _, prepared in self._known.values() for item in prepared.values())
 
     def _drop_oldest(self) -> None:
-        while len(self._known) > self._max_programs or (len(self._known) > 1 and self._held_bytes() > self._max_bytes):
-            self._known.popitem(last=False)
+        while len(self._known) > self._max_programs or (len(self._known) > 1 and self._is_large()):
+            digest, _ = self._known.popitem(last=False)
+            self._encoded_bytes.pop(digest, None)
+
+    def _is_large(self) -> bool:
+        return self._held_bytes() > self._max_bytes or sum(self._encoded_bytes.values()) > limits.MAX_PROGRAM_BYTES

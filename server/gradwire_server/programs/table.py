@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from gradwire_protocol import limits
-from gradwire_protocol.codec import decode_static
+from gradwire_protocol.codec import decode_needs, decode_static
 from gradwire_protocol.errors import BatchMalformed, LimitExceeded
 from gradwire_protocol.program import Loop, Program, loop_signature, program_signature
 from gradwire_protocol.program_codec import digest_of
@@ -20,6 +20,9 @@ from gradwire_server.programs.shared import SharedPrograms
 
 __all__ = ["Programs"]
 
+# A program is traced anew where other inputs require grad: with and without, mostly.
+_MOST_LOADED = 2 * limits.MAX_PROGRAMS
+
 
 class Programs:
     """What the session was told to know, and what of it was run."""
@@ -29,6 +32,7 @@ class Programs:
         self._engine = engine
         self._shared = shared or SharedPrograms()
         self._known: dict[str, Program] = {}
+        self._encoded_bytes = 0
         self._loaded: dict[tuple[str, int], LoadedProgram] = {}
 
     def add(self, encoded: Sequence[bytes]) -> None:
@@ -46,7 +50,13 @@ class Programs:
                     f"a session may hold {limits.MAX_PROGRAMS} programs and has that many; compile fewer functions, or for "
                     "fewer shapes"
                 )
+            if self._encoded_bytes + len(data) > limits.MAX_PROGRAM_BYTES:
+                raise LimitExceeded(
+                    f"a session's programs may have {limits.MAX_PROGRAM_BYTES} bytes and have {self._encoded_bytes}; this one has "
+                    f"{len(data)}; compile fewer functions, or for fewer shapes"
+                )
             self._known[digest] = self._shared.program(digest, message)
+            self._encoded_bytes += len(data)
 
     def signature(self, message: call_pb2.Signature) -> Signature:
         """Return the signature of a run or a loop; raise BatchMalformed if the session does not know the program."""
@@ -58,7 +68,7 @@ class Programs:
             loop = _loop(message)
             loop.check(program)
             return loop_signature(program, digest, loop)
-        return program_signature(program, digest, int.from_bytes(message.needs, "little"))
+        return program_signature(program, digest, decode_needs(message.needs, len(program.inputs)))
 
     def run(self, signature: Signature, inputs: Sequence[Array], numbers: Sequence[Any]) -> list[Array]:
         """Run a program, which the first run prepares."""
@@ -78,6 +88,10 @@ class Programs:
         digest, needs = signature.statics[0], signature.needs
         loaded = self._loaded.get((digest, needs))
         if loaded is None:
+            if len(self._loaded) >= _MOST_LOADED:
+                raise LimitExceeded(
+                    f"a session may prepare {_MOST_LOADED} programs, each for the inputs that require grad, and has that many"
+                )
             prepared = self._shared.prepared(digest, self._known[digest], needs, self._engine)
             loaded = self._loaded[digest, needs] = LoadedProgram(prepared, self._engine)
         signature.kernel = loaded
