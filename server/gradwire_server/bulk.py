@@ -227,6 +227,7 @@ def _finish(opened: Opened, header: bulk_pb2.UploadHeader, host: Any, refusal: E
 def _abort(context: Any, error: Exception) -> None:
     # Not in the handler's frame: an error that a name of a frame in its own traceback refers to is a cycle, and keeps the session.
     shown = told(error)
+    error.__traceback__ = None  # grpcio keeps its own errors with the call
     context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"{type(shown).__name__}: {shown}")
 
 

@@ -114,6 +114,9 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
                     if ack is None:
                         return
                     yield worker_pb2.WorkerFrame(ack=ack)
+        except grpc.RpcError as error:
+            # grpcio keeps it with the call; by its traceback that would be this frame, and the session: a cycle.
+            error.__traceback__ = None
         finally:
             self._left(opened, stream)
 

@@ -233,10 +233,10 @@ class Soak:
         self._onlooker.__exit__(None, None, None)
 
 
-def soak(seconds: float, clients: int = 4, seed: int | None = None) -> Found:
+def soak(seconds: float, clients: int = 4, seed: int | None = None, *flags: str) -> Found:
     """Soak a worker of its own for so many seconds; return what was seen, or raise AssertionError, which names the seed."""
     chosen = secrets.randbelow(2**32) if seed is None else seed
-    worker = Worker("--lease-seconds", str(LEASE_SECONDS))
+    worker = Worker("--lease-seconds", str(LEASE_SECONDS), *flags)
     made = Soak(worker, clients, chosen)
     try:
         return made.run(seconds)
@@ -256,8 +256,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--public-server", action="store_true", help="as the worker's flag")
     given = parser.parse_args()
-    print(json.dumps(asdict(soak(given.seconds, given.clients, given.seed)), indent=2))
+    flags = ["--public-server"] if given.public_server else []
+    print(json.dumps(asdict(soak(given.seconds, given.clients, given.seed, *flags)), indent=2))
 
 
 if __name__ == "__main__":

@@ -100,9 +100,11 @@ def disturbed(relay: Relay, seed: int, undisturbed: Result, caplog: pytest.LogCa
     return Sides(ran, sum(int(match[1]) for match in found if match) - ran)
 
 
+@pytest.mark.parametrize("shared", ["0", "1"], ids=["chunks", "shared memory"])
 def test_trouble_at_any_moment_changes_nothing(
-    relay: Relay, undisturbed: Result, caplog: pytest.LogCaptureFixture
+    relay: Relay, undisturbed: Result, shared: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("GRADWIRE_SHARED_MEMORY", shared)
     sides = [disturbed(relay, seed, undisturbed, caplog) for seed in _SEEDS]
     assert len(_SEEDS) == 1 or (sum(side.ran for side in sides) and sum(side.had_not for side in sides)), (
         f"over the seeds {_SEEDS}, cuts must fall before and after what they cut off had run; {sides}"

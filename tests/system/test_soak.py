@@ -32,6 +32,17 @@ time.sleep(60)
 """
 
 
+IDLE = """
+import sys, time
+import gradwire as gw
+session = gw.connect(sys.argv[1])
+ballast = gw.ones(64 * 1024 * 1024, dtype=gw.uint8)
+session.wait()
+print("sent", flush=True)
+time.sleep(60)
+"""
+
+
 def test_clients_that_crash_and_are_cut_off_leave_nothing_behind() -> None:
     found = soak(20)
     assert found.barriers >= 40
@@ -39,6 +50,28 @@ def test_clients_that_crash_and_are_cut_off_leave_nothing_behind() -> None:
     assert found.killed >= 3
     assert found.cut >= 3
     assert found.longest_gone_seconds >= LEASE_SECONDS
+
+
+@pytest.mark.parametrize("flags", [(), ("--public-server",)], ids=["own queues", "grpcio's server"])
+def test_memory_is_free_whose_client_is_dead(flags: tuple[str, ...]) -> None:
+    """Killed while its stream waits for the next batch, as most are."""
+    worker = Worker("--lease-seconds", "1", *flags)
+    try:
+        with Onlooker(worker.address) as onlooker:
+            before = onlooker.status().resident_bytes
+            command = [sys.executable, "-c", IDLE, worker.address]
+            clients = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+            for client in clients:
+                assert client.stdout is not None
+                assert client.stdout.readline() == "sent\n"
+            assert onlooker.status().resident_bytes - before > 180 * _MIB
+            for client in clients:
+                client.kill()
+                client.communicate()
+            wait_until(lambda: not onlooker.status().sessions, "their sessions are over", 1 + 2)
+            wait_until(lambda: onlooker.status().resident_bytes - before < 16 * _MIB, "their memory is free", 1)
+    finally:
+        worker.end()
 
 
 @pytest.mark.parametrize("flags", [(), ("--public-server",)], ids=["own queues", "grpcio's server"])
