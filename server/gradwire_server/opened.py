@@ -15,6 +15,7 @@ from gradwire_protocol.errors import HandleNotFound
 from gradwire_protocol.shared_memory import Segment
 from gradwire_protocol.v1 import call_pb2
 from gradwire_server.backend import Backend
+from gradwire_server.lane import Lane, Turn
 from gradwire_server.programs.shared import SharedPrograms
 from gradwire_server.quotas import Tenant
 from gradwire_server.session import Session
@@ -37,9 +38,14 @@ class Opened:
     """An open session."""
 
     def __init__(
-        self, backend: Backend, programs: SharedPrograms, tenant: str = "", quotas: Tenant | None = None
+        self,
+        backend: Backend,
+        lane: Lane,
+        programs: SharedPrograms,
+        tenant: str = "",
+        quotas: Tenant | None = None,
     ) -> None:
-        """Open a tenant's session on a backend; `programs` and `quotas` are what the tenant's sessions share."""
+        """Open a session on a backend and its lane; `programs` and `quotas` are what a tenant's sessions share."""
         self.tenant = tenant
         self.session = Session(backend, shared=programs, tenant=quotas)
         self.tally = Tally()
@@ -49,6 +55,8 @@ class Opened:
         self._stream = 0  # the number of the stream that the session has
         self._cancel: Callable[[], object] | None = None
         self._attaching = threading.Lock()
+        self._turn = Turn(lane)
+        self._has_batch = False  # one that runs, or waits for its turn
         self._running: tuple[int, float] | None = None  # a batch and when it began
         self._ran_at = float("-inf")
         self._is_over = False
@@ -92,19 +100,35 @@ class Opened:
         try:
             if stream != self._stream or self._is_over:
                 return None
-            self._running = batch.number, time.monotonic()
+            self._has_batch = True
             self.session.uploads.look = look
-            ack = self.tally.run(self.session.apply, batch)
-            ack.draining = self.is_draining
+            ack = self._in_turn(batch)
+            if ack is not None:
+                ack.draining = self.is_draining
             return ack
         finally:
             self.session.uploads.look = int  # a cycle else, in which the session would outlive its end
-            self._running, self._ran_at = None, time.monotonic()
+            self._has_batch, self._ran_at = False, time.monotonic()
             self.lock.release()
 
+    def _in_turn(self, batch: call_pb2.Batch) -> call_pb2.Ack | None:
+        """Run a batch when it is the session's turn on the device; None if the session ended while it waited."""
+        turn = self._turn
+        turn.lane.enter(turn)
+        if self._is_closed:
+            turn.lane.leave(turn, 0.0)
+            return None
+        # From here on: a batch that waits for others is none that takes long. It pays for what it computes, not for waiting.
+        self._running, used = (batch.number, time.monotonic()), time.thread_time()
+        try:
+            return self.tally.run(self.session.apply, batch)
+        finally:
+            self._running = None
+            turn.lane.leave(turn, time.thread_time() - used)
+
     def is_quiet(self, seconds: float) -> bool:
-        """Return whether no batch runs, nor ran in so many seconds."""
-        return self._running is None and time.monotonic() - self._ran_at >= seconds
+        """Return whether no batch runs or waits for its turn, nor ran in so many seconds."""
+        return not self._has_batch and time.monotonic() - self._ran_at >= seconds
 
     def finish(self, seconds: float) -> bool:
         """Wait up to so long for what runs, and let no batch start after it; return whether it was done in time."""

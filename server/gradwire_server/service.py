@@ -37,6 +37,7 @@ from gradwire_server.checkpoints import CheckpointService
 from gradwire_server.doors.doorkeeper import Doorkeeper, Registering, open_doors
 from gradwire_server.doors.quiet import Quiet
 from gradwire_server.doors.tls import server_credentials
+from gradwire_server.lane import Lane
 from gradwire_server.leases import Leases
 from gradwire_server.opened import Opened
 from gradwire_server.peers.plane import PeerPlane
@@ -65,6 +66,9 @@ _LEASE_CHECK_SECONDS = 0.5
 _QUIET_SECONDS = 1.0
 _FINISH_SECONDS = 2.0
 
+# Of the lane, which calls a session that waits within fractions of one: a worker that calls none for so long hangs.
+_STILL_SECONDS = 5.0
+
 
 class WorkerService(worker_pb2_grpc.WorkerServicer):
     """The control plane: `worker.proto`."""
@@ -73,6 +77,7 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
         """Serve sessions on `backend` to those whom `doors` lets in; `stop` ends the process in good order."""
         self._doors = doors
         self.backend = backend
+        self.lane = Lane()
         self._stop = stop
         self._leases = Leases(settings.lease_seconds, time.monotonic)
         self.settings = settings
@@ -148,7 +153,7 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
                 f"{len(self._leases)} of them without a client; end one, or use another worker"
             )
         self._tenants[tenant].check_session()
-        opened = Opened(self.backend, self._programs[tenant], tenant, self._tenants[tenant])
+        opened = Opened(self.backend, self.lane, self._programs[tenant], tenant, self._tenants[tenant])
         self._sessions[opened.session.token] = opened
         self._totals.sessions_opened += 1
         return opened
@@ -186,7 +191,13 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
                 self._end(token)
 
     def Heartbeat(self, request: Any, context: grpc.ServicerContext) -> Any:
-        """Say how far a session is, also while one of its batches runs."""
+        """Say how far a session is, also while one of its batches runs. A worker whose batches wait for ever gives no answer."""
+        still = self.lane.still_seconds()
+        if still > _STILL_SECONDS:
+            context.abort(
+                grpc.StatusCode.UNAVAILABLE,
+                f"batches that wait must get their turn within {_STILL_SECONDS:g} s; none did for {still:.0f} s: the worker hangs",
+            )
         try:
             progress = self.find(request.token, context).progress()
         except Exception as error:
@@ -255,7 +266,9 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
     def totals(self) -> Totals:
         """Return what all sessions did since the start, and what the open ones hold."""
         with self._lock:
-            return self._totals.with_open(self._sessions.values())
+            totals = self._totals.with_open(self._sessions.values())
+        totals.longest_running_seconds = max(totals.longest_running_seconds, self.lane.still_seconds())
+        return totals
 
     def open_sessions(self) -> list[Opened]:
         """Return the sessions that are open now, the oldest first."""

@@ -34,6 +34,7 @@ from gradwire_server.bounds import check_bounds, check_signatures
 from gradwire_server.control import CONTROLS, OF_NODES, check_arguments
 from gradwire_server.engine import Array, Engine
 from gradwire_server.fast_calls import fast_call
+from gradwire_server.lane import step_aside
 from gradwire_server.peers import offers
 from gradwire_server.peers.controls import ON_POISON, PEER_CONTROLS
 from gradwire_server.programs.shared import SharedPrograms
@@ -303,6 +304,8 @@ class Session:
         first = run.handle
         run.handle += len(signature.outputs)
         results: Sequence[Any]
+        if signature.op.is_awaited:
+            step_aside()
         try:
             arrays = self._arrays(signature, handles)
             if isinstance(arrays, Poisoned):

@@ -16,6 +16,7 @@ from gradwire_protocol import codec, limits
 from gradwire_protocol.errors import BatchMalformed, HandleNotFound, WorkerLost
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.v1 import failure_pb2
+from gradwire_server.lane import step_aside
 
 __all__ = ["Uploads"]
 
@@ -117,6 +118,7 @@ class Uploads:
         return found
 
     def _wait(self, number: int) -> HostArray | failure_pb2.Failure:
+        step_aside()
         self._takers += 1
         self._changed.notify_all()
         began = time.monotonic()

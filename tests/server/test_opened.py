@@ -14,6 +14,7 @@ from gradwire import nn
 from gradwire import session as sessions
 from gradwire_protocol.v1 import call_pb2
 from gradwire_server.backend import open_backend
+from gradwire_server.lane import Lane
 from gradwire_server.opened import Opened
 from gradwire_server.programs.shared import SharedPrograms
 from tests.support import Loopback, open_loopback
@@ -35,7 +36,7 @@ class Edge:
 def loopback() -> Iterator[Loopback]:
     previous = sessions._current
     session, made = open_loopback()
-    made.worker = Edge(Opened(open_backend("cpu"), SharedPrograms()))  # type: ignore[assignment]
+    made.worker = Edge(Opened(open_backend("cpu"), Lane(), SharedPrograms()))  # type: ignore[assignment]
     sessions._current = session
     gc.collect()
     gc.disable()

@@ -126,7 +126,7 @@ control("gw::offer(Tensor self, SymInt high, SymInt low) -> Tensor", _nothing, a
 control("gw::receive(int[] size, ScalarType dtype, str address, SymInt high, SymInt low) -> Tensor", _made, awaited=True)
 
 # Answers whether this worker reaches the one of that incarnation by an address.
-control("gw::reachable(str address, str incarnation) -> Tensor", _nothing)
+control("gw::reachable(str address, str incarnation) -> Tensor", _nothing, awaited=True)
 
 # Holds the graph behind a tensor, and not the tensor.
 control("gw::anchor(Tensor self) -> Tensor", lambda self: NODE_META)
