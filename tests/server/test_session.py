@@ -221,10 +221,11 @@ def test_uint64_seeds_and_large_integers_travel_whole(loopback: Loopback) -> Non
     assert (big + (2**61 + 1)).tolist() == [2**62 + 2**61 + 2]
 
 
+@pytest.mark.parametrize("limit", ["MAX_SIGNATURES", "MAX_SIGNATURE_BYTES"])
 def test_a_script_with_more_kinds_of_call_than_the_table_holds_goes_on(
-    loopback: Loopback, monkeypatch: pytest.MonkeyPatch
+    limit: str, loopback: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gradwire_protocol.limits.MAX_SIGNATURES", 20)
+    monkeypatch.setattr(f"gradwire_protocol.limits.{limit}", 20 if limit == "MAX_SIGNATURES" else 600)
     values = gw.arange(100)
     assert [values[index].item() for index in range(100)] == list(range(100))
     assert any(batch.reset_signatures for batch in batches(loopback))
