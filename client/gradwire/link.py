@@ -53,7 +53,7 @@ class Link:
         self._connection = connection
         self._reconnect_seconds, self._is_gone, self._loss = reconnect_seconds, is_gone, loss
         self._said_draining = False
-        self.welcome = self._greet(b"")
+        self.welcome = self._greet_first()
         self.bulk: Any = connection.bulk(self.welcome.token)
         self.bulk.is_gone = is_gone
         self.bulk.retry_seconds = reconnect_seconds
@@ -61,6 +61,22 @@ class Link:
         self._watcher: Watcher | None = None
         if reconnect_seconds:
             self._watcher = Watcher(self._pulse, self._ask, self._give_up)
+
+    def _greet_first(self) -> worker_pb2.Welcome:
+        """Greet; once more, over a new connection, where that broke meanwhile: there is nothing yet that could happen twice."""
+        try:
+            return self._greet(b"")
+        except WorkerLost as error:
+            lost = error
+        for seconds in attempts(min(self._reconnect_seconds, _LAST_SECONDS)):
+            if self._is_gone() or self._connection.is_gone():
+                break
+            try:
+                self._connection.reopen(seconds)
+                return self._greet(b"")
+            except (WorkerLost, WorkerUnreachable):
+                continue
+        raise lost
 
     def _greet(self, resume: bytes) -> worker_pb2.Welcome:
         from gradwire import __version__

@@ -109,6 +109,16 @@ def test_a_batch_that_still_runs_is_not_run_again(relay: Relay) -> None:
     assert relay.cuts == 1
 
 
+def test_a_connection_that_breaks_during_the_greeting_is_made_anew(relay: Relay) -> None:
+    for count in (200, 240, 280):  # the connection itself takes fewer
+        relay.cut_after(count, "up")
+        session = gw.connect(relay.address)
+        assert gw.ones(3).tolist() == [1, 1, 1]
+        assert session is sessions.current()
+        gw.disconnect()
+    assert relay.cuts == 3
+
+
 def test_another_process_does_not_pass_for_the_worker(relay: Relay) -> None:
     worker: Worker = relay.worker  # type: ignore[attr-defined]
     gw.connect(relay.address, reconnect_seconds=20)
