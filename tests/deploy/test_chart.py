@@ -135,6 +135,7 @@ def test_every_file_that_is_named_is_mounted(values: dict[str, Any]) -> None:
     [container] = pod["containers"]
     commands = [container["args"], *(shlex.split(words) for words in shell_commands(container))]
     files = [word.rpartition("=")[2] for words in commands for word in words if "/etc/gradwire/" in word]
+    files += [one["value"] for one in container["env"] if one.get("value", "").startswith("/etc/gradwire/")]
     mounted = {one["mountPath"]: one["name"] for one in container["volumeMounts"] if one.get("readOnly")}
     assert {file.rpartition("/")[0] for file in files} == set(mounted)
     assert {one["name"] for one in pod["volumes"]} == {one["name"] for one in container["volumeMounts"]}

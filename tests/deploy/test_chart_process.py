@@ -83,34 +83,44 @@ def _write_secrets(folder: Path, objects: list[dict[str, Any]]) -> None:
 _DOMAIN = "cluster.local"
 
 
-@pytest.fixture(params=[False, True], ids=["TLS", "mTLS"])
-def pod(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pod]:
-    """A running pod of the chart."""
-    values = {
-        "tls": {"secretName": "a", "clientCertificates": request.param},
-        "tokens": {"secretName": "b"},
-        "drain": {"tokenSecretName": "c"},
-        "port": _free_port(),
-        "metrics": {"port": _free_port(), "podMonitor": {"enabled": True}},
-        "drainSeconds": 5,
+def _start(folder: Path, values: dict[str, Any]) -> Pod:
+    [container] = of_kind(render(values), "StatefulSet")["spec"]["template"]["spec"]["containers"]
+    command = [word.replace("/etc/gradwire", str(folder)) for word in container["command"] + container["args"]]
+    given = {
+        one["name"]: one["value"].replace("/etc/gradwire", str(folder)) for one in container["env"] if "value" in one
     }
-    objects = render(values)
-    _write_secrets(tmp_path, objects)
-    [container] = of_kind(objects, "StatefulSet")["spec"]["template"]["spec"]["containers"]
-    command = [word.replace("/etc/gradwire", str(tmp_path)) for word in container["command"] + container["args"]]
     environment = {
+        **given,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         # Here no kubelet writes the pod's name into a hosts file.
         "GRADWIRE_SELF": f"127.0.0.1:{values['port']}",
     }
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert process.stdout is not None
-    first = process.stdout.readline()
-    assert "serving cpu on" in first, first + process.stdout.read()
-    yield Pod(container, tmp_path, environment, process)
-    process.kill()
-    process.wait(timeout=30)
-    process.stdout.close()
+    return Pod(container, folder, environment, process)
+
+
+@pytest.fixture(params=[False, True], ids=["TLS", "mTLS"])
+def pods(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Pod]]:
+    """Two running pods of the chart."""
+    values = {
+        "tls": {"secretName": "a", "clientCertificates": request.param},
+        "tokens": {"secretName": "b"},
+        "drain": {"tokenSecretName": "c"},
+        "drainSeconds": 5,
+    }
+    _write_secrets(tmp_path, render(values))
+    ports = [{"port": _free_port(), "metrics": {"port": _free_port()}} for _ in range(2)]
+    running = [_start(tmp_path, {**values, **own}) for own in ports]
+    try:
+        for pod in running:
+            assert pod.process.stdout is not None
+            first = pod.process.stdout.readline()
+            assert "serving cpu on" in first, first + pod.process.stdout.read()
+        yield running
+    finally:
+        for pod in running:
+            pod.process.kill()
+            pod.process.communicate(timeout=30)
 
 
 def _check_by_its_name(pod: Pod) -> int:
@@ -127,20 +137,49 @@ def _check_by_its_name(pod: Pod) -> int:
     return status
 
 
-def test_the_container_serves_is_probed_and_drained(pod: Pod) -> None:
-    assert _check_by_its_name(pod) == health_pb2.HealthCheckResponse.SERVING
+_COPY = """
+import sys
+import gradwire as gw
+from gradwire.transfer import road
+first, second = gw.connect(sys.argv[1:])
+ones = gw.ones(1000, device="cpu:0").to("cpu:1")
+print(ones.sum().item(), road(first, second) is not None)
+"""
+
+
+def _check_probe(pod: Pod) -> None:
     probes = [pod.spec[name] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
     assert all(probe["exec"] == probes[0]["exec"] for probe in probes)
     asked = pod.run(probes[0])
     assert (asked.returncode, asked.stdout) == (0, "SERVING\n"), asked.stderr
     # A probe that cannot fail would show nothing: the certificate does not have this name.
-    assert (
-        pod.run(probes[0], GRADWIRE_SELF=pod.environment["GRADWIRE_SELF"].replace("127.0.0.1", "localhost")).returncode
-        == 1
-    )
+    elsewhere = pod.environment["GRADWIRE_SELF"].replace("127.0.0.1", "localhost")
+    assert pod.run(probes[0], GRADWIRE_SELF=elsewhere).returncode == 1
+
+
+def _check_metrics(pod: Pod) -> None:
     [port] = [one["containerPort"] for one in pod.spec["ports"] if one["name"] == "metrics"]
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as reply:
         assert b"\ngradwire_sessions 0.0\n" in reply.read()
+
+
+def _check_copy(pods: list[Pod]) -> None:
+    """The workers fetch from each other by TLS, by what the chart gives their environment, not through the client."""
+    token = (pods[0].folder / "drain" / "token").read_text()
+    copied = subprocess.run(
+        [sys.executable, "-c", _COPY, *(pod.environment["GRADWIRE_SELF"] for pod in pods)],
+        env={**pods[0].environment, "GRADWIRE_TOKEN": token}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (copied.returncode, copied.stdout) == (0, "1000.0 True\n"), copied.stderr
+
+
+def test_the_containers_serve_copy_and_drain(pods: list[Pod]) -> None:
+    pod = pods[0]
+    assert _check_by_its_name(pod) == health_pb2.HealthCheckResponse.SERVING
+    _check_probe(pod)
+    _check_metrics(pod)
+    _check_copy(pods)
     drained = pod.run(pod.spec["lifecycle"]["preStop"])
-    assert (drained.returncode, drained.stdout) == (0, "draining: 0 sessions\n"), drained.stderr
+    assert drained.returncode == 0, drained.stderr
+    assert drained.stdout.startswith("draining: ")
     assert pod.process.wait(timeout=20) == 0

@@ -27,12 +27,6 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{ required "a worker beyond loopback needs tokens; no Secret is named; give tokens.secretName, a Secret with tokens.toml (gradwire token new)" .Values.tokens.secretName }}
 {{- end }}
 
-{{/* What a pod asks itself with: its own certificate where the worker wants one of every client. */}}
-{{- define "gradwire.credentials" -}}
---tls-ca /etc/gradwire/tls/ca.crt
-{{- if .Values.tls.clientCertificates }} --tls-certificate /etc/gradwire/tls/tls.crt --tls-key /etc/gradwire/tls/tls.key{{ end }}
-{{- end }}
-
 {{/* The gRPC health check of the pod itself, through TLS, which Kubernetes' own grpc probe does not speak. A shell, since probes
      expand no $(NAME). */}}
 {{- define "gradwire.probe" -}}
@@ -40,6 +34,6 @@ exec:
   command:
     - sh
     - -c
-    - exec gradwire health "$GRADWIRE_SELF" --seconds 5 {{ include "gradwire.credentials" . }}
+    - exec gradwire health "$GRADWIRE_SELF" --seconds 5
 timeoutSeconds: 8
 {{- end }}
