@@ -17,8 +17,9 @@ from gradwire_server.scheduler import Rounds, Share
 
 __all__ = ["OVERDUE_SECONDS", "Lane", "Turn", "step_aside"]
 
-# Ten eager batches or so. What is much longer has kernels that run outside the interpreter, beside others.
-OVERDUE_SECONDS = 0.02
+# A few eager batches. What is longer has kernels that run outside the interpreter, beside others; at four times this, the others'
+# slowest steps beside one that floods took twice as long.
+OVERDUE_SECONDS = 0.005
 
 _here = threading.local()
 
