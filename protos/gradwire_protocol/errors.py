@@ -73,6 +73,8 @@ class QuotaExceeded(LimitExceeded):
     Only the call that asked for more failed. A RuntimeError, as torch.OutOfMemoryError is.
     """
 
+    quota = ""  # which bound it was, as a worker's metrics name it; empty where it was refused elsewhere
+
 
 class TransferDamaged(GradwireError):
     """The elements of a large tensor have another checksum than they were sent with. Nothing of them was used."""

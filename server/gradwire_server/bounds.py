@@ -5,27 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gradwire_protocol import limits
-from gradwire_protocol.errors import LimitExceeded
+from gradwire_protocol.errors import LimitExceeded, QuotaExceeded
 from gradwire_protocol.v1 import call_pb2
 
 __all__ = ["check_bounds", "check_signatures"]
 
 # A client never has more on its way than its credits, so this many unacknowledged answers are a client that never reads.
 _KEPT_ANSWERS = 2 * limits.MAX_UNACKED_BATCHES
+# A client waits for each answer that has values; what piles up before that is failures, of a kilobyte for each call.
+_KEPT_BYTES = 8 * limits.MAX_MESSAGE_BYTES
 
 
-def check_bounds(batch: call_pb2.Batch, kept: Iterable[int]) -> None:
-    """Raise LimitExceeded for more calls than a batch may have, or more answers `kept` than a client may leave waiting."""
+def check_bounds(batch: call_pb2.Batch, kept: Iterable[tuple[int, int]]) -> None:
+    """Raise LimitExceeded for more calls than a batch may have; QuotaExceeded for more answers than a client may leave waiting.
+
+    `kept` are the numbers and bytes of the answers that the worker keeps.
+    """
     if len(batch.calls) > limits.MAX_BATCH_CALLS:
         raise LimitExceeded(
             f"a batch may have {limits.MAX_BATCH_CALLS} calls; got {len(batch.calls)}; send them in several"
         )
-    waiting = sum(number > batch.acknowledged for number in kept)
-    if waiting >= _KEPT_ANSWERS:
-        raise LimitExceeded(
-            f"a client may leave {_KEPT_ANSWERS} answers unacknowledged, which the worker keeps; it leaves {waiting}; acknowledge "
-            "what came, and send the batch again"
+    waiting = [size for number, size in kept if number > batch.acknowledged]
+    if len(waiting) >= _KEPT_ANSWERS or sum(waiting) >= _KEPT_BYTES:
+        error = QuotaExceeded(
+            f"a client may leave {_KEPT_ANSWERS} answers of together {_KEPT_BYTES} bytes unacknowledged, which the worker "
+            f"keeps; it leaves {len(waiting)} of {sum(waiting)} bytes; acknowledge what came, and send the batch again"
         )
+        error.quota = "answers"
+        raise error
 
 
 def check_signatures(count: int, encoded_bytes: int) -> None:

@@ -79,6 +79,7 @@ class CheckpointService(checkpoint_pb2_grpc.CheckpointServicer):
             with store.reading(request.shard) as (file, size_bytes):
                 refusal = opened.session.meter.upload_refusal(size_bytes, opened.session.uploads.ready_bytes)
                 if refusal is not None:
+                    opened.session.meter.note(refusal)
                     raise refusal
                 arrays, _ = _valid(lambda: read(file, size_bytes), request.url)
             reply = checkpoint_pb2.ReadShardReply(tensors=[_held(name, array) for name, array in arrays.items()])

@@ -24,9 +24,11 @@ __all__ = ["Metrics", "serve_metrics"]
 
 _BEFOREHAND = {
     "errors": ("RuntimeError",),
-    "quota_rejections": ("sessions",),
+    "quota_rejections": (
+        "sessions", "tenant_sessions", "session_bytes", "tenant_bytes", "session_handles", "uploads", "answers", "memory",
+    ),
     "session_resumes": ("resumed", "expired"),
-}
+}  # fmt: skip
 
 
 class Metrics(Collector):

@@ -95,10 +95,12 @@ class Tenant:
         """Raise QuotaExceeded if the tenant may not have one more session."""
         limit = self.quotas.tenant_sessions
         if limit and len(self.meters) >= limit:
-            raise QuotaExceeded(
+            error = QuotaExceeded(
                 f"a tenant may have {limit} sessions on this worker (--max-tenant-sessions) and has {len(self.meters)}; end one, "
                 "or use another worker"
             )
+            error.quota = "tenant_sessions"
+            raise error
 
     def open_meter(self, count: Callable[[], int], session_lock: threading.Lock | None = None) -> Meter:
         """Return the meter of a new session; `count` walks it, while nothing changes it."""
@@ -127,6 +129,12 @@ class Meter:
         self._count, self._session_lock = count, session_lock
         self._limits_bytes = bool(tenant.quotas.session_bytes or tenant.quotas.tenant_bytes)
         self._unasked_bytes = 0
+        self.rejections: Counter[str] = Counter()  # by the bound that was reached
+
+    def note(self, error: Exception) -> None:
+        """Count a refusal, if it is for a quota of this worker's."""
+        if isinstance(error, QuotaExceeded) and error.quota:
+            self.rejections[error.quota] += 1
 
     def close(self) -> None:
         """Give back what the session held."""
@@ -214,10 +222,11 @@ class Meter:
     def upload_refusal(self, new_bytes: int, waiting_bytes: int) -> QuotaExceeded | None:
         """Return why an upload cannot be received. What the session holds besides is looked at by the call that takes it."""
         limit = min(filter(None, (self.tenant.quotas.session_bytes, self.tenant.quotas.tenant_bytes)), default=0)
+        refusal = short_of_memory(new_bytes) if new_bytes >= LARGE_BYTES else None
         if limit and waiting_bytes + new_bytes > limit:
             may = f"uploads may be {shown_bytes(limit)}"
-            return _exceeded("--max-session-bytes", may, shown_bytes(waiting_bytes), shown_bytes(new_bytes))
-        return short_of_memory(new_bytes) if new_bytes >= LARGE_BYTES else None
+            refusal = _exceeded("--max-session-bytes", may, shown_bytes(waiting_bytes), shown_bytes(new_bytes))
+        return refusal
 
     def _short_of_memory(self, new_bytes: int) -> QuotaExceeded | None:
         self._unasked_bytes += new_bytes
@@ -228,7 +237,9 @@ class Meter:
 
 
 def _exceeded(flag: str, may: str, used: str, wanted: str) -> QuotaExceeded:
-    return QuotaExceeded(
+    error = QuotaExceeded(
         f"{may} ({flag}); {used} are held, and this call makes {wanted} more; nothing of it was applied; free tensors (del) "
         "and go on"
     )
+    error.quota = flag.removeprefix("--max-").replace("-", "_")
+    return error

@@ -23,6 +23,7 @@ from gradwire_protocol.errors import (
     BatchMalformed,
     HandleNotFound,
     LimitExceeded,
+    QuotaExceeded,
     SessionExpired,
     VersionMismatch,
     WorkerDraining,
@@ -139,6 +140,8 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
                 return None, self._resumed(resume, tenant) if resume else self._new(tenant)
         except Exception as error:
             log.info("session refused: %s", error)
+            if isinstance(error, QuotaExceeded):
+                self._totals.rejections[error.quota] += 1
             return codec.encode_failure(error), None
 
     def _new(self, tenant: str) -> Opened:

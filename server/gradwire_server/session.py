@@ -88,7 +88,7 @@ class Session:
         self.applied = 0
         self._signatures: list[Signature | Exception] = []
         self._signature_bytes = self._next_signature_bytes = 0  # with the batch at hand, if it runs
-        self._answers: dict[int, tuple[bytes, call_pb2.Ack]] = {}
+        self._answers: dict[int, tuple[bytes, call_pb2.Ack, int]] = {}  # and what is large of their bytes
         self._calls = 0
         self._clock = clock
         self._column_lengths: dict[tuple[int, ...], tuple[int, int, int, int]] = {}
@@ -123,16 +123,17 @@ class Session:
         if batch.number != self.applied + 1:
             return self._refuse(batch, self._conflict(batch.number))
         try:
-            check_bounds(batch, self._answers)
+            check_bounds(batch, ((number, kept[2]) for number, kept in self._answers.items()))
             signatures = self._intern(batch)
             calls = self._check_columns(batch, signatures)
         except Exception as error:  # also a shape rule's: left to rise, it would end the session
+            self.meter.note(error)
             refused = self._refuse(batch, error)
             error.__traceback__ = None  # one that is kept in place of its signature would keep this batch
             return refused
         ack = self._run(batch, calls, signatures, watch)
         self.applied = batch.number
-        self._answers[batch.number] = (digest, ack)
+        self._answers[batch.number] = (digest, ack, ack.ByteSize() if ack.values or ack.failures else 0)
         for number in [held for held in self._answers if held <= batch.acknowledged]:
             del self._answers[number]
         return ack
@@ -325,6 +326,8 @@ class Session:
         except Exception as error:
             if isinstance(error, MemoryError):
                 error = QuotaExceeded(f"a call needs memory that its device has; {error}; free tensors (del) and go on")
+                error.quota = "memory"
+            self.meter.note(error)
             failure = codec.encode_failure(error, run.number, run.call, repr(signature))
             self._poison(run, signature, first, Poisoned(failure), scalars, reported=False)
             return

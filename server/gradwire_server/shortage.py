@@ -20,7 +20,9 @@ def short_of_memory(new_bytes: int) -> QuotaExceeded | None:
     free = available_bytes()
     if free is None or new_bytes + _RESERVE_BYTES <= free:
         return None
-    return QuotaExceeded(
+    error = QuotaExceeded(
         f"a call needs memory that the worker's machine has; {shown_bytes(max(free - _RESERVE_BYTES, 0))} are left, and this call "
         f"makes {shown_bytes(new_bytes)}; nothing of it was applied; free tensors (del) and go on"
     )
+    error.quota = "memory"
+    return error

@@ -81,6 +81,7 @@ class Totals:
         self.batch_counts = [had + more for had, more in zip(self.batch_counts, tally.counts, strict=True)]
         self.batch_seconds += tally.seconds
         self.errors.update(dict(tally.errors))
+        self.rejections.update(dict(opened.session.meter.rejections))
 
     def with_open(self, sessions: Iterable[Opened]) -> Totals:
         """Return these totals with what open sessions did and hold."""

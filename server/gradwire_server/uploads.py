@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gradwire_protocol import codec, limits
-from gradwire_protocol.errors import BatchMalformed, HandleNotFound, WorkerLost
+from gradwire_protocol.errors import BatchMalformed, HandleNotFound, QuotaExceeded, WorkerLost
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.v1 import failure_pb2
 from gradwire_server.lane import step_aside
@@ -110,7 +110,10 @@ class Uploads:
             if found is None:
                 found = self._wait(number)
             if isinstance(found, failure_pb2.Failure):
-                raise codec.decode_failure(found)
+                error = codec.decode_failure(found)
+                if isinstance(error, QuotaExceeded):
+                    error.quota = "uploads"
+                raise error
             self.ready_bytes -= found.nbytes
             self._changed.notify_all()
         if found.shape != meta.shape or found.dtype != meta.dtype.numpy:

@@ -137,10 +137,27 @@ def test_answers_that_nobody_acknowledges_are_not_kept_without_end() -> None:
     for number in range(1, 2 * limits.MAX_UNACKED_BATCHES + 1):
         assert not session.apply(call_pb2.Batch(number=number, first_handle=2)).HasField("refused")
     batch = call_pb2.Batch(number=session.applied + 1, first_handle=2)
-    assert session.apply(batch).refused.error == "LimitExceeded"
+    assert session.apply(batch).refused.error == "QuotaExceeded"
+    assert session.meter.rejections == {"answers": 1}
     batch.acknowledged = session.applied
     assert not session.apply(batch).HasField("refused")
     assert len(session._answers) == 1
+
+
+def test_answers_that_nobody_acknowledges_are_bounded_by_their_bytes() -> None:
+    session, refused = new_session(), 0
+    meta = Meta.of((limits.INLINE_BYTES // 4,), float32)
+    session.store.define(2, session.engine.new(np.ones(meta.shape, np.float32), meta))
+    apply(session, signed("gw::fetch", [meta]), [2])
+    calls = limits.MAX_BATCH_CALLS
+    while not refused and session.applied < 2 * limits.MAX_UNACKED_BATCHES:
+        batch = call_pb2.Batch(number=session.applied + 1, first_handle=9, calls=[0] * calls, inputs=[2] * calls)
+        refused += session.apply(batch).HasField("refused")
+    kept_bytes = sum(ack.ByteSize() for _, ack, _ in session._answers.values())
+    assert refused and session.meter.rejections == {"answers": 1}
+    assert kept_bytes <= 8 * limits.MAX_MESSAGE_BYTES + calls * 2 * limits.INLINE_BYTES
+    batch.acknowledged = session.applied
+    assert not session.apply(batch).HasField("refused")
 
 
 def test_interned_signatures_are_bounded_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:

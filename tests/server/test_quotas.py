@@ -51,13 +51,14 @@ def mebibytes(count: int) -> Any:
 
 
 def test_a_call_over_the_quota_fails_alone_and_the_session_goes_on_after_a_del(opening: Opening) -> None:
-    opening(session_bytes=5 * MIB)
+    worker = opening(session_bytes=5 * MIB)
     held = mebibytes(3)
     with pytest.raises(
         RuntimeError, match=r"5 MiB \(--max-session-bytes\); 3 MiB are held, and this call makes 4 MiB more"
     ) as caught:
         mebibytes(4).sum().item()
     assert type(caught.value) is QuotaExceeded
+    assert worker.meter.rejections == {"session_bytes": 1}, "the calls that read its result count no more"
     assert held.sum().item() == 0
     del held
     assert (mebibytes(2) + 1).sum().item() == MIB // 2
@@ -110,12 +111,13 @@ def test_poisoned_results_hold_nothing(opening: Opening) -> None:
 
 
 def test_handles_have_a_quota_of_their_own(opening: Opening) -> None:
-    opening(session_handles=20)
+    worker = opening(session_handles=20)
     held = [gw.zeros(1) for _ in range(15)]
     held[0].item()
     with pytest.raises(QuotaExceeded, match=r"20 tensors \(--max-session-handles\)"):
         [gw.ones(1) for _ in range(15)][-1].item()
     assert held[0].item() == 0
+    assert set(worker.meter.rejections) == {"session_handles"}
 
 
 def test_sessions_of_a_tenant_share_a_quota_and_what_one_frees_the_other_gets(opening: Opening) -> None:
@@ -129,6 +131,7 @@ def test_sessions_of_a_tenant_share_a_quota_and_what_one_frees_the_other_gets(op
         mebibytes(2).sum().item()
     with pytest.raises(QuotaExceeded, match="--max-tenant-sessions"):
         first.meter.tenant.check_session()
+    assert (first.meter.rejections, second.meter.rejections) == ({}, {"tenant_bytes": 1})
     other, sessions._current = sessions._current, client
     del held
     gw.ones(1).item()
@@ -152,12 +155,13 @@ def test_nothing_is_allocated_for_a_call_that_is_refused(opening: Opening, monke
 def test_more_than_the_machine_has_is_refused_without_any_quota(
     opening: Opening, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opening()
+    worker = opening()
     with pytest.raises(QuotaExceeded, match="memory that the worker's machine has"):
         gw.zeros(1 << 50).sum().item()
     monkeypatch.setattr(shortage, "available_bytes", lambda: 200 * MIB)
     with pytest.raises(QuotaExceeded, match="72 MiB are left, and this call makes 80 MiB"):
         mebibytes(80).sum().item()
+    assert worker.meter.rejections == {"memory": 2}
     assert mebibytes(1).sum().item() == 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import urllib.request
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,10 +23,21 @@ pytestmark = pytest.mark.system
 def worker() -> Iterator[Worker]:
     """Start a worker with small quotas, and leave the current session as it was."""
     previous = sessions._current
-    found = Worker("--max-session-bytes", "4MiB", "--max-tenant-sessions", "2")
+    found = Worker("--max-session-bytes", "4MiB", "--max-tenant-sessions", "2", "--metrics-listen", "127.0.0.1:0")
     yield found
     sessions._current = previous
     assert found.end() == 0
+
+
+def rejections(worker: Worker) -> dict[str, float]:
+    """Return how often each quota was reached, as the worker's metrics count it."""
+    assert worker.process.stdout is not None
+    with urllib.request.urlopen(worker.process.stdout.readline().rsplit(" ", 1)[-1].strip(), timeout=5) as reply:
+        found = re.findall(
+            r'^gradwire_quota_rejections_total{quota="(\w+)"} (\S+)', reply.read().decode(), re.MULTILINE
+        )
+    assert len(found) == 8
+    return {quota: float(count) for quota, count in found if float(count)}
 
 
 def test_a_session_over_its_quota_goes_on_and_its_neighbour_notices_nothing(worker: Worker) -> None:
@@ -47,5 +60,6 @@ def test_a_session_over_its_quota_goes_on_and_its_neighbour_notices_nothing(work
     assert gw.tensor(np.ones(700_000, np.float32)).sum().item() == 700_000
     sessions.use(canary)
     assert kept.sum().item() == 499_500
+    assert rejections(worker) == {"tenant_sessions": 1, "session_bytes": 3}
     for session in (greedy, canary):
         session.close()

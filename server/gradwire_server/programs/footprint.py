@@ -30,8 +30,10 @@ def refusal(plan: Plan, most_bytes: int) -> QuotaExceeded | None:
     """Return why a program may not be run: its calls inside of it pass no quota one by one. 0 for `most_bytes` is no quota."""
     needed_bytes = peak_bytes(plan)
     if most_bytes and needed_bytes > most_bytes:
-        return QuotaExceeded(
+        error = QuotaExceeded(
             f"a session may hold {shown_bytes(most_bytes)} (--max-session-bytes, --max-tenant-bytes); a compiled function needs "
             f"{shown_bytes(needed_bytes)} at a time; nothing of it was applied; compile smaller parts, or take smaller batches"
         )
+        error.quota = "session_bytes"
+        return error
     return short_of_memory(needed_bytes) if needed_bytes >= LARGE_BYTES else None
