@@ -213,12 +213,20 @@ def test_top_redraws_a_terminal_until_it_is_interrupted(watched: Watched) -> Non
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 3, 60, 0, 0))
     command = [sys.executable, "-m", "gradwire", "top", "--interval", "0.1", watched.address, watched.address]
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    process = subprocess.Popen(command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment)
-    shown = b""
-    while shown.count(b"\x1b[H\x1b[J") < 3:
-        shown += os.read(screen, 1 << 16)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+    process = subprocess.Popen(
+        command, stdin=terminal, stdout=terminal, stderr=terminal, env=environment,
+        # A shell that runs the tests in the background lets them, and what they start, ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
+    try:
+        shown = b""
+        while shown.count(b"\x1b[H\x1b[J") < 3:
+            shown += os.read(screen, 1 << 16)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
     os.close(screen)
     os.close(terminal)
     lines = shown.split(b"\x1b[H\x1b[J")[1].splitlines()
