@@ -39,6 +39,15 @@ def test_sessions_that_always_want_the_device_get_equal_time(costs: list[int]) -
     assert max(used) - min(used) <= max(seconds) + min(seconds) + 2 * QUANTUM_SECONDS
 
 
+def test_a_debt_of_whole_quanta_ends_in_spite_of_rounding() -> None:
+    for quanta in range(1, 2000):
+        rounds: Rounds[Share] = Rounds()
+        share = Share()
+        rounds.charge(share, (quanta + 1) * QUANTUM_SECONDS)
+        rounds.join(share)
+        assert rounds.next() is share
+
+
 def test_a_session_that_floods_keeps_nobody_waiting_for_more_than_its_running_batch() -> None:
     rounds: Rounds[Share] = Rounds()
     flood, other = Share(), Share()
