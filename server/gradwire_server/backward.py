@@ -65,7 +65,9 @@ def run_node(node: Node, grads: Sequence[Array | None]) -> list[Array | None]:
     """Return the gradients of a node's inputs, given those of its outputs."""
     node.check()
     if isinstance(node, OpaqueNode):
-        raise BatchMalformed(f"a backward must stop at {node.name}, whose own is the client's to run; this one goes through it")
+        raise BatchMalformed(
+            f"a backward must stop at {node.name}, whose own is the client's to run; this one goes through it"
+        )
     if isinstance(node, CopySlices):
         return _run_slices(node, grads)
     if isinstance(node, OwnBackwardNode):

@@ -123,7 +123,9 @@ control(
 
 # A tensor for another worker to take, under a ticket of two numbers; and the taking, from the worker at `address` ("": this one).
 control("gw::offer(Tensor self, SymInt high, SymInt low) -> Tensor", _nothing, awaited=True)
-control("gw::receive(int[] size, ScalarType dtype, str address, SymInt high, SymInt low) -> Tensor", _made, awaited=True)
+control(
+    "gw::receive(int[] size, ScalarType dtype, str address, SymInt high, SymInt low) -> Tensor", _made, awaited=True
+)
 
 # Answers whether this worker reaches the one of that incarnation by an address.
 control("gw::reachable(str address, str incarnation) -> Tensor", _nothing, awaited=True)

@@ -154,7 +154,9 @@ def _grid_taps(
     if grid.ndim < 2 or grid.shape[-1] != dims:
         raise RuntimeError(f"grid_taps needs a coordinate per axis of {list(input_size)}; got {grid}")
     if interpolation_mode not in _TAPS or grid.dtype.category is not Category.FLOAT:
-        raise RuntimeError(f"grid_taps needs a mode in {list(_TAPS)} and floats; got mode {interpolation_mode} and {grid}")
+        raise RuntimeError(
+            f"grid_taps needs a mode in {list(_TAPS)} and floats; got mode {interpolation_mode} and {grid}"
+        )
     if not 1 <= dims <= 3 or min(input_size) < 1:
         raise RuntimeError(f"grid_taps needs an image of 1 to 3 axes with elements; got {list(input_size)}")
     points = (grid.shape[0], math.prod(grid.shape[1:-1]))
