@@ -324,14 +324,14 @@ class GrpcConnection:
     ) -> None:
         """Connect; raise WorkerUnreachable if nobody answers in time."""
         self.address = address
-        self._credentials, self._public_stream = credentials, public_stream
+        self._credentials, self._public_stream, self._is_alone = credentials, public_stream, is_alone
         self._channel = open_channel(address, connect_seconds, credentials, is_alone=is_alone)
         self.stream = open_stream(self._channel, address, public=public_stream, credentials=credentials)
 
     def reopen(self, seconds: float) -> None:
         """Connect again."""
         self._channel.close()
-        self._channel = open_channel(self.address, seconds, self._credentials)
+        self._channel = open_channel(self.address, seconds, self._credentials, is_alone=self._is_alone)
         self.stream = open_stream(
             self._channel, self.address, public=self._public_stream, credentials=self._credentials
         )
