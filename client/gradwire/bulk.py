@@ -12,7 +12,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ from gradwire.resume import attempts
 from gradwire.slots import SlotUploads
 from gradwire_protocol import codec, limits, shared_memory
 from gradwire_protocol.addresses import is_local
-from gradwire_protocol.bulk import Bytes, Receiver, as_bytes, chunk_parts, pieces
+from gradwire_protocol.bulk import Bytes, Receiver, as_bytes, chunk_writers, pieces
 from gradwire_protocol.errors import AccessDenied, GradwireError, ProtocolError, WorkerLost, WorkerUnreachable
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.shared_memory import Segment
@@ -86,11 +87,13 @@ class Bulk:
             if self.is_shared:
                 self._upload_in_slots(header, as_bytes(values))
                 return self._number
-            stream, data = self._upload_stream(), as_bytes(values.copy())
-            self._kept[self._number] = _Kept(header, data, batch)
+            stream, kept = self._upload_stream(), _Kept(header, np.empty(values.nbytes, np.uint8), batch)
+            self._kept[self._number] = kept
+            chunks = kept.copied(as_bytes(values))
             try:
-                stream.send(header, data)
+                stream.send(header, chunks)
             except WorkerLost:
+                deque(chunks, 0)  # the copy must be whole
                 self._uploads = _closed(self._uploads)
                 self._send_again()
             except BaseException:
@@ -198,7 +201,7 @@ class Bulk:
                 break
             try:
                 for kept in list(self._kept.values()):
-                    self._upload_stream().send(kept.header, kept.data)
+                    self._upload_stream().send(kept.header, pieces(kept.data, limits.CHUNK_BYTES))
             except WorkerLost as error:
                 self._uploads, lost = _closed(self._uploads), error
             else:
@@ -305,6 +308,13 @@ class _Kept:
     data: Bytes
     batch: int
 
+    def copied(self, source: Bytes) -> Iterator[Bytes]:
+        """Copy the elements chunk by chunk, so that the first travel while the next are copied."""
+        chunks = (pieces(data, limits.CHUNK_BYTES) for data in (self.data, source))
+        for mine, piece in zip(*chunks, strict=True):
+            np.copyto(mine, piece)
+            yield mine
+
 
 class _Uploads:
     """One stream of uploads in chunks."""
@@ -312,11 +322,11 @@ class _Uploads:
     def __init__(self, stream: transport.Stream) -> None:
         self._outbox = Outbox(stream)
 
-    def send(self, header: bulk_pb2.UploadHeader, data: Bytes) -> None:
-        """Send one transfer."""
-        self._outbox.send(bulk_pb2.Part(header=header).SerializeToString())
-        for part in chunk_parts(pieces(data, limits.CHUNK_BYTES)):
-            self._outbox.send(part)
+    def send(self, header: bulk_pb2.UploadHeader, chunks: Iterator[Bytes]) -> None:
+        """Send one transfer, of chunks whose memory nobody writes to any more."""
+        self._outbox.send(bulk_pb2.Part(header=header).SerializeToString)
+        for write in chunk_writers(chunks):
+            self._outbox.send(write)
 
     @property
     def is_broken(self) -> bool:
@@ -334,16 +344,16 @@ class Outbox:
     def __init__(self, stream: transport.Stream, room: int = limits.QUEUED_CHUNKS) -> None:
         """Hold up to `room` messages that were not sent yet."""
         self._stream = stream
-        self._queue: queue.Queue[bytes | None] = queue.Queue(room)
+        self._queue: queue.Queue[Callable[[], bytes] | None] = queue.Queue(room)
         self._error: GradwireError | None = None
         self._thread = threading.Thread(target=self._run, name="gradwire-uploads", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        for message in iter(self._queue.get, None):
+        for write in iter(self._queue.get, None):
             if self._error is None:
                 try:
-                    self._stream.send(message)
+                    self._stream.send(write())
                 except GradwireError as error:
                     self._error = error  # and empty the queue, so that nobody waits for room in it
 
@@ -352,11 +362,11 @@ class Outbox:
         """Return whether a message could not be sent."""
         return self._error is not None
 
-    def send(self, message: bytes) -> None:
-        """Queue a message, waiting for room; raise WorkerLost or AccessDenied if one before it could not be sent."""
+    def send(self, write: Callable[[], bytes]) -> None:
+        """Queue what writes a message, waiting for room; raise WorkerLost or AccessDenied if one before it could not be sent."""
         if self._error is not None:
             raise type(self._error)(str(self._error))
-        self._queue.put(message)
+        self._queue.put(write)
 
     def close(self) -> None:
         """Send what is queued, and end the stream."""

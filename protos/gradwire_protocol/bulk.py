@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from gradwire_protocol import codec, limits
 from gradwire_protocol.errors import BatchMalformed, TransferDamaged
 from gradwire_protocol.v1 import bulk_pb2
 
-__all__ = ["Checksum", "Receiver", "Ring", "as_bytes", "chunk_parts", "data_of", "data_part", "pieces"]
+__all__ = ["Checksum", "Receiver", "Ring", "as_bytes", "chunk_parts", "chunk_writers", "data_of", "data_part", "pieces"]
 
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -86,11 +87,21 @@ class Checksum:
 
 def chunk_parts(chunks: Iterable[Bytes]) -> Iterator[bytes]:
     """Yield the messages of a transfer in chunks: each chunk, then the checksum."""
+    for write in chunk_writers(chunks):
+        yield write()
+
+
+def chunk_writers(chunks: Iterable[Bytes]) -> Iterator[Callable[[], bytes]]:
+    """Yield what writes the messages of a transfer in chunks; each is called once, in this order, maybe by another thread."""
     checksum = Checksum()
-    for chunk in chunks:
+
+    def written(chunk: Bytes) -> bytes:
         checksum.add(chunk)
-        yield data_part(chunk)
-    yield bulk_pb2.Part(checksum=checksum.value).SerializeToString()
+        return data_part(chunk)
+
+    for chunk in chunks:
+        yield partial(written, chunk)
+    yield lambda: bulk_pb2.Part(checksum=checksum.value).SerializeToString()
 
 
 class Ring:
