@@ -16,6 +16,7 @@ from gradwire_server.programs.executable import Executable, run_step
 from gradwire_server.programs.loops import run_steps
 from gradwire_server.programs.passes import drop_dead, fold_constants, share_common
 from gradwire_server.programs.plan import Plan, make_plan
+from gradwire_server.programs.recurrences import join_recurrences
 from gradwire_server.programs.tracing import trace
 from gradwire_server.programs.values import Trace, values_in
 
@@ -25,6 +26,7 @@ __all__ = ["LoadedProgram", "Prepared", "ProgramNode"]
 def _planned(made: Trace, engine: Engine) -> Plan:
     """Drop what a trace can do without, and plan its memory."""
     share_common(made)
+    join_recurrences(made)
     fold_constants(made, lambda step: run_step(engine, step))
     drop_dead(made)
     return make_plan(made, engine.backend)
