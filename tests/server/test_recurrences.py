@@ -314,3 +314,34 @@ def test_low_precision_stays_as_it_is(worker: Loopback) -> None:
         expected, _, found = run(x), run(x), run(x)
     assert found.numpy().tobytes() == expected.numpy().tobytes()
     assert calls(worker)[FORWARD] == [1] * STEPS
+
+
+@pytest.mark.parametrize("reads", ["last", "all", "output"])
+def test_a_backward_outside_of_the_program_is_one_call_too(worker: Loopback, reads: str) -> None:
+    """What the forward keeps for it are the joint call's results, not parts of them."""
+    layer = gw.nn.LSTM(WIDTH, WIDTH) if reads == "output" else cell()
+
+    @gw.compile
+    def forward(x: Any) -> Any:
+        state, seen = None, []
+        for number, part in enumerate(x):
+            if reads == "output":
+                part, state = layer(x[number : number + 1], state)
+                seen.append(part)
+            else:
+                state = layer(part, state)
+                seen.append(state[0])
+        return gw.stack(seen) if reads != "last" else seen[-1]
+
+    data = gw.randn(STEPS, BATCH, WIDTH, requires_grad=True)
+    found = []
+    for _ in range(3):
+        data.grad = None
+        layer.zero_grad()
+        forward(data).square().sum().backward()
+        found.append([item.grad.numpy() for item in (data, *layer.parameters())])
+    for ours, theirs in zip(found[2], found[0], strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-6)
+    assert calls(worker) == {FORWARD: [STEPS], BACKWARD: [STEPS]}
+    (loaded,) = worker.worker.programs._loaded.values()
+    assert loaded._prepared.forward.trace.saved < 10

@@ -70,6 +70,7 @@ class Flow:
         """Go through the steps once."""
         self.trace = trace
         self.outputs = frozenset(trace.outputs)
+        self.handed_out = frozenset(trace.outputs[: len(trace.outputs) - trace.saved])
         self.written = frozenset(trace.root(value) for step in trace.steps for value in step.written)
         self.producer: dict[Value, Step] = {}
         self.readers: dict[Value, list[Step]] = {}

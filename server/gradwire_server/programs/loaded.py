@@ -17,6 +17,7 @@ from gradwire_server.programs.loops import run_steps
 from gradwire_server.programs.passes import drop_dead, fold_constants, share_common
 from gradwire_server.programs.plan import Plan, make_plan
 from gradwire_server.programs.recurrences import join_recurrences
+from gradwire_server.programs.saved_views import keep_whole
 from gradwire_server.programs.tracing import trace
 from gradwire_server.programs.values import Trace, values_in
 
@@ -25,8 +26,6 @@ __all__ = ["LoadedProgram", "Prepared", "ProgramNode"]
 
 def _planned(made: Trace, engine: Engine) -> Plan:
     """Drop what a trace can do without, and plan its memory."""
-    share_common(made)
-    join_recurrences(made)
     fold_constants(made, lambda step: run_step(engine, step))
     drop_dead(made)
     return make_plan(made, engine.backend)
@@ -40,7 +39,10 @@ class Prepared:
         self.traced = trace(program, engine.backend, needs)
         self.written = program.written_inputs()
         forward = self.traced.forward
-        self.outputs = len(forward.outputs) - self.traced.saved
+        self.outputs = len(forward.outputs) - forward.saved
+        share_common(forward)
+        if join_recurrences(forward):
+            keep_whole(self.traced)
         roots = dict.fromkeys(map(forward.root, forward.outputs[self.outputs :]))
         self.saved_inputs = [forward.inputs.index(value) for value in roots if value in forward.inputs]
         self.forward = _planned(forward, engine)
@@ -53,6 +55,8 @@ class Prepared:
         with self._lock:
             if self._backward is None:
                 assert self.traced.backward is not None
+                share_common(self.traced.backward)
+                join_recurrences(self.traced.backward)
                 self._backward = _planned(self.traced.backward, engine)
                 self.held_bytes += _constant_bytes(self._backward)
             return self._backward

@@ -20,11 +20,14 @@ __all__ = ["join_recurrences"]
 _FORWARD, _BACKWARD = "gw::lstm_layer", "gw::lstm_layer_backward"
 
 
-def join_recurrences(trace: Trace) -> None:
-    """Join chains of LSTM steps with the same weights. What the steps made is as it was, but for the order of sums."""
+def join_recurrences(trace: Trace) -> bool:
+    """Join chains of LSTM steps with the same weights; return whether it looked for any.
+
+    What the steps made is as it was, but for the order of sums.
+    """
     names = [step.signature.op.name for step in trace.steps]
     if max(names.count(_FORWARD), names.count(_BACKWARD)) < 2:
-        return
+        return False
     drop_dead(trace)
     writer = Writer(trace)
     _read_no_likes(trace, writer)
@@ -32,6 +35,7 @@ def join_recurrences(trace: Trace) -> None:
     while _join_next(trace, writer, tries):
         pass
     join_gradients(trace, writer)
+    return True
 
 
 def _read_no_likes(trace: Trace, writer: Writer) -> None:

@@ -60,8 +60,8 @@ class Writer:
         return self.call("as_strided", like, (place.root,), statics, outputs=(output,))[0]
 
     def part(self, like: Step, place: Place, value: Value, flow: Flow) -> None:
-        """Let an existing value be a part of another; a copy of it where it leaves the program."""
-        if value in flow.outputs:
+        """Let an existing value be a part of another; a copy of it where somebody gets it."""
+        if value in flow.handed_out:
             self.call("clone", like, (self.view(like, place, value.meta),), outputs=(value,))
         else:
             self.view(like, place, value.meta, value)

@@ -30,7 +30,7 @@ __all__ = ["Traced", "trace"]
 
 @dataclass(slots=True)
 class Traced:
-    """A program as kernel calls. `saved` are the values of `forward` that `backward` reads, at the end of its outputs.
+    """A program as kernel calls. What `backward` reads of `forward` are the saved ones of its outputs.
 
     `backward` takes the saved values, then a gradient for each of `differentiable` (indices of outputs); it gives one for
     each of `leaves` (indices of inputs), or None where no gradient arrives.
@@ -38,7 +38,6 @@ class Traced:
 
     forward: Trace
     backward: Trace | None = None
-    saved: int = 0
     differentiable: tuple[int, ...] = ()
     leaves: tuple[int, ...] = ()
     arriving: tuple[bool, ...] = ()
@@ -154,7 +153,7 @@ def _trace_backward(traced: Traced, tracer: _Tracer, outputs: Sequence[Array], n
     kept = [value for value in saved if value.constant is None]
     traced.backward = Trace([*kept, *(array.data for array in seeds)], [array.data for array in made], (), engine.steps)
     traced.forward.outputs += kept
-    traced.saved = len(kept)
+    traced.forward.saved = len(kept)
     traced.leaves, traced.arriving = tuple(leaves), tuple(array is not None for array in found)
 
 

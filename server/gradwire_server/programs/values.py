@@ -58,12 +58,16 @@ class Step:
 
 @dataclass
 class Trace:
-    """Steps in order, over `inputs`; what remains in `outputs` is the result. `kinds` are those of the varying numbers."""
+    """Steps in order, over `inputs`; what remains in `outputs` is the result. `kinds` are those of the varying numbers.
+
+    The last `saved` outputs are for the backward trace: nobody else gets them, so they may share memory.
+    """
 
     inputs: list[Value]
     outputs: list[Value]
     kinds: tuple[type, ...]
     steps: list[Step] = field(default_factory=list)
+    saved: int = 0
 
     def root(self, value: Value) -> Value:
         """Return the value whose memory another shows. An input is its own root, whatever it is elsewhere."""
