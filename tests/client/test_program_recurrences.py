@@ -1,4 +1,4 @@
-"""Random loops over LSTM cells give the same compiled, where their steps become one call."""
+"""Random loops over recurrent cells give the same compiled, where their steps become one call."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from benchmarks.models import cell_classifier
 
 import gradwire as gw
 from gradwire import session as sessions
+from gradwire_server.programs.recurrent_ops import NAMES
 from tests.support import Loopback, open_loopback
 
 WIDTH, HIDDEN = 3, 4
@@ -23,6 +24,7 @@ WIDTH, HIDDEN = 3, 4
 class Case:
     """What a random function does; steps in sets are those at which it does it."""
 
+    kind: str
     steps: int
     batch: int
     layout: str
@@ -43,15 +45,22 @@ def case_of(chosen: random.Random) -> Case:
     def some(part: float) -> frozenset[int]:
         return frozenset(step for step in range(steps) if chosen.random() < part)
 
-    kinds = ["detach", "scale", "scale in place", "feed back", "write weight"]
+    changes = ["detach", "scale", "scale in place", "feed back", "write weight"]
     return Case(
-        steps, chosen.choice([1, 1, 2, 3]), chosen.choice(["unbind", "select", "batch first", "computed", "same"]),
-        chosen.choice(["none", "zeros", "given"]), chosen.choice(["one", "one", "stacked", "twice", "both ways", "layer"]),
-        frozenset(name for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh") if chosen.random() < 0.15),
-        some(chosen.choice([0, 0.3, 1])), some(chosen.choice([0, 0, 0.2])),
-        {step: chosen.choice(kinds) for step in some(chosen.choice([0, 0, 0.2]))},
-        some(chosen.choice([0, 0, 0.4])), chosen.random() < 0.6, chosen.random() < 0.4,
-    )  # fmt: skip
+        kind=chosen.choice(["LSTM", "LSTM", "GRU", "tanh", "relu"]),
+        steps=steps,
+        batch=chosen.choice([1, 1, 2, 3]),
+        layout=chosen.choice(["unbind", "select", "batch first", "computed", "same"]),
+        state=chosen.choice(["none", "zeros", "given"]),
+        cells=chosen.choice(["one", "one", "stacked", "twice", "both ways", "layer"]),
+        frozen=frozenset(name for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh") if chosen.random() < 0.15),
+        read=some(chosen.choice([0, 0.3, 1])),
+        read_cells=some(chosen.choice([0, 0, 0.2])),
+        changes={step: chosen.choice(changes) for step in some(chosen.choice([0, 0, 0.2]))},
+        returned=some(chosen.choice([0, 0, 0.4])),
+        backward=chosen.random() < 0.6,
+        needs=chosen.random() < 0.4,
+    )
 
 
 class Loop:
@@ -59,10 +68,10 @@ class Loop:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        if case.cells == "layer":
-            self.modules: list[Any] = [gw.nn.LSTM(WIDTH, HIDDEN)]
-        else:
-            self.modules = [gw.nn.LSTMCell(WIDTH, HIDDEN), gw.nn.LSTMCell(HIDDEN, HIDDEN)]
+        kind, settings = (case.kind, {}) if case.kind in ("LSTM", "GRU") else ("RNN", {"nonlinearity": case.kind})
+        made = getattr(gw.nn, kind if case.cells == "layer" else f"{kind}Cell")
+        sizes = [WIDTH] if case.cells == "layer" else [WIDTH, HIDDEN]
+        self.modules: list[Any] = [made(size, HIDDEN, **settings) for size in sizes]
         for module in self.modules:
             module.double()
         for name, weight in self.modules[0].named_parameters():
@@ -81,12 +90,17 @@ class Loop:
             return [self.into(x[step]) for step in range(count)]
         return [x[0 if layout == "same" else step] for step in range(count)]
 
-    def step(self, x: Any, state: Any) -> Any:
-        """Run one step; the layer takes it as a sequence of one."""
-        if self.case.cells != "layer":
-            return self.modules[0](x, state)
-        output, (h, c) = self.modules[0](x[None], None if state is None else (state[0][None], state[1][None]))
-        return output[0] if self.case.batch == 2 else h[0], c[0]
+    def step(self, x: Any, states: Any, module: int = 0) -> Any:
+        """Run one step from states to states: h, and c of an LSTM. A layer takes it as a sequence of one."""
+        is_lstm, is_layer = self.case.kind == "LSTM", self.case.cells == "layer"
+        if is_layer:
+            x, states = x[None], None if states is None else tuple(state[None] for state in states)
+        found = self.modules[module](x, states if is_lstm or states is None else states[0])
+        output, found = found if is_layer else (None, found)
+        made = found if is_lstm else (found,)
+        if is_layer:
+            made = tuple(state[0] for state in made)
+        return (output[0], *made[1:]) if is_layer and self.case.batch == 2 else made
 
     def change(self, step: int, x: Any, h: Any) -> tuple[Any, Any]:
         match self.case.changes.get(step):
@@ -111,26 +125,27 @@ class Loop:
             x = part
             if state is not None:
                 x, h = self.change(number, part, state[0])
-                state = (h, state[1])
+                state = (h, *state[1:])
             state = self.step(x, state)
-            h, c = state
             if case.cells == "stacked":
-                top = self.modules[1](h, top)
-                h, c = top
-            seen.append(h)
-            held.append(c)
+                top = self.step(state[0], top, 1)
+            seen.append((top or state)[0])
+            held.append((top or state)[-1])
         return (state if top is None else top), seen, held
 
     def __call__(self, x: Any, h: Any, c: Any) -> Any:
         case = self.case
         parts = self.parts(x)
-        state = {"none": None, "zeros": (gw.zeros_like(h), gw.zeros_like(c)), "given": (h, c)}[case.state]
+        count = 2 if case.kind == "LSTM" else 1
+        state = {"none": None, "zeros": (gw.zeros_like(h), gw.zeros_like(c))[:count], "given": (h, c)[:count]}[
+            case.state
+        ]
         last, seen, held = self.run(parts, state)
         loss = last[0].square().sum()
         if case.cells in ("twice", "both ways"):
             parts = parts[::-1] if case.cells == "both ways" else [part * 2 for part in parts]
             again, others, _ = self.run(parts, None)
-            loss = loss + again[1].sum() + (others[0] * last[0]).sum()
+            loss = loss + again[-1].sum() + (others[0] * last[0]).sum()
         for step in case.read:
             loss = loss + (seen[step] * (step + 1)).sum()
         if case.read == frozenset(range(case.steps)):
@@ -175,17 +190,18 @@ def outcome(case: Case, seed: int, compiled: bool) -> Any:
 
 
 def joined(loopback: Loopback) -> int:
-    """Return how many LSTM calls of a worker's programs have more than one step."""
+    """Return how many recurrent calls of a worker's programs have more than one step."""
     steps = [
         step for loaded in loopback.worker.programs._loaded.values()
         for plan in (loaded._prepared.forward, loaded._prepared._backward) if plan is not None
-        for step in plan.trace.steps if step.signature.op.name.startswith("gw::lstm_layer")
+        for step in plan.trace.steps if step.signature.op.name in NAMES
     ]  # fmt: skip
     return sum(_steps(step) > 1 for step in steps)
 
 
 def _steps(step: Any) -> int:
-    return int(step.inputs[3 if "backward" in step.signature.op.name else 0].shape[0])
+    name = step.signature.op.name
+    return int(step.inputs[0 if "backward" not in name else 3 if "lstm" in name else 2].shape[0])
 
 
 def assert_same(found: Any, expected: Any, what: str) -> None:
@@ -204,7 +220,7 @@ def assert_same(found: Any, expected: Any, what: str) -> None:
 
 @pytest.mark.parametrize("backend", ["cpu", "strict"])
 @pytest.mark.parametrize("block", range(3))
-def test_random_loops_over_cells(backend: str, block: int) -> None:
+def test_random_loops(backend: str, block: int) -> None:
     previous, count = sessions._current, 0
     try:
         for seed in range(block * 12, block * 12 + 12):

@@ -1,4 +1,4 @@
-"""Which loops over LSTM cells become one call, and which stay as they are."""
+"""Which loops over recurrent cells become one call, and which stay as they are."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import pytest
 
 import gradwire as gw
 from gradwire.workers import on
+from gradwire_server.programs.recurrent_ops import NAMES
 from tests.support import Loopback, open_loopback
 
 STEPS, BATCH, WIDTH = 5, 2, 3
-FORWARD, BACKWARD = "gw::lstm_layer", "gw::lstm_layer_backward"
+FORWARD, BACKWARD = "forward", "backward"
 
 
 @pytest.fixture
@@ -25,14 +26,14 @@ def worker() -> Any:
 
 
 def calls(loopback: Loopback) -> dict[str, list[int]]:
-    """Return the numbers of time steps of the LSTM calls that programs make, by op, in running order."""
+    """Return the numbers of time steps of the calls of layers that programs make, by what they are, in running order."""
     found: dict[str, list[int]] = {FORWARD: [], BACKWARD: []}
     for loaded in loopback.worker.programs._loaded.values():
         for plan in (loaded._prepared.forward, loaded._prepared._backward):
             for step in () if plan is None else plan.trace.steps:
-                if step.signature.op.name in found:
-                    data = step.inputs[3 if step.signature.op.name == BACKWARD else 0]
-                    found[step.signature.op.name].append(data.shape[0])
+                if step.signature.op.name in NAMES:
+                    way = BACKWARD if step.signature.op.name.endswith("backward") else FORWARD
+                    found[way].append(step.inputs[0].shape[0])
     return found
 
 
@@ -79,6 +80,21 @@ def test_a_loop_over_a_cell_is_one_call_each_way(worker: Loopback) -> None:
     assert calls(worker) == {FORWARD: [STEPS], BACKWARD: [STEPS]}
     # The data lies in time already, and all sums of gradients are in the call.
     assert not {"cat", "stack", "add.Tensor"} & set(steps_of(worker))
+
+
+@pytest.mark.parametrize("kind", [gw.nn.GRUCell, gw.nn.RNNCell])
+def test_loops_over_other_cells_are_one_call_each_way(worker: Loopback, kind: Any) -> None:
+    one = kind(WIDTH, WIDTH)
+
+    def loss(x: Any) -> Any:
+        state, total = None, 0
+        for part in x:
+            state = one(part, state)
+            total = total + state.square().sum()
+        return total
+
+    trained(loss, one)
+    assert calls(worker) == {FORWARD: [STEPS], BACKWARD: [STEPS]}
 
 
 def test_a_gradient_for_each_step_goes_in_as_it_lies(worker: Loopback) -> None:

@@ -1,4 +1,4 @@
-"""The backward of a loop over an LSTM cell becomes one call over time.
+"""The backward of a loop over a recurrent cell becomes one call over time.
 
 Each step of such a backward hands gradients of h and c to the one before in time, maybe with a gradient of that h from
 outside added to the first. What the steps find for the weights is summed; the joint call finds the sum.
@@ -10,17 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gradwire_protocol.meta import Meta
-from gradwire_protocol.ops.recurrent import work_dtype
 from gradwire_server.programs.flow import Flow, Link, Place, Tries
+from gradwire_server.programs.recurrent_ops import Layer, backward_of, given
 from gradwire_server.programs.rewriting import Writer
 from gradwire_server.programs.values import Step, Trace, Value
 
 __all__ = ["join_gradients"]
 
-_BACKWARD = "gw::lstm_layer_backward"
-_GRAD_OUTPUT, _GRAD_HY, _GRAD_CY, _INPUT, _HX, _CX, _OUTPUT, _GATES, _CELLS = 0, 1, 2, 3, 4, 5, 9, 10, 11
-# Of the results, and of the mask: the gradients of the input, of the states, and of weights and bias.
-_BY_INPUT, _BY_HX, _BY_CX, _WEIGHTS = 0, 1, 2, (3, 4, 5)
+# Arguments of each backward; then which of its results, and of the mask, is the gradient of the input.
+_GRAD_OUTPUT, _GRAD_HY = 0, 1
+_BY_INPUT = 0
 _ZEROS = ("full", "new_full", "full_like")
 
 
@@ -36,59 +35,49 @@ def _join_next(trace: Trace, writer: Writer, tries: Tries) -> bool:
     flow = Flow(trace)
     following = {}
     for later in trace.steps:
-        link = _handed_on(flow, later) if _is_plain(flow, later) else None
+        layer = backward_of(flow, later)
+        link = _handed_on(flow, layer, later) if layer else None
         if link is not None:
             following[later] = link
     links = tries.chain(flow, following)
     if links:
-        _join(flow, writer, links)
+        layer = backward_of(flow, links[0].step)
+        assert layer is not None
+        _join(flow, writer, layer, links)
     return bool(links)
-
-
-def _given(step: Step, index: int) -> Value:
-    value = step.inputs[index]
-    assert value is not None
-    return value
-
-
-def _is_plain(flow: Flow, step: Step) -> bool:
-    """Return whether a step is the backward of a layer that can be joined."""
-    if step.signature.op.name != _BACKWARD or step.signature.statics[:2] != (None, False) or step.inputs[8] is not None:
-        return False
-    hx = _given(step, _HX).meta
-    exact = work_dtype(hx.dtype) is hx.dtype and hx.numel > 0
-    return exact and flow.written.isdisjoint(step.outputs)
 
 
 # -- links -------------------------------------------------------------------------------------------------------------
 
 
-def _handed_on(flow: Flow, later: Step) -> Link | None:
-    """Return the step before `later` in time, if it takes the gradients of all that it handed to `later`, and nothing else does."""
-    by_c, by_h = _way(flow, later.outputs[_BY_CX]), _way(flow, later.outputs[_BY_HX])
-    if by_c is None or by_h is None:
+def _handed_on(flow: Flow, layer: Layer, later: Step) -> Link | None:
+    """Return the step before `later` in time, if it alone takes the gradients of all that it handed to `later`."""
+    ways = [_way(flow, layer, later.outputs[number]) for number in layer.state_numbers]
+    first = ways[0]
+    if first is None:
         return None
-    step = by_c.step
-    fits = step is by_h.step and not by_c.inner and by_c.linking == {_GRAD_CY} and by_h.linking == {_GRAD_HY}
-    if not fits or not _is_plain(flow, step) or not _is_next(flow, step, later):
-        return None
-    return Link(step, frozenset((_GRAD_HY, _GRAD_CY)), by_h.inner, [*by_h.passed, *by_c.passed])
+    found = Link(first.step, frozenset(layer.state_numbers), first.inner)
+    for number, way in zip(layer.state_numbers, ways, strict=True):
+        # What is added to a gradient of h can go in with those of the outputs; there are none of the other states.
+        if way is None or way.step is not found.step or way.linking != {number} or (way.inner and way is not first):
+            return None
+        found.passed += way.passed
+    return found if backward_of(flow, found.step) is layer and _is_next(flow, layer, found.step, later) else None
 
 
-def _way(flow: Flow, value: Value) -> Link | None:
+def _way(flow: Flow, layer: Layer, value: Value) -> Link | None:
     """Follow a gradient through sums and views that nothing else reads, to a backward step."""
     inner: list[tuple[Step, int]] = []
     passed: list[Step] = []
     shape = value.meta.shape
     while (step := flow.only_reader(value)) is not None:
-        index = step.inputs.index(value)
-        if step.signature.op.name == _BACKWARD:
-            return Link(step, frozenset((index,)), inner, passed)
+        number = step.inputs.index(value)
+        if step.signature.op.name == f"{layer.name}_backward":
+            return Link(step, frozenset((number,)), inner, passed)
         if flow.is_sum(step):
-            addend = step.inputs[1 - index]
-            if addend is None or addend.meta.shape not in (shape, (1, *shape)):
+            if given(step, 1 - number).shape not in (shape, (1, *shape)):
                 return None
-            inner.append((step, index))
+            inner.append((step, number))
         elif _is_only_reshaped(flow, step, value):
             passed.append(step)
         else:
@@ -105,20 +94,22 @@ def _is_only_reshaped(flow: Flow, step: Step, value: Value) -> bool:
     return step.signature.op.is_view and flow.shows_all(step.outputs[0], flow.trace.root(value))
 
 
-def _is_next(flow: Flow, step: Step, later: Step) -> bool:
-    """Return whether what two steps read of the forward lies one behind the other, and the weights are the same."""
-    for index in (_OUTPUT, _GATES, _CELLS):
-        first, second = _given(step, index), _given(later, index)
+def _is_next(flow: Flow, layer: Layer, step: Step, later: Step) -> bool:
+    """Return whether what two steps read of the forward lies one behind the other, and the rest is the same."""
+    for number in layer.row_numbers:
+        first, second = given(step, number), given(later, number)
         place = flow.place(first)
         if place is None or not first.meta.is_contiguous or not second.meta.is_contiguous:
             return False
         if flow.place(second) != Place(place.root, place.offset + first.meta.numel) or place.root in flow.written:
             return False
-    states = ((_OUTPUT, _HX), (_CELLS, _CX))
-    if not all(_is_last_of(flow, _given(step, rows), _given(later, state)) for rows, state in states):
-        return False
-    ours, theirs = step.signature.statics[2], later.signature.statics[2]
-    return step.inputs[6:8] == later.inputs[6:8] and ours[3:] == theirs[3:]
+    holders = [layer.row_numbers[layer.rows.index(holder)] for holder in layer.lying]
+    for state, holder in enumerate(holders, layer.data_number + 1):
+        if not _is_last_of(flow, given(step, holder), given(later, state)):
+            return False
+    ours, theirs = step.signature.statics, later.signature.statics
+    masks = ours[-1][1 + layer.states :] == theirs[-1][1 + layer.states :]
+    return masks and ours[:-1] == theirs[:-1] and step.inputs[layer.kept_weights] == later.inputs[layer.kept_weights]
 
 
 def _is_last_of(flow: Flow, rows: Value, state: Value) -> bool:
@@ -157,7 +148,7 @@ def _sums(flow: Flow, parts: Sequence[Value]) -> _Sums | None:
             continue
         if not flow.is_sum(step) or not flow.outputs.isdisjoint(some):
             return None
-        one, two = (_given(step, index) for index in (0, 1))
+        one, two = (given(step, index) for index in (0, 1))
         if held.get(one, 0) & held.get(two, 0):
             return None
         made = step.outputs[0]
@@ -177,22 +168,23 @@ def _sums(flow: Flow, parts: Sequence[Value]) -> _Sums | None:
 # -- joining -----------------------------------------------------------------------------------------------------------
 
 
-def _join(flow: Flow, writer: Writer, links: list[Link]) -> None:
+def _join(flow: Flow, writer: Writer, layer: Layer, links: list[Link]) -> None:
     """Put one call in place of a chain, unless the gradients go elsewhere or the rest has no order then."""
-    mask = links[0].step.signature.statics[2]
-    sums = {index: _sums(flow, [link.step.outputs[index] for link in links]) for index in _WEIGHTS if mask[index]}
+    mask = links[0].step.signature.statics[-1]
+    numbers = [number for number in layer.sum_numbers if mask[number]]
+    sums = {number: _sums(flow, [link.step.outputs[number] for link in links]) for number in numbers}
     order = flow.in_one(links, [step for link in links for step in link.between()])
     if order is None or any(found is None for found in sums.values()):
         return
-    own = [None if found is None else found.own(flow) for found in (sums.get(index) for index in _WEIGHTS)]
-    totals = _write_joint(flow, writer, links, own)
+    own = {number: found.own(flow) for number, found in sums.items() if found is not None}
+    totals = _write_joint(flow, writer, layer, links, own)
     joint = writer.taken()
     instead: dict[Step, list[Step]] = {}
-    for index, found in sums.items():
+    for number, found in sums.items():
         assert found is not None
         instead.update((step, []) for step in found.partial)
         for step, others in found.whole:
-            _write_whole(writer, step, totals[index], others)
+            _write_whole(writer, step, totals[number], others)
             instead[step] = writer.taken()
     after = [new for step in order[1] for new in instead.get(step, [step])]
     flow.trace.steps = [*order[0], *joint, *after]
@@ -208,39 +200,39 @@ def _write_whole(writer: Writer, step: Step, total: Value, others: list[Value]) 
         writer.call("clone", step, (total,), outputs=(made,))
 
 
-def _write_joint(flow: Flow, writer: Writer, links: list[Link], own: list[Value | None]) -> tuple[Value, ...]:
+def _write_joint(
+    flow: Flow, writer: Writer, layer: Layer, links: list[Link], own: dict[int, Value | None]
+) -> tuple[Value, ...]:
     """Write the joint call; return its results. `own` are values that those for the weights are to be."""
     in_time = links[::-1]
     steps = [link.step for link in in_time]
     first, last = steps[0], steps[-1]
-    grad_output, grad_hy = _arriving(flow, writer, in_time)
-    data, output, gates, cells = (
-        writer.rows(last, [_given(step, index) for step in steps], flow)
-        for index in (_INPUT, _OUTPUT, _GATES, _CELLS)
-    )  # fmt: skip
-    masks = [step.signature.statics[2] for step in steps]
+    inputs = list(first.inputs)
+    inputs[: layer.data_number] = last.inputs[: layer.data_number]
+    inputs[_GRAD_OUTPUT], inputs[_GRAD_HY] = _arriving(flow, writer, in_time)
+    for number in (layer.data_number, *layer.row_numbers):
+        inputs[number] = writer.rows(last, [given(step, number) for step in steps], flow)
+    masks = [step.signature.statics[-1] for step in steps]
     mask = (any(mask[_BY_INPUT] for mask in masks), *masks[0][1:])
-    made = writer.call(
-        _BACKWARD, last,
-        (grad_output, grad_hy, last.inputs[_GRAD_CY], data, *first.inputs[_HX:_OUTPUT], output, gates, cells),
-        (None, False, mask), outputs=(None, *first.outputs[_BY_HX : _BY_CX + 1], *own, None),
-    )  # fmt: skip
+    wanted = [
+        first.outputs[number] if number in layer.state_numbers else own.get(number) for number in range(len(mask))
+    ]
+    made = writer.call(last.signature.op.name, last, inputs, (*last.signature.statics[:-1], mask), outputs=wanted)
     offset = 0
-    for step in steps:
-        by_input = step.outputs[_BY_INPUT]
-        if step.signature.statics[2][_BY_INPUT]:
-            writer.part(step, Place(made[_BY_INPUT], offset), by_input, flow)
-        offset += _given(step, _INPUT).meta.numel
+    for step, step_mask in zip(steps, masks, strict=True):
+        if step_mask[_BY_INPUT]:
+            writer.part(step, Place(made[_BY_INPUT], offset), step.outputs[_BY_INPUT], flow)
+        offset += given(step, layer.data_number).meta.numel
     return made
 
 
 def _arriving(flow: Flow, writer: Writer, in_time: list[Link]) -> tuple[Value, Value | None]:
     """Write the gradients that come from outside, of all steps' outputs; return them, and that of the last h."""
     last = in_time[-1].step
-    like = _given(last, _GRAD_OUTPUT).meta
-    shape = (sum(_given(link.step, _GRAD_OUTPUT).shape[0] for link in in_time), *like.shape[1:])
+    like = given(last, _GRAD_OUTPUT).meta
+    shape = (sum(given(link.step, _GRAD_OUTPUT).shape[0] for link in in_time), *like.shape[1:])
     inner = [_addends(link) for link in in_time[:-1]]
-    if not any(inner) and all(_is_zero(flow, _given(link.step, _GRAD_OUTPUT)) for link in in_time):
+    if not any(inner) and all(_is_zero(flow, given(link.step, _GRAD_OUTPUT)) for link in in_time):
         return writer.zeros(last, Meta.of(shape, like.dtype)), last.inputs[_GRAD_HY]
     final = last.inputs[_GRAD_HY]
     parts = [
@@ -252,24 +244,21 @@ def _arriving(flow: Flow, writer: Writer, in_time: list[Link]) -> tuple[Value, V
 
 def _addends(link: Link) -> list[Value]:
     """Return what is added to the gradient of h on its way from the later step."""
-    return [_given(step, 1 - operand) for step, operand in link.inner]
+    return [given(step, 1 - operand) for step, operand in link.inner]
 
 
 def _of_step(flow: Flow, writer: Writer, step: Step, addends: Sequence[Value]) -> list[Value]:
     """Return the gradient of one step's output as values to stack: `addends` go to its last row, which is h."""
-    given = _given(step, _GRAD_OUTPUT)
+    rows = given(step, _GRAD_OUTPUT)
     if not addends:
-        return [given]
-    count = given.shape[0]
-    summands = [
-        value if value.meta.ndim == given.meta.ndim else writer.row(step, value, flow) for value in addends
-    ]  # fmt: skip
-    is_zero = _is_zero(flow, given)
+        return [rows]
+    count = rows.shape[0]
+    summands = [value if value.meta.ndim == rows.meta.ndim else writer.row(step, value, flow) for value in addends]
     before: list[Value] = []
     if count > 1:
-        before = [writer.call("slice.Tensor", step, (given,), (0, 0, count - 1, 1))[0]]
-    if not is_zero:
-        (final,) = writer.call("slice.Tensor", step, (given,), (0, count - 1, count, 1))
+        before = [writer.call("slice.Tensor", step, (rows,), (0, 0, count - 1, 1))[0]]
+    if not _is_zero(flow, rows):
+        (final,) = writer.call("slice.Tensor", step, (rows,), (0, count - 1, count, 1))
         summands.insert(0, final)
     return [*before, writer.total(step, summands)]
 

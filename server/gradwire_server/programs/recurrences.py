@@ -1,4 +1,4 @@
-"""Loops over an LSTM cell become one call over time.
+"""Loops over an LSTM, GRU or RNN cell become one call over time.
 
 A loop over `nn.LSTMCell` is a chain of one-step layers, each of which begins with the states that the one before ends
 with. Where all inputs of a chain can be had before it begins, one call computes it, and what its steps made is shown by
@@ -7,26 +7,23 @@ views of the results. The gradients' chain is joined in the same way: `recurrenc
 
 from __future__ import annotations
 
-from gradwire_protocol.ops.recurrent import work_dtype
 from gradwire_protocol.program import Varying
 from gradwire_server.programs.flow import Flow, Link, Place, Tries
 from gradwire_server.programs.passes import drop_dead
 from gradwire_server.programs.recurrence_gradients import join_gradients
+from gradwire_server.programs.recurrent_ops import NAMES, Layer, forward_of, given
 from gradwire_server.programs.rewriting import Writer
-from gradwire_server.programs.values import Step, Trace, Value
+from gradwire_server.programs.values import Step, Trace
 
 __all__ = ["join_recurrences"]
 
-_FORWARD, _BACKWARD = "gw::lstm_layer", "gw::lstm_layer_backward"
-
 
 def join_recurrences(trace: Trace) -> bool:
-    """Join chains of LSTM steps with the same weights; return whether it looked for any.
+    """Join chains of recurrent steps with the same weights; return whether it looked for any.
 
     What the steps made is as it was, but for the order of sums.
     """
-    names = [step.signature.op.name for step in trace.steps]
-    if max(names.count(_FORWARD), names.count(_BACKWARD)) < 2:
+    if sum(step.signature.op.name in NAMES for step in trace.steps) < 2:
         return False
     drop_dead(trace)
     writer = Writer(trace)
@@ -54,60 +51,45 @@ def _join_next(trace: Trace, writer: Writer, tries: Tries) -> bool:
     flow = Flow(trace)
     following: dict[Step, Link] = {}
     for step in trace.steps:
-        if not _is_plain(flow, step):
-            continue
-        before = flow.producer.get(trace.root(_given(step, 1)))
-        if before is not None and _is_plain(flow, before) and _goes_on(flow, before, step):
-            passed = [*flow.views(_given(step, 1)), *flow.views(_given(step, 2))]
-            following.setdefault(before, Link(step, frozenset((1, 2)), passed=passed))
+        layer = forward_of(flow, step)
+        before = flow.producer.get(trace.root(given(step, 1))) if layer else None
+        if layer and before and forward_of(flow, before) is layer and _goes_on(flow, layer, before, step):
+            passed = [view for number in layer.state_numbers for view in flow.views(given(step, number))]
+            following.setdefault(before, Link(step, frozenset(layer.state_numbers), passed=passed))
     links = tries.chain(flow, following)
     if links:
-        _join(flow, writer, links)
+        layer = forward_of(flow, links[0].step)
+        assert layer is not None
+        _join(flow, writer, layer, links)
     return bool(links)
 
 
-def _given(step: Step, index: int) -> Value:
-    value = step.inputs[index]
-    assert value is not None
-    return value
+def _goes_on(flow: Flow, layer: Layer, before: Step, step: Step) -> bool:
+    """Return whether a call begins with the states that another ends with, and is the same but for its input."""
+    states = all(flow.shows_all(given(step, number), before.outputs[number]) for number in layer.state_numbers)
+    weights = step.inputs[layer.weight_numbers] == before.inputs[layer.weight_numbers]
+    return states and weights and step.signature.statics == before.signature.statics
 
 
-def _is_plain(flow: Flow, step: Step) -> bool:
-    """Return whether a step is a layer that can be joined: forward in time, not packed, in its own dtype's precision."""
-    if step.signature.op.name != _FORWARD or step.signature.statics != (None, False) or step.inputs[7] is not None:
-        return False
-    hx = _given(step, 1).meta
-    exact = work_dtype(hx.dtype) is hx.dtype and hx.numel > 0
-    return exact and flow.written.isdisjoint(step.outputs)
-
-
-def _goes_on(flow: Flow, before: Step, step: Step) -> bool:
-    """Return whether a layer begins with the states that another ends with, and has its weights."""
-    states = all(flow.shows_all(_given(step, index), before.outputs[index]) for index in (1, 2))
-    return states and step.inputs[3:7] == before.inputs[3:7]
-
-
-def _join(flow: Flow, writer: Writer, links: list[Link]) -> None:
+def _join(flow: Flow, writer: Writer, layer: Layer, links: list[Link]) -> None:
     """Put one call in place of a chain, unless the rest has no order then."""
     order = flow.in_one(links, ())
     if order is None:
         return
     steps = [link.step for link in links]
     first, last = steps[0], steps[-1]
-    data = writer.rows(first, [_given(step, 0) for step in steps], flow)
-    output, _, _, gates, cells = writer.call(
-        _FORWARD, first, (data, *first.inputs[1:]), first.signature.statics,
-        outputs=(None, last.outputs[1], last.outputs[2], None, None),
-    )  # fmt: skip
+    data = writer.rows(first, [given(step, 0) for step in steps], flow)
+    wanted = [last.outputs[number] if number in layer.state_numbers else None for number in range(len(last.outputs))]
+    made = writer.call(layer.name, first, (data, *first.inputs[1:]), first.signature.statics, outputs=wanted)
     start = 0
     for step in steps:
-        count, batch = _given(step, 0).shape[:2]
-        end, rows = start + count, start * batch
-        kept_output, h, c, kept_gates, kept_cells = step.outputs
-        for source, value in ((output, kept_output), (gates, kept_gates), (cells, kept_cells)):
-            writer.part(step, Place(source, rows * value.shape[-1]), value, flow)
-        if step is not last:
-            writer.part(step, Place(output, (end - 1) * batch * h.shape[1]), h, flow)
-            writer.part(step, Place(cells, (end - 1) * batch * c.shape[1]), c, flow)
-        start = end
+        count, batch = given(step, 0).shape[:2]
+        for number in layer.rows:
+            value = step.outputs[number]
+            writer.part(step, Place(made[number], start * batch * value.shape[-1]), value, flow)
+        start += count
+        for number, holder in zip(layer.state_numbers, layer.lying, strict=True):
+            state = step.outputs[number]
+            if step is not last:
+                writer.part(step, Place(made[holder], (start - 1) * batch * state.shape[1]), state, flow)
     flow.trace.steps = [*order[0], *writer.taken(), *order[1]]
