@@ -23,13 +23,14 @@ __all__ = ["Look", "frame", "run_top"]
 
 _HOME_AND_CLEAR = "\x1b[H\x1b[J"
 _MIB = 1 << 20
-_WORKER = "{:<24} {:<8} {:>9} {:>7} {:>9} {:>9} {:>5} {:>8} {:>9} {:>9}  {}"
-_SESSION = "  {:<22} {:<8} {:>9} {:>7} {:>9} {:>9} {:>5} {:>8} {:>9} {:>9}  {}"
+_WORKER = "{:<24} {:<8} {:>9} {:>7} {:>5} {:>9} {:>9} {:>5} {:>8} {:>9} {:>9}  {}"
+_SESSION = "  {:<22} {:<8} {:>9} {:>7} {:>5} {:>9} {:>9} {:>5} {:>8} {:>9} {:>9}  {}"
 _HEAD = _WORKER.format(
     "worker / session",
     "device",
     "sessions",
     "running",
+    "queue",
     "batch/s",
     "calls/s",
     "busy",
@@ -69,7 +70,7 @@ def _worker_lines(earlier: Look, later: Look) -> list[str]:
     sessions = status.sessions
     lines = [_WORKER.format(
         later.address, status.device, f"{len(sessions)}/{status.session_limit}", sum(s.running_seconds > 0 for s in sessions),
-        _rate(was.batches, status.batches, seconds), _rate(was.calls, status.calls, seconds),
+        status.waiting_sessions, _rate(was.batches, status.batches, seconds), _rate(was.calls, status.calls, seconds),
         f"{(status.batch_seconds - was.batch_seconds) / seconds:.2f}" if seconds > 0 else "-", status.errors,
         sum(s.handles for s in sessions), f"{status.resident_bytes / _MIB:.0f}", "draining" if status.draining else "",
     )]  # fmt: skip
@@ -82,9 +83,9 @@ def _worker_lines(earlier: Look, later: Look) -> list[str]:
 def _session_line(was: Any, session: Any, seconds: float) -> str:
     age = f"batch runs for {session.running_seconds:.1f} s" if session.running_seconds >= 1 else ""
     return _SESSION.format(
-        session.name, "", "", int(session.running_seconds > 0), _rate(was.batches, session.batches, seconds),
-        _rate(was.calls, session.calls, seconds), "", "", session.handles, f"{session.held_bytes / _MIB:.1f}",
-        age if session.has_client else "no client",
+        session.name, "", "", int(session.running_seconds > 0), session.unanswered_batches,
+        _rate(was.batches, session.batches, seconds), _rate(was.calls, session.calls, seconds), "", "", session.handles,
+        f"{session.held_bytes / _MIB:.1f}", age if session.has_client else "no client",
     )  # fmt: skip
 
 

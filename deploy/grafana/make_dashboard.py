@@ -13,6 +13,7 @@ PANELS = (
     ("Workers that answer", "short", "{{instance}}", f"up{{{_WHERE}}}"),
     ("Sessions", "short", "{{instance}}", f"gradwire_sessions{{{_WHERE}}}"),
     ("Sessions whose connection is lost", "short", "{{instance}}", f"gradwire_sessions_without_client{{{_WHERE}}}"),
+    ("Sessions that wait for their turn", "short", "{{instance}}", f"gradwire_sessions_waiting{{{_WHERE}}}"),
     ("Batches per second", "ops", "{{instance}}", f"rate(gradwire_batches_total{{{_WHERE}}}[$__rate_interval])"),
     ("Calls per second", "ops", "{{instance}}", f"rate(gradwire_calls_total{{{_WHERE}}}[$__rate_interval])"),
     (

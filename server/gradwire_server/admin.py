@@ -40,6 +40,7 @@ class AdminService(admin_pb2_grpc.AdminServicer):
             batch_seconds=totals.batch_seconds,
             resident_bytes=resident_bytes(),
             sessions=[_session(opened) for opened in service.open_sessions()],
+            waiting_sessions=service.lane.waiting,
         )
 
 
@@ -55,4 +56,5 @@ def _session(opened: Opened) -> Any:
         running_seconds=opened.progress().running_seconds,
         has_client=opened.has_stream,
         repeated_batches=opened.tally.repeated,
+        unanswered_batches=opened.unanswered_batches,
     )

@@ -53,6 +53,8 @@ class Metrics(Collector):
         yield _gauge("session_limit", "Sessions that may be open at once (--max-sessions).", settings.max_sessions)
         yield _gauge("live_handles", "Handles that open sessions hold.", totals.handles)
         yield _gauge("batches_running", "Batches that run now.", totals.running)
+        waiting = self._service.lane.waiting
+        yield _gauge("sessions_waiting", "Sessions whose batch waits for its turn on the device.", waiting)
         yield _gauge("draining", "1 while the worker takes no new session.", int(self._service.draining))
         yield _gauge(
             "executor_last_progress_timestamp_seconds",

@@ -126,6 +126,11 @@ class Opened:
             self._running = None
             turn.lane.leave(turn, time.thread_time() - used)
 
+    @property
+    def unanswered_batches(self) -> int:
+        """Return how many batches the session took and has not answered: one that runs or waits, and one more behind its lock."""
+        return int(self._has_batch) + int(self.is_wanted)
+
     def is_quiet(self, seconds: float) -> bool:
         """Return whether no batch runs or waits for its turn, nor ran in so many seconds."""
         return not self._has_batch and time.monotonic() - self._ran_at >= seconds

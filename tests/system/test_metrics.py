@@ -189,7 +189,7 @@ def test_top_shows_a_worker_and_its_session(watched: Watched) -> None:
     shown = top("--once", "--interval", "0.5", watched.address)
     assert (shown.returncode, shown.stderr) == (0, "")
     _, worker, session = shown.stdout.splitlines()
-    address, device, sessions, _, batches, calls, *_ = worker.split()
+    address, device, sessions, _, _, batches, calls, *_ = worker.split()
     assert (address, device, sessions) == (watched.address, "cpu", "1/1")
     assert float(calls) >= float(batches) > 0
     assert "no client" not in session

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from gradwire_protocol.v1 import access_pb2 as gradwire__protocol_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n gradwire_protocol/v1/admin.proto\x12\x0bgradwire.v1\x1a!gradwire_protocol/v1/access.proto\"\x15\n\x13WorkerStatusRequest\"\xff\x01\n\x11WorkerStatusReply\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\t\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\x12\x15\n\rsession_limit\x18\x05 \x01(\r\x12\x0f\n\x07\x62\x61tches\x18\x06 \x01(\x04\x12\r\n\x05\x63\x61lls\x18\x07 \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x08 \x01(\x04\x12\x15\n\rbatch_seconds\x18\t \x01(\x01\x12\x16\n\x0eresident_bytes\x18\n \x01(\x04\x12,\n\x08sessions\x18\x0b \x03(\x0b\x32\x1a.gradwire.v1.SessionStatus\"\xa9\x01\n\rSessionStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61tches\x18\x02 \x01(\x04\x12\r\n\x05\x63\x61lls\x18\x03 \x01(\x04\x12\x0f\n\x07handles\x18\x04 \x01(\x04\x12\x12\n\nheld_bytes\x18\x05 \x01(\x04\x12\x17\n\x0frunning_seconds\x18\x06 \x01(\x01\x12\x12\n\nhas_client\x18\x07 \x01(\x08\x12\x18\n\x10repeated_batches\x18\x08 \x01(\x04\x32Y\n\x05\x41\x64min\x12P\n\x06Status\x12 .gradwire.v1.WorkerStatusRequest\x1a\x1e.gradwire.v1.WorkerStatusReply\"\x04\xb8\xd2\x18\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n gradwire_protocol/v1/admin.proto\x12\x0bgradwire.v1\x1a!gradwire_protocol/v1/access.proto\"\x15\n\x13WorkerStatusRequest\"\x99\x02\n\x11WorkerStatusReply\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x13\n\x0bincarnation\x18\x03 \x01(\t\x12\x10\n\x08\x64raining\x18\x04 \x01(\x08\x12\x15\n\rsession_limit\x18\x05 \x01(\r\x12\x0f\n\x07\x62\x61tches\x18\x06 \x01(\x04\x12\r\n\x05\x63\x61lls\x18\x07 \x01(\x04\x12\x0e\n\x06\x65rrors\x18\x08 \x01(\x04\x12\x15\n\rbatch_seconds\x18\t \x01(\x01\x12\x16\n\x0eresident_bytes\x18\n \x01(\x04\x12,\n\x08sessions\x18\x0b \x03(\x0b\x32\x1a.gradwire.v1.SessionStatus\x12\x18\n\x10waiting_sessions\x18\x0c \x01(\r\"\xc5\x01\n\rSessionStatus\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x62\x61tches\x18\x02 \x01(\x04\x12\r\n\x05\x63\x61lls\x18\x03 \x01(\x04\x12\x0f\n\x07handles\x18\x04 \x01(\x04\x12\x12\n\nheld_bytes\x18\x05 \x01(\x04\x12\x17\n\x0frunning_seconds\x18\x06 \x01(\x01\x12\x12\n\nhas_client\x18\x07 \x01(\x08\x12\x18\n\x10repeated_batches\x18\x08 \x01(\x04\x12\x1a\n\x12unanswered_batches\x18\t \x01(\r2Y\n\x05\x41\x64min\x12P\n\x06Status\x12 .gradwire.v1.WorkerStatusRequest\x1a\x1e.gradwire.v1.WorkerStatusReply\"\x04\xb8\xd2\x18\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,9 +37,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORKERSTATUSREQUEST']._serialized_start=84
   _globals['_WORKERSTATUSREQUEST']._serialized_end=105
   _globals['_WORKERSTATUSREPLY']._serialized_start=108
-  _globals['_WORKERSTATUSREPLY']._serialized_end=363
-  _globals['_SESSIONSTATUS']._serialized_start=366
-  _globals['_SESSIONSTATUS']._serialized_end=535
-  _globals['_ADMIN']._serialized_start=537
-  _globals['_ADMIN']._serialized_end=626
+  _globals['_WORKERSTATUSREPLY']._serialized_end=389
+  _globals['_SESSIONSTATUS']._serialized_start=392
+  _globals['_SESSIONSTATUS']._serialized_end=589
+  _globals['_ADMIN']._serialized_start=591
+  _globals['_ADMIN']._serialized_end=680
 # @@protoc_insertion_point(module_scope)
