@@ -13,7 +13,9 @@ import gradwire as gw
 from gradwire import session as sessions
 from gradwire.session import Session
 from gradwire.transport import GrpcConnection
+from gradwire_protocol.dtypes import float32
 from gradwire_protocol.errors import QuotaExceeded
+from gradwire_protocol.meta import Meta
 from tests.system.test_worker import Worker
 
 pytestmark = pytest.mark.system
@@ -63,3 +65,23 @@ def test_a_session_over_its_quota_goes_on_and_its_neighbour_notices_nothing(work
     assert rejections(worker) == {"tenant_sessions": 1, "session_bytes": 3}
     for session in (greedy, canary):
         session.close()
+
+
+@pytest.mark.parametrize("shared_memory", ["1", "0"], ids=["slots", "chunks"])
+def test_an_upload_that_finds_too_many_waiting_counts_as_one(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, shared_memory: str
+) -> None:
+    monkeypatch.setenv("GRADWIRE_SHARED_MEMORY", shared_memory)
+    session = Session(GrpcConnection(worker.address, connect_seconds=10, public_stream=False))
+    sessions.use(session)
+    values = np.ones(400_000, np.float32)
+    # Two wait, whose calls are yet to come, as while the worker is busy; with a third they would be more than 4 MiB.
+    early = [session._link.bulk.upload(values, Meta.of(values.shape, float32), 1) for _ in range(2)]
+    refused = gw.tensor(values)
+    with pytest.raises(QuotaExceeded, match=r"uploads may be 4 MiB \(--max-session-bytes\); 3.052 MiB are held"):
+        refused.sum().item()
+    del refused
+    assert gw.ones(3).sum().item() == 3.0
+    assert early == [1, 2]
+    assert rejections(worker) == {"uploads": 1}
+    session.close()
