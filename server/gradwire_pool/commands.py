@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 
+from gradwire_pool.advertised import check_name
 from gradwire_pool.doors import Doors
 from gradwire_pool.home import Home, Started, started_at
 from gradwire_pool.records import Bounds
@@ -47,6 +48,12 @@ def _parser() -> argparse.ArgumentParser:
         help="where gateway and workers listen; on a running Ray and beyond loopback, workers do at their nodes' addresses",
     )
     up.add_argument("--port", type=int, default=7470, help="of the gateway")
+    up.add_argument(
+        "--advertise",
+        default="",
+        metavar="NAME",
+        help="the name by which others reach workers, not their address; {ip} is that with dashes, {hostname} the node's own",
+    )
     up.add_argument(
         "--address", default="", help="HOST:PORT of a running Ray; without it one is started here, on loopback"
     )
@@ -89,6 +96,7 @@ def _plan(given: argparse.Namespace) -> dict[str, object]:
     # Their names are for the processes of the pool, which run elsewhere.
     files = {name: os.path.abspath(path) if (path := getattr(given, name)) else "" for name in _DOORS}
     Doors(**files).check(f"{given.host}:{given.port}")
+    check_name(given.advertise)
     return {
         "doors": files,
         "namespace": f"gradwire-{given.port}",
@@ -98,6 +106,7 @@ def _plan(given: argparse.Namespace) -> dict[str, object]:
         "gpus_per_worker": given.gpus_per_worker,
         "cpus_per_worker": given.cpus_per_worker,
         "worker_flags": given.worker_flag,
+        "advertise": given.advertise,
         "bounds": asdict(Bounds(hung_seconds=given.hung_seconds, drain_seconds=given.drain_seconds)),
     }
 

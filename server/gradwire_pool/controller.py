@@ -10,6 +10,7 @@ from typing import Any
 
 import ray
 
+from gradwire_pool.advertised import name_of
 from gradwire_pool.doors import Doors
 from gradwire_pool.gateway import open_gateway
 from gradwire_pool.pool import Pool
@@ -41,6 +42,8 @@ class PoolPlan:
     worker_flags: tuple[str, ...] = ()
     bounds: Bounds = field(default_factory=Bounds)
     doors: Doors = field(default_factory=Doors)
+    # By what name others reach gateway and workers, see `advertised`; empty where that is their address.
+    advertise: str = ""
 
     @property
     def device(self) -> str:
@@ -64,7 +67,9 @@ class RayEngine:
         context = ray.get_runtime_context()
         self._controller = context.current_actor
         host, _, port = plan.listen.rpartition(":")
-        self._gateway = f"{ray.util.get_node_ip_address()}:{port}" if host in _EVERYWHERE else plan.listen
+        self._gateway = (
+            f"{name_of(plan.advertise, ray.util.get_node_ip_address() if host in _EVERYWHERE else host)}:{port}"
+        )
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node_id=context.get_node_id(), soft=False)
         # On loopback a worker of another node would be out of reach.
         self._strategy = here if plan.worker_host else "SPREAD"
@@ -86,7 +91,15 @@ class RayEngine:
             num_gpus=plan.gpus_per_worker,
             scheduling_strategy=self._strategy,
         ).remote(
-            Plan(worker, "", plan.worker_host, plan.device, self._gateway, (*plan.doors.flags(), *plan.worker_flags)),
+            Plan(
+                worker,
+                "",
+                plan.worker_host,
+                plan.device,
+                self._gateway,
+                (*plan.doors.flags(), *plan.worker_flags),
+                plan.advertise,
+            ),
             self._controller,
         )
 

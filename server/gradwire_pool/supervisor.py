@@ -43,12 +43,18 @@ class Plan:
     # The pool's gateway, for collectives.
     gateway: str
     flags: tuple[str, ...] = ()
+    # The name by which others reach the worker; empty where that is `host`.
+    known_as: str = ""
 
     def command(self) -> list[str]:
         """Return the command line of the worker."""
         child = str(Path(__file__).with_name("child.py"))
         listen = ("--listen", f"{self.host}:0", "--device", self.device, "--until-stdin-closes")
         return [sys.executable, "-I", "-S", child, str(os.getpid()), *listen, *self.flags]
+
+    def reached_at(self, address: str) -> str:
+        """Return the address that others are told, of a worker that listens at `address`."""
+        return f"{self.known_as}:{address.rpartition(':')[2]}" if self.known_as else address
 
     def environment(self) -> dict[str, str]:
         """Return the worker's environment: this one without Ray's, whose token runs code, and without its thread counts."""
@@ -100,7 +106,7 @@ class Supervisor:
             assert process.stdin is not None
             line = process.stdout.readline()
             if line:
-                self._tell(process, line.rsplit(" ", 1)[-1].strip())
+                self._tell(process, self._plan.reached_at(line.rsplit(" ", 1)[-1].strip()))
         log.warning("%s ended with status %s", self._plan.worker, process.returncode)
 
     def _tell(self, process: subprocess.Popen[str], address: str) -> None:

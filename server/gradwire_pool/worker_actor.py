@@ -8,6 +8,7 @@ from typing import Any
 
 import ray
 
+from gradwire_pool.advertised import name_of
 from gradwire_pool.records import Announcement
 from gradwire_pool.supervisor import Plan, Supervisor
 
@@ -29,7 +30,8 @@ class WorkerActor:
             given: int = ray.get(controller.announce.remote(said), timeout=_ANNOUNCE_SECONDS)
             return given
 
-        self._supervisor = Supervisor(replace(plan, node=node, host=host), announce)
+        known_as = name_of(plan.known_as, host)
+        self._supervisor = Supervisor(replace(plan, node=node, host=host, known_as=known_as), announce)
         threading.Thread(target=self._supervisor.run, name="supervisor", daemon=True).start()
 
     def is_there(self) -> bool:

@@ -64,6 +64,20 @@ def test_what_is_not_known_fails(path: tuple[str | int, ...], words: str) -> Non
         validate(cluster)
 
 
+def test_pods_have_the_names_that_workers_are_known_by() -> None:
+    names, gateway = load((_FOLDER / "names.yaml").read_text())
+    for service in (names, gateway):
+        validate(service)
+        assert service["spec"]["clusterIP"] == "None"
+    cluster = _cluster()
+    labels = [group["template"]["metadata"]["labels"] for group in _groups(cluster)]
+    assert labels == [names["spec"]["selector"]] * len(labels)
+    assert gateway["spec"]["selector"]["ray.io/cluster"] == cluster["metadata"]["name"]
+    readme = (_FOLDER / "README.md").read_text()
+    assert f"{{ip}}.{names['metadata']['name']}." in readme
+    assert f"pool://{gateway['metadata']['name']}." in readme
+
+
 @_needs_ray
 def test_its_ray_is_ours_and_has_its_flags() -> None:
     cluster = _cluster()
@@ -98,6 +112,7 @@ def test_the_command_in_its_readme_is_a_pools() -> None:
     plan = _plan(_parser().parse_args(command[2:]))
     # Beyond loopback, so that each worker listens at its own node's address.
     assert (plan["listen"], plan["worker_host"], plan["workers"]) == ("192.0.2.7:7470", "", 2)
+    assert str(plan["advertise"]).startswith("{ip}.gradwire-pool.")
     assert set(plan["doors"].values()) == {  # type: ignore[attr-defined]
         "", "/etc/gradwire/tokens.toml", "/etc/gradwire/tls.crt", "/etc/gradwire/tls.key",
     }  # fmt: skip

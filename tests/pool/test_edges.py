@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from gradwire_pool import commands
+from gradwire_pool.advertised import check_name, name_of
 from gradwire_pool.doors import Doors
 from gradwire_pool.gauges import Busy, host_memory_bytes
 from gradwire_pool.home import Home, Started, marked_processes, started_at
@@ -96,3 +98,22 @@ def test_what_a_worker_said_before_it_ended_is_found_in_rays_logs(tmp_path: Path
     )
     (logs / "worker-2.err").write_text(":actor_name:Controller\nstart worker-0\n")
     assert home.worker_words() == "gradwire worker: error: why"
+
+
+def test_a_nodes_name_has_its_address_and_its_hosts_name() -> None:
+    assert name_of("", "192.0.2.7") == "192.0.2.7"
+    assert name_of("{ip}.pool.ns.svc.cluster.local", "192.0.2.7") == "192-0-2-7.pool.ns.svc.cluster.local"
+    assert name_of("{ip}.pool", "[::1]") == "--1.pool"
+    assert name_of("{hostname}.pool", "127.0.0.1") == f"{socket.gethostname()}.pool"
+    assert name_of("one.example", "localhost") == "one.example"
+
+
+@pytest.mark.parametrize("wrong", ["a:7471", "{node}.pool", "a b", ".a", "a..b", "https://a", "-a"])
+def test_what_is_no_name_is_refused_before_anything_starts(wrong: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.main(["up", f"--advertise={wrong}"]) == 1
+    assert "--advertise is a host's name without a port; {ip} in it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["", "localhost", "{ip}.pool.ns.svc", "{hostname}.pool", "10.0.0.7"])
+def test_a_name_is_taken(name: str) -> None:
+    check_name(name)

@@ -66,9 +66,11 @@ def parent_of(process: int) -> int:
 class RunningPool:
     """A pool on a port of its own."""
 
-    def __init__(self, *flags: str, credentials: Credentials = NOTHING, **environment: str) -> None:
+    def __init__(
+        self, *flags: str, credentials: Credentials = NOTHING, host: str = "127.0.0.1", **environment: str
+    ) -> None:
         self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
+        self.address = f"{host}:{self.port}"
         self.home = Home(self.port)
         started = time.monotonic()
         done = command("up", "--port", str(self.port), *flags, **environment)
