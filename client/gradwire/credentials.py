@@ -12,7 +12,7 @@ import grpc
 from gradwire_protocol.addresses import is_local
 from gradwire_protocol.errors import WorkerUnreachable
 
-__all__ = ["NOTHING", "Credentials", "why_closed"]
+__all__ = ["NOTHING", "Credentials", "why_closed", "why_refused"]
 
 Options = Sequence[tuple[str, Any]]
 
@@ -110,12 +110,14 @@ _REFUSED = {
 }
 
 
+def why_refused(details: str) -> str:
+    """Return what the end of a failed connection means and what to do, or an empty text where it says nothing."""
+    return next((meaning for words, meaning in _REASONS if words in details), "")
+
+
 def why_closed(details: str, credentials: Credentials) -> str:
-    """Return what a refused connection means and what to do, or an empty text where nobody answered."""
-    for words, meaning in _REASONS:
-        if words in details:
-            return meaning
-    # A server that refuses plain text or a certificate ends the connection without a word.
+    """Return what a connection that was ended without a word may mean, or an empty text for one that was not."""
+    # A server that refuses plain text or a certificate ends the connection so; so does a connection that breaks.
     if "Socket closed" in details or "Connection reset" in details:
         kind = "plain" if not credentials.tls_ca else "tls with certificate" if credentials.tls_certificate else "tls"
         return _REFUSED[kind]

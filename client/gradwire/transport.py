@@ -1,4 +1,4 @@
-"""The gRPC edge of the client: a control stream driven from the caller's own thread, channels, health.
+"""The gRPC edge of the client: a control stream driven from the caller's own thread, connections, health.
 
 `open_stream` prefers `DirectStream`, which uses the mechanism of grpcio's own single-threaded unary-stream call: send and
 receive without a consumer thread, about 60 us of CPU and two thread hops less per message. That is private API, so it is
@@ -8,13 +8,12 @@ probed at start and `PublicStream` takes over where it is missing; both pass the
 from __future__ import annotations
 
 import queue
-import time
 from typing import Any, Protocol
 
 import grpc
 
-from gradwire.credentials import NOTHING, Credentials, why_closed
-from gradwire_protocol import limits
+from gradwire.channels import HEALTH, bulk_channel, open_channel
+from gradwire.credentials import NOTHING, Credentials
 from gradwire_protocol.errors import AccessDenied, GradwireError, NotAuthenticated, WorkerLost, WorkerUnreachable
 from gradwire_protocol.v1 import worker_pb2
 
@@ -33,22 +32,8 @@ __all__ = [
 ]
 
 _METHOD = "/gradwire.v1.Worker/Run"
-_HEALTH = "/grpc.health.v1.Health/Check"
-# How long a connection may take before it is asked what keeps it.
-_PROBE_SECONDS = 0.5
 
 Metadata = tuple[tuple[str, str], ...]
-_OPTIONS = (
-    ("grpc.max_receive_message_length", limits.MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", limits.MAX_MESSAGE_BYTES),
-    # A frozen peer is noticed after these, not after grpcio's default of a minute.
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.ping_timeout_ms", 10_000),
-    # A proxy of the environment must not stand between a client and a worker on this machine.
-    ("grpc.enable_http_proxy", 0),
-)
-_ALONE = (*_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
 
 
 class Stream(Protocol):
@@ -203,63 +188,6 @@ class DirectStream:
             ended = not self._receiving and self._message is None
 
 
-def target(address: str) -> str:
-    """Return the gRPC target of an address; raise WorkerUnreachable for one that cannot be right."""
-    if address.startswith("unix:"):
-        return address
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
-        raise WorkerUnreachable(f"an address reads HOST:PORT or unix:PATH; got {address!r}")
-    return address
-
-
-def open_channel(
-    address: str, seconds: float, credentials: Credentials = NOTHING, *, is_alone: bool = False
-) -> grpc.Channel:
-    """Connect, or raise WorkerUnreachable: after `seconds`, or sooner where waiting does not help, as with a wrong certificate.
-
-    Channels of one process to one address share a connection, unless `is_alone`.
-    """
-    channel = credentials.channel(target(address), _ALONE if is_alone else _OPTIONS)
-    deadline = time.monotonic() + seconds
-    try:
-        ready = grpc.channel_ready_future(channel)
-        while True:
-            left = deadline - time.monotonic()
-            try:
-                ready.result(timeout=max(min(left, _PROBE_SECONDS), 0.0))
-            except grpc.FutureTimeoutError:
-                _check_unready(channel, address, credentials, left, seconds)
-            else:
-                return channel
-    except BaseException:
-        channel.close()
-        raise
-
-
-def _check_unready(channel: grpc.Channel, address: str, credentials: Credentials, left: float, seconds: float) -> None:
-    """Raise WorkerUnreachable where a connection cannot come about, or its time is over."""
-    reason = why_closed(_last_words(channel), credentials)
-    if reason:
-        raise WorkerUnreachable(f"a worker must be reached at {address}; {reason}")
-    if left <= _PROBE_SECONDS:
-        raise WorkerUnreachable(
-            f"a worker must listen at {address}; none answered within {seconds:g} s. Start one with: gradwire worker "
-            f"--listen {address}"
-        )
-
-
-def _last_words(channel: grpc.Channel) -> str:
-    """Return how the last attempt to connect ended: a call says it, and nothing else does."""
-    check: Any = channel.unary_unary(_HEALTH, request_serializer=None, response_deserializer=None)
-    try:
-        check(b"", timeout=_PROBE_SECONDS)
-    except grpc.RpcError as error:
-        call: Any = error
-        return call.details() or ""
-    return ""
-
-
 def open_stream(
     channel: grpc.Channel,
     address: str,
@@ -278,11 +206,6 @@ def open_stream(
         except (AttributeError, ImportError, TypeError):
             pass
     return PublicStream(channel, address, method, credentials.metadata)
-
-
-def bulk_channel(address: str, credentials: Credentials = NOTHING) -> grpc.Channel:
-    """Return a channel with a connection of its own, which is made at its first use."""
-    return credentials.channel(target(address), _ALONE)
 
 
 class Connection(Protocol):
@@ -384,7 +307,7 @@ def drain(address: str, seconds: float, credentials: Credentials = NOTHING) -> i
 def health(address: str, seconds: float, credentials: Credentials = NOTHING) -> str:
     """Return what `grpc.health.v1` says of a worker: SERVING, NOT_SERVING, ...; raise WorkerUnreachable."""
     with open_channel(address, seconds, credentials) as channel:
-        check: Any = channel.unary_unary(_HEALTH, request_serializer=None, response_deserializer=None)
+        check: Any = channel.unary_unary(HEALTH, request_serializer=None, response_deserializer=None)
         try:
             # An empty request asks for the whole server; field 1 of the reply is the status. So the client needs no stubs.
             reply: bytes = check(b"", timeout=seconds)

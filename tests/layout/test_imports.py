@@ -38,6 +38,7 @@ MAY_IMPORT = {
 DOORS = {
     "grpc": {
         "client/gradwire/transport.py",
+        "client/gradwire/channels.py",
         "client/gradwire/credentials.py",
         "client/gradwire/bulk.py",
         "server/gradwire_server/own_queue.py",
