@@ -59,16 +59,16 @@ $(VENV)/.chart-tools: tests/deploy/requirements.txt | venv
 	$(PIP) install --quiet --no-deps --only-binary :all: --require-hashes --requirement $<
 	@touch $@
 
-test: $(VENV)/.has-server-jit-pool-loadtest-urls-stores-test-deploy $(VENV)/.chart-tools prometheus ## Run the tests that need no PyTorch
+test: $(VENV)/.has-server-jit-mkl-pool-loadtest-urls-stores-test-deploy $(VENV)/.chart-tools prometheus ## Run the tests that need no PyTorch
 	$(BIN)/python -m pytest -m "not parity" $(ARGS)
 
-parity: $(VENV)/.has-server-jit-pool-test-parity-examples ## Install PyTorch as oracle and run the tests against it
+parity: $(VENV)/.has-server-jit-mkl-pool-test-parity-examples ## Install PyTorch as oracle and run the tests against it
 	$(BIN)/python -m pytest -m parity $(ARGS)
 
 parity-full: $(VENV)/.has-server-jit-test-parity-examples ## Run all of PyTorch's operator samples and write docs/coverage.md
 	$(BIN)/python -m tests.opdb --write
 
-check: $(VENV)/.has-server-jit-test ## Lint, types, stale generated files, layout
+check: $(VENV)/.has-server-jit-mkl-test ## Lint, types, stale generated files, layout
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -76,7 +76,7 @@ check: $(VENV)/.has-server-jit-test ## Lint, types, stale generated files, layou
 	$(BIN)/python protos/generate_methods.py --check
 	$(BIN)/python -m pytest tests/layout
 
-bench: $(VENV)/.has-server-jit-test-parity ## Run the benchmarks, or one ROW of them
+bench: $(VENV)/.has-server-jit-mkl-test-parity ## Run the benchmarks, or one ROW of them
 	$(BIN)/python benchmarks/run.py $(ROW) $(ARGS)
 
 load: $(VENV)/.has-server-jit-test-parity-loadtest ## Run the load test's scenarios (16 minutes), or those in ROW

@@ -26,6 +26,7 @@ import numpy as np
 
 from gradwire_protocol.dtypes import bfloat16
 from gradwire_server.loops import numba_version
+from gradwire_server.mkl import mkl_version
 
 __all__ = ["Backend", "CpuBackend", "CudaBackend", "HostArray", "open_backend"]
 
@@ -292,6 +293,7 @@ def host_fingerprint() -> str:
         "libc": " ".join(platform.libc_ver()),
         "processor": _processor(),
         "numba": numba_version() or "none",
+        "mkl": mkl_version() or "none",
     }
     return _joined(facts)
 

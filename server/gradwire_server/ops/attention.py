@@ -13,6 +13,7 @@ from typing import Any
 from gradwire_protocol.meta import Meta
 from gradwire_server.ops.reduction import in_dtype, widened
 from gradwire_server.ops.row_sums import row_dots, row_sums
+from gradwire_server.products import matmul
 from gradwire_server.rules import joint_gradient, kernel
 
 Array = Any
@@ -85,7 +86,7 @@ class _Scores:
 
     def _products(self, block: Block) -> Array:
         batch, rows, keys = block
-        return self.xp.matmul(self.scaled[batch, rows], self.key[batch, keys].swapaxes(-1, -2))
+        return matmul(self.xp, self.scaled[batch, rows], self.key[batch, keys].swapaxes(-1, -2))
 
     def _seen(self, block: Block) -> Array:
         _, rows, keys = block
@@ -135,7 +136,7 @@ def attention(
         weights, shift = scores.exponentials(block, None)
         total = row_sums(xp, _rows(weights)).reshape(*weights.shape[:-1], 1)
         total = xp.where(total == 0, total.dtype.type(1), total)
-        out[batch, rows] = xp.matmul(weights, values[batch, keys]) / total
+        out[batch, rows] = matmul(xp, weights, values[batch, keys]) / total
         logsumexp[batch, rows] = (shift + xp.log(total))[..., 0]
     return in_dtype(out.reshape(result[0].shape), result[0]), logsumexp.reshape(result[1].shape)
 
@@ -144,9 +145,9 @@ def _add_product(xp: Any, total: Array, transposed: Array, factor: Array, block:
     """Add transposed.T @ factor to what a block's keys have so far."""
     batch, rows, keys = block
     if rows.start == 0:  # nothing is there yet
-        xp.matmul(transposed.swapaxes(-1, -2), factor, out=total[batch, keys])
+        matmul(xp, transposed.swapaxes(-1, -2), factor, out=total[batch, keys])
     else:
-        total[batch, keys] += xp.matmul(transposed.swapaxes(-1, -2), factor)
+        total[batch, keys] += matmul(xp, transposed.swapaxes(-1, -2), factor)
 
 
 @kernel(f"{_NAME}_backward")
@@ -164,10 +165,10 @@ def attention_backward(
             batch, rows, keys = block
             weights, _ = scores.exponentials(block, norm[batch, rows])
             _add_product(xp, by_value, weights, g[batch, rows], block)
-            slope = xp.matmul(g[batch, rows], values[batch, keys].swapaxes(-1, -2))
+            slope = matmul(xp, g[batch, rows], values[batch, keys].swapaxes(-1, -2))
             slope -= dot[batch, rows]
             slope *= weights
-            xp.matmul(slope, scores.key[batch, keys], out=by_query[batch, rows])
+            matmul(xp, slope, scores.key[batch, keys], out=by_query[batch, rows])
             _add_product(xp, by_key, slope, scores.scaled[batch, rows], block)
         by_query *= scores.scale
     found = zip((by_query, by_key, by_value), result, strict=True)

@@ -26,6 +26,7 @@ from gradwire_server.ops.im2col import (
 )
 from gradwire_server.ops.reduction import in_dtype, widened
 from gradwire_server.ops.row_columns import convolve_rows, goes_by_rows, gradients_by_rows, weight_gradient_by_rows
+from gradwire_server.products import matmul
 from gradwire_server.rules import gradient, joint_gradient, kernel
 
 Array = Any
@@ -75,15 +76,15 @@ def convolve(xp: Any, images: Array, weight: Array, windows: Windows, groups: in
         return xp.zeros(shape, images.dtype)
     matrix = _grouped(weight, groups)
     if windows.is_pointwise:
-        return xp.matmul(matrix, _picked(xp, images, windows, groups)).reshape(shape)
+        return matmul(xp, matrix, _picked(xp, images, windows, groups)).reshape(shape)
     if goes_by_rows(xp, images, windows, groups):
         return convolve_rows(xp, images, weight, windows)
     made = xp.empty(shape, images.dtype)
     for start, end, columns in column_blocks(xp, images, windows, groups):
         if end - start == 1:
-            xp.matmul(matrix, columns, out=made[start].reshape(groups, outputs // groups, -1))
+            matmul(xp, matrix, columns, out=made[start].reshape(groups, outputs // groups, -1))
         else:
-            product = xp.matmul(matrix, columns)
+            product = matmul(xp, matrix, columns)
             made[start:end] = product.reshape(outputs, end - start, *windows.count).swapaxes(0, 1)
     return made
 
@@ -96,7 +97,7 @@ def spread(xp: Any, grad: Array, weight: Array, windows: Windows, groups: int) -
         return xp.zeros(shape, grad.dtype)
     matrix = _grouped(weight, groups)
     if windows.is_pointwise:
-        products = xp.matmul(matrix.swapaxes(1, 2), _picked(xp, grad, _all_points(windows), groups))
+        products = matmul(xp, matrix.swapaxes(1, 2), _picked(xp, grad, _all_points(windows), groups))
         return _spread_points(xp, products, shape, windows)
     back = _back(xp, grad, windows, channels, groups)
     if back is not None:
@@ -134,9 +135,9 @@ def _spread_columns(xp: Any, grad: Array, matrix: Array, shape: Shape, windows: 
     transposed = matrix.swapaxes(1, 2)
     made = xp.empty(shape, grad.dtype)
     for start, end, sums in image_blocks(xp, made, windows):
+        folded = _folded(grad[start:end], groups)
         # An outer product is one multiplication each, for which BLAS is slow.
-        multiply = xp.multiply if matrix.shape[1] == 1 else xp.matmul
-        columns = multiply(transposed, _folded(grad[start:end], groups))
+        columns = xp.multiply(transposed, folded) if matrix.shape[1] == 1 else matmul(xp, transposed, folded)
         columns = columns.reshape(shape[1], *windows.kernel, end - start, *windows.count)
         for tap in taps(windows.kernel):
             sums[tap_slices(windows, tap)] += columns[(slice(None), *tap)]
@@ -157,14 +158,14 @@ def weight_gradient(xp: Any, grad: Array, images: Array, windows: Windows, group
         return xp.zeros(shape, grad.dtype)
     if windows.is_pointwise:
         points = _picked(xp, images, windows, groups)
-        products = xp.matmul(_picked(xp, grad, _all_points(windows), groups), points.swapaxes(2, 3))
+        products = matmul(xp, _picked(xp, grad, _all_points(windows), groups), points.swapaxes(2, 3))
         return products.sum(axis=0, dtype=grad.dtype).reshape(shape)
     if goes_by_rows(xp, images, windows, groups):
         return weight_gradient_by_rows(xp, grad, images, windows)
     total: Array = None
     for start, end, columns in column_blocks(xp, images, windows, groups):
         # The columns as they lie and the narrow gradient transposed: twice as fast as the reverse.
-        product = xp.matmul(columns, _folded(grad[start:end], groups).swapaxes(1, 2))
+        product = matmul(xp, columns, _folded(grad[start:end], groups).swapaxes(1, 2))
         total = product if total is None else xp.add(total, product, out=total)
     return total.swapaxes(1, 2).reshape(shape)
 

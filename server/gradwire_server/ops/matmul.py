@@ -7,6 +7,7 @@ from typing import Any
 
 from gradwire_protocol.meta import Meta
 from gradwire_server.ops.indexing import element
+from gradwire_server.products import matmul
 from gradwire_server.rules import gradient, kernel, speaks_complex
 
 Array = Any
@@ -15,8 +16,8 @@ Array = Any
 def _product(xp: Any, self: Array, other: Array, out: Array | None = None) -> Array:
     """Multiply; half precision is summed in single precision, as in PyTorch, and still is when it is returned."""
     if self.dtype == xp.float16:
-        return xp.matmul(self.astype(xp.float32), other.astype(xp.float32))
-    return xp.matmul(self, other, out=out)
+        return matmul(xp, self.astype(xp.float32), other.astype(xp.float32))
+    return matmul(xp, self, other, out=out)
 
 
 def _combined(xp: Any, self: Array, product: Array, beta: Any, alpha: Any) -> Array:

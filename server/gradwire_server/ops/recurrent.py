@@ -15,6 +15,7 @@ from gradwire_protocol.meta import Meta
 from gradwire_protocol.ops import OPS
 from gradwire_server.loops import host_loops
 from gradwire_server.ops.reduction import in_dtype, widened
+from gradwire_server.products import matmul
 from gradwire_server.rules import joint_gradient, kernel
 
 Array = Any
@@ -48,7 +49,7 @@ class Layer:
     def projected(self, weight_ih: Array, *biases: Array | None, scale: Array | None = None) -> Array:
         """Return the inputs' part of all gates, times `scale`: of the weights, which are fewer than the results."""
         given = [widened(bias) for bias in biases if bias is not None]
-        made = self.xp.matmul(self.x, _scaled(widened(weight_ih).T, scale))
+        made = matmul(self.xp, self.x, _scaled(widened(weight_ih).T, scale))
         if given:
             self.xp.add(made, _scaled(sum(given[1:], given[0]), scale), out=made)
         return made
@@ -116,7 +117,7 @@ def lstm(
     for start, size in layer.steps:
         rows, out = gates[start : start + size], output[start : start + size]
         cell, unused = c[:size], squashed[:size]
-        xp.matmul(h[:size], recurrent, out=product[:size])
+        matmul(xp, h[:size], recurrent, out=product[:size])
         xp.add(rows, product[:size], out=rows)
         if is_short:
             xp.multiply(rows, halves, out=rows)
@@ -133,7 +134,7 @@ def lstm(
         xp.tanh(cell, out=unused)
         xp.multiply(unused, rows[:, 3 * hidden :], out=out if narrow is None else unused)
         if narrow is not None:
-            xp.matmul(unused, narrow, out=out)
+            matmul(xp, unused, narrow, out=out)
         h[:size] = out
     return _delivered((output, h, c, gates, cells), result, xp)
 
@@ -180,7 +181,7 @@ def lstm_backward(
         end, cell = start + size, dc[:size]
         given, made = incoming[start:end], grads[start:end]
         xp.add(given, dh[:size], out=given)
-        wide = given if narrow is None else xp.matmul(given, narrow)
+        wide = given if narrow is None else matmul(xp, given, narrow)
         if loops is not None:
             inputs = (array[start:end] for array in (gates, squashed, before))
             loops.lstm_step_backward(wide, *inputs, cell, made.reshape(size, -1))
@@ -191,13 +192,13 @@ def lstm_backward(
             xp.multiply(cell[:, None], by_gates, out=made[:, :3])
             xp.multiply(wide, by_o, out=made[:, 3])
             xp.multiply(cell, gates[start:end, hidden : 2 * hidden], out=cell)
-        xp.matmul(made.reshape(size, 4 * hidden), recurrent, out=dh[:size])
+        matmul(xp, made.reshape(size, 4 * hidden), recurrent, out=dh[:size])
     found = _weight_gradients(
         layer, grads.reshape(-1, 4 * hidden), hx, output, weight_ih, output_mask[0], *output_mask[3:6]
     )
     by_hr = None
     if narrow is not None and output_mask[6]:
-        by_hr = xp.matmul(incoming.T, gates[:, 3 * hidden :] * squashed)
+        by_hr = matmul(xp, incoming.T, gates[:, 3 * hidden :] * squashed)
     states = [state if wanted else None for state, wanted in zip((dh, dc), output_mask[1:3], strict=True)]
     return _delivered((found[0], *states, *found[1:], by_hr), result, xp)
 
@@ -210,9 +211,9 @@ def _weight_gradients(
     xp = layer.xp
     states = layer.before(hx, widened(output).reshape(-1, hx.shape[1])) if by_hh else None
     return (
-        xp.matmul(grads, widened(weight_ih)) if by_input else None,
-        xp.matmul(grads.T, layer.x) if by_ih else None,
-        None if states is None else xp.matmul(grads.T, states),
+        matmul(xp, grads, widened(weight_ih)) if by_input else None,
+        matmul(xp, grads.T, layer.x) if by_ih else None,
+        None if states is None else matmul(xp, grads.T, states),
         grads.sum(axis=0) if by_bias else None,
     )
 
@@ -232,7 +233,7 @@ def gru(
     for start, size in layer.steps:
         rows, given, out = (array[start : start + size] for array in (gates, projected, output))
         made, state = product[:size], h[:size]
-        xp.matmul(state, recurrent, out=made)
+        matmul(xp, state, recurrent, out=made)
         if shift is not None:
             xp.add(made, shift, out=made)
         opened, new = rows[:, : 2 * hidden], rows[:, 2 * hidden : 3 * hidden]
@@ -281,12 +282,12 @@ def gru_backward(
         xp.multiply(state[:, None], by_gates[start:end], out=grads[start:end])
         by_state[:size] = grads[start:end, :3].reshape(size, 3 * hidden)
         xp.multiply(state, gates[start:end, hidden : 2 * hidden], out=carried[:size])
-        xp.matmul(by_state[:size], recurrent, out=state)
+        matmul(xp, by_state[:size], recurrent, out=state)
         xp.add(state, carried[:size], out=state)
     of_state = grads[:, :3].reshape(-1, 3 * hidden)
     by_input = xp.concatenate((grads[:, :2], grads[:, 3:]), axis=1).reshape(-1, 3 * hidden)
     found = (
-        xp.matmul(by_input, widened(weight_ih)), dh, xp.matmul(by_input.T, layer.x), xp.matmul(of_state.T, states),
+        matmul(xp, by_input, widened(weight_ih)), dh, matmul(xp, by_input.T, layer.x), matmul(xp, of_state.T, states),
         by_input.sum(axis=0), of_state.sum(axis=0),
     )  # fmt: skip
     wanted = [array if asked else None for array, asked in zip(found, output_mask, strict=True)]
@@ -306,7 +307,7 @@ def rnn(
     product = layer.empty(hx.shape[1], layer.batch)
     for start, size in layer.steps:
         rows = output[start : start + size]
-        xp.matmul(h[:size], recurrent, out=product[:size])
+        matmul(xp, h[:size], recurrent, out=product[:size])
         xp.add(rows, product[:size], out=rows)
         if relu:
             xp.maximum(rows, 0, out=rows)
@@ -332,7 +333,7 @@ def rnn_backward(
         rows = grads[start : start + size]
         xp.add(rows, dh[:size], out=rows)
         xp.multiply(rows, slope[start : start + size], out=rows)
-        xp.matmul(rows, recurrent, out=dh[:size])
+        matmul(xp, rows, recurrent, out=dh[:size])
     found = _weight_gradients(layer, grads, hx, output, weight_ih, output_mask[0], *output_mask[2:5])
     return _delivered((found[0], dh if output_mask[1] else None, *found[1:]), result, xp)
 
