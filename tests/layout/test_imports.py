@@ -79,7 +79,7 @@ DOORS = {
     },
     "scipy": {"server/gradwire_server/scientific.py", "server/gradwire_server/lapack/host.py"},
     "numba": {"server/gradwire_server/loops/jit.py"},
-    "llvmlite": {"server/gradwire_server/programs/native/machine.py"},
+    "llvmlite": {"server/gradwire_server/native/machine.py"},
     "ml_dtypes": {"protos/gradwire_protocol/dtypes.py"},
     # Only to convert a user's PyTorch tensors, where it is installed; nothing needs it.
     # A CPU worker's collectives are gloo's, which comes inside of it.

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from gradwire_protocol.ops import OPS
+from gradwire_server.native import machine
+from gradwire_server.native.instructions import INSTRUCTIONS
 from gradwire_server.programs.fusion import Fusion
-from gradwire_server.programs.native import machine
-from gradwire_server.programs.native.instructions import INSTRUCTIONS
-from gradwire_server.programs.native.segments import NAME, Segment, cut, segment_text
+from gradwire_server.programs.segments import NAME, Segment, cut, segment_text
 from tests.server.fusions import sampled_fusions
 
 needs_llvm = pytest.mark.skipif(

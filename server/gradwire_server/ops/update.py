@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from gradwire_server.native.updates import update_small
 from gradwire_server.ops.update_blocks import (
     average,
     average_square,
@@ -30,6 +31,8 @@ def fused_sgd(
     """Update by stochastic gradient descent with momentum, as torch.optim.SGD documents it."""
     buffers = momentum_buffer_list if momentum != 0 else ()
     usual = momentum != 0 and dampening == 0 and not (nesterov or maximize or is_first_step)
+    if usual and update_small(xp, "momentum", (self, grads, buffers), (momentum, lr, weight_decay)):
+        return
     for p, grad, *buffer, first, second in blocks(xp, self, grads, buffers, scratch=2):
         loops = block_loops(xp, p, grad, *buffer) if usual else None
         if loops is not None:
@@ -73,13 +76,18 @@ def _adam(
     step_size = lr / (1 - beta1**step)
     correction = math.sqrt(1 - beta2**step)
     largest = max_exp_avg_sqs if amsgrad else ()
+    usual = not (amsgrad or maximize or (weight_decay and not decoupled))
+    numbers = (
+        1 - lr * weight_decay if decoupled else 1.0, 1 - beta1, beta2, 1 - beta2, correction, eps, step_size
+    )  # fmt: skip
+    if usual and update_small(xp, "adam", (self, grads, exp_avgs, exp_avg_sqs), numbers):
+        fill(state_steps, step)
+        return
     for p, grad, mean, square, *top, first, second in blocks(
         xp, self, grads, exp_avgs, exp_avg_sqs, largest, scratch=2
     ):
-        loops = None if top or maximize or (weight_decay and not decoupled) else block_loops(xp, p, grad, mean, square)
+        loops = block_loops(xp, p, grad, mean, square) if usual else None
         if loops is not None:
-            decay = 1 - lr * weight_decay if decoupled else 1.0
-            numbers = (decay, 1 - beta1, beta2, 1 - beta2, correction, eps, step_size)
             loops.adam(*flat(p, grad, mean, square), xp.asarray(numbers, p.dtype))
             continue
         if decoupled:

@@ -15,13 +15,13 @@ from typing import Any
 from gradwire_protocol.program import Varying
 from gradwire_server.bfloat16 import involves_bfloat16
 from gradwire_server.engine import Engine, direct_numbers
+from gradwire_server.native import machine
 from gradwire_server.programs.blocks import BlockRunner
 from gradwire_server.programs.cuda.runner import KernelRunner
 from gradwire_server.programs.footprint import refusal
 from gradwire_server.programs.fusion import Fusion, Layout
-from gradwire_server.programs.native import machine
-from gradwire_server.programs.native.segments import NAME, Segment, cut, segment_text
 from gradwire_server.programs.plan import Plan, takes_out
+from gradwire_server.programs.segments import NAME, Segment, cut, segment_text
 from gradwire_server.programs.values import Step, Value
 from gradwire_server.rules import kernel_for
 

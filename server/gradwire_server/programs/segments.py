@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from gradwire_protocol.dtypes import DType, bool_, float32, float64
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.program import Varying
+from gradwire_server.native.instructions import INSTRUCTIONS, Constant, Unwritable, Writer
 from gradwire_server.programs.fusion import COLUMN, NUMBER, ROW, WHOLE, Fusion
-from gradwire_server.programs.native.instructions import INSTRUCTIONS, Constant, Unwritable, Writer
 from gradwire_server.programs.values import Step, Value
 
 __all__ = ["NAME", "Segment", "cut", "segment_text"]

@@ -1,1 +1,0 @@
-"""Steps of a fusion compiled to machine code by LLVM, where llvmlite is installed (`gradwire[jit]`)."""
