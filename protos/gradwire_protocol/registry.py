@@ -6,6 +6,7 @@ methods, the client's inference, the worker's check. Mistakes in a declaration s
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -193,6 +194,7 @@ def _register(declared: Op) -> Op:
     if declared.name in OPS:
         raise ValueError(f"an op is declared once; {declared.name} was declared twice")
     OPS[declared.name] = declared
+    table_digest.cache_clear()
     return declared
 
 
@@ -248,6 +250,7 @@ def _inplace(functional: Op) -> Op:
     return declared
 
 
+@functools.cache
 def table_digest() -> bytes:
     """Return a digest of every declaration; the handshake compares it, so that both sides mean the same ops."""
     digest = hashlib.blake2b(digest_size=16)

@@ -28,6 +28,8 @@ __all__: list[str] = []
 Step = Callable[[], object]
 # 64 processes that start on two cores take their time; that is not what is measured.
 _CONNECT_SECONDS = 120.0
+# Within which those that were refused come again.
+_FIRST_PAUSE_SECONDS = 2.0
 _UPLOAD_FLOATS = (1 << 20) // 4
 
 
@@ -207,6 +209,8 @@ def _knocking(address: str, role: str, seed: int) -> Callable[[float], None]:
 
     def run(seconds: float) -> None:
         end = time.perf_counter() + seconds
+        # It was refused a moment ago, and all that were begin to run at one word: without this they would come as one.
+        time.sleep(random.Random(seed).uniform(0, min(_FIRST_PAUSE_SECONDS, seconds)))
         for _ in attempts(seconds):
             started = time.perf_counter()
             try:
