@@ -2,8 +2,8 @@
 kernel computes, only how fast.
 
 It multiplies on one thread, in MKL's strict mode of reproducible results: the same product has the same bits wherever its arrays
-lie in memory, so a replay repeats them. They are not OpenBLAS's bits, which the numerics fingerprint therefore tells. With more
-than one BLAS thread products stay numpy's: MKL's threads spin between products, and would share the cores with numpy's.
+lie in memory, so a replay repeats them. They need not be OpenBLAS's bits, which the numerics fingerprint therefore tells. With
+more than one BLAS thread products stay numpy's: two libraries' threads would share the cores, and how well is not known.
 """
 
 from __future__ import annotations
