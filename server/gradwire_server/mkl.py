@@ -79,18 +79,27 @@ def product(a: Array, b: Array, out: Array | None) -> Array | None:
         return None
     plan = _planned(a.itemsize, a.shape, a.strides, b.shape, b.strides, None if out is None else out.strides)
     if plan is None:
-        return None
+        return None if out is None else _copied(product(a, b, None), out)
     if out is None:
         out = np.empty(plan.shape, a.dtype)
     elif out.dtype != a.dtype or out.shape != plan.shape or not out.flags.writeable:
         return None
     at_a, at_b, at_out = _address(a), _address(b), _address(out)
     end = at_out + plan.out_bytes
-    if (at_a < end and at_out < at_a + plan.first_bytes) or (at_b < end and at_out < at_b + plan.second_bytes):
-        return None  # numpy makes a copy of a factor that is also the result
-    if (at_a | at_b | at_out) % a.itemsize:
+    is_shared = (at_a < end and at_out < at_a + plan.first_bytes) or (at_b < end and at_out < at_b + plan.second_bytes)
+    if is_shared or at_out % a.itemsize:
+        return _copied(product(a, b, None), out)
+    if (at_a | at_b) % a.itemsize:
         return None
     _multiply(routines, plan, at_a, at_b, at_out)
+    return out
+
+
+def _copied(made: Array | None, out: Array) -> Array | None:
+    """Put a product into memory that MKL cannot write: whether it multiplies must not depend on where the result goes."""
+    if made is None or out.dtype != made.dtype or out.shape != made.shape or not out.flags.writeable:
+        return None
+    out[...] = made
     return out
 
 
