@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from gradwire.credentials import NOTHING, Credentials
 from gradwire.session import Session, use
 from gradwire.transport import Connection, GrpcConnection
 from gradwire.workers import connect_all
+from gradwire_protocol.errors import LimitExceeded
 
 __all__ = ["connect", "opened"]
 
@@ -22,6 +24,7 @@ def connect(
     workers: int | None = None,
     connect_seconds: float = 10.0,
     reconnect_seconds: float | None = None,
+    wait_seconds: float = 0.0,
     public_stream: bool = False,
     token: str | None = None,
     tls_ca: str | None = None,
@@ -40,6 +43,9 @@ def connect(
 
     A connection that breaks is made anew, for up to `reconnect_seconds` (GRADWIRE_RECONNECT_SECONDS, else 30; 0: never), and the
     session goes on: nothing is lost, and nothing happens twice.
+
+    A worker that has no room for another session is asked again for up to `wait_seconds`, when it says; then, or at once where that
+    is 0, LimitExceeded is raised.
 
     `token` says who the client is. `tls_ca` names the PEM file of the authority that signed the worker's certificate, and turns
     TLS on; `tls_certificate` and `tls_key` are the client's own, for workers that ask for one. What is None comes from
@@ -62,6 +68,7 @@ def connect(
         )
     if needs:
         raise TypeError(f"connect takes {', '.join(needs)} for a pool only; give pool://HOST:PORT, or workers=")
+    options["wait_seconds"] = wait_seconds
     if address is None or isinstance(address, str):
         return use(opened(address, **options))
     return connect_all(list(address), lambda one: opened(one, **options), use)
@@ -74,6 +81,7 @@ def opened(
     public_stream: bool = False,
     wrap: Callable[[Connection], Connection] | None = None,
     credentials: Credentials | None = None,
+    wait_seconds: float = 0.0,
 ) -> Session:
     """Open one session, which is not the current one; see `connect`. `wrap` may put something around its connection."""
     seconds = resume.reconnect_seconds(reconnect_seconds)
@@ -83,14 +91,31 @@ def opened(
     if not address:
         worker = embedded.start()
         address, credentials = worker.address, NOTHING  # its socket is this user's alone
-    try:
+
+    def ask() -> Session:
         connection: Connection = GrpcConnection(
             address, connect_seconds=connect_seconds, public_stream=public_stream, credentials=credentials
         )
-        session = Session(connection if wrap is None else wrap(connection), worker, seconds)
+        return Session(connection if wrap is None else wrap(connection), worker, seconds)
+
+    try:
+        session = _when_there_is_room(ask, wait_seconds)
     except BaseException:
         if worker is not None:
             worker.stop()
         raise
     atexit.register(session.close)
     return session
+
+
+def _when_there_is_room(ask: Callable[[], Session], wait_seconds: float) -> Session:
+    """Ask for a session until there is one; raise LimitExceeded when the time is up."""
+    end = time.monotonic() + wait_seconds
+    while True:
+        try:
+            return ask()
+        except LimitExceeded as error:
+            left = end - time.monotonic()
+            if left <= 0 or not error.retry_after_seconds:
+                raise
+            time.sleep(min(error.retry_after_seconds, left))

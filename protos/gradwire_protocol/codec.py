@@ -7,7 +7,7 @@ from typing import Any
 
 from gradwire_protocol import limits
 from gradwire_protocol.dtypes import Category, DType, from_code
-from gradwire_protocol.errors import BatchMalformed, UnknownOp, class_name, from_class_name
+from gradwire_protocol.errors import BatchMalformed, LimitExceeded, UnknownOp, class_name, from_class_name
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.registry import OPS, Op
 from gradwire_protocol.schema import Kind
@@ -197,6 +197,7 @@ def _check_counts(name: str, op: Any, metas: int, statics: int, kinds: int, leng
 
 def encode_failure(error: BaseException, batch: int = 0, call: int = 0, op: str = "") -> failure_pb2.Failure:
     """Return the message of an error; it carries the class and the words, never a path or a traceback."""
+    retry_after_seconds = error.retry_after_seconds if isinstance(error, LimitExceeded) else 0.0
     error = told(error)
     inner, step = getattr(error, "program_call", 0), getattr(error, "program_step", 0)
     return failure_pb2.Failure(
@@ -207,6 +208,7 @@ def encode_failure(error: BaseException, batch: int = 0, call: int = 0, op: str 
         op=_cut(op),
         program_call=inner,
         program_step=step,
+        retry_after_seconds=retry_after_seconds,
     )
 
 
@@ -216,7 +218,10 @@ def _cut(text: str) -> str:
 
 def decode_failure(message: failure_pb2.Failure) -> Exception:
     """Return the error of a failure message."""
-    return from_class_name(message.error, message.message)
+    error = from_class_name(message.error, message.message)
+    if message.retry_after_seconds and isinstance(error, LimitExceeded):
+        error.retry_after_seconds = message.retry_after_seconds
+    return error
 
 
 def released_ranges(handles: list[int]) -> list[int]:

@@ -66,6 +66,8 @@ class HandleNotFound(GradwireError):
 class LimitExceeded(GradwireError):
     """A bound was reached. The message has the bound's name, its limit and the use."""
 
+    retry_after_seconds = 0.0  # where a worker has no room for a session: when to ask again, so that not all ask at once
+
 
 class QuotaExceeded(LimitExceeded):
     """A session or a tenant may not hold more, or the machine has no more memory. Free tensors, and go on.

@@ -48,6 +48,7 @@ from gradwire_server.session import Session
 from gradwire_server.settings import Settings
 from gradwire_server.stores import Places
 from gradwire_server.tally import Totals
+from gradwire_server.visits import Visits
 
 __all__ = ["WorkerServer"]
 
@@ -81,6 +82,7 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
         self.lane = Lane()
         self._stop = stop
         self._leases = Leases(settings.lease_seconds, time.monotonic)
+        self._visits = Visits()
         self.settings = settings
         self.incarnation = secrets.token_hex(8)
         self.draining = False
@@ -142,6 +144,8 @@ class WorkerService(worker_pb2_grpc.WorkerServicer):
             log.info("session refused: %s", error)
             if isinstance(error, QuotaExceeded):
                 self._totals.rejections[error.quota] += 1
+            if isinstance(error, LimitExceeded):
+                error.retry_after_seconds = self._visits.next_seconds()
             return codec.encode_failure(error), None
 
     def _new(self, tenant: str) -> Opened:

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -203,9 +204,26 @@ def test_another_version_is_refused_with_what_does_not_match(worker: Worker, fie
 def test_one_session_too_many_is_refused_at_once() -> None:
     worker = Worker("--max-sessions", "1")
     first = connect(worker)
-    with pytest.raises(gw.errors.LimitExceeded, match="--max-sessions"):
+    with pytest.raises(gw.errors.LimitExceeded, match="--max-sessions") as refused:
         connect(worker)
+    assert 0 < refused.value.retry_after_seconds < 1
     first.close()
+    assert worker.end() == 0
+
+
+def test_a_client_can_wait_until_there_is_room() -> None:
+    worker = Worker("--max-sessions", "1")
+    first = connect(worker)
+    leaving = threading.Timer(1.0, first.close)
+    leaving.start()
+    second = gw.connect(worker.address, wait_seconds=30)
+    assert not leaving.is_alive()
+    assert gw.ones(2).tolist() == [1.0, 1.0]
+    started = time.monotonic()
+    with pytest.raises(gw.errors.LimitExceeded, match="--max-sessions"):
+        gw.connect(worker.address, wait_seconds=0.2)
+    assert time.monotonic() - started < 10
+    second.close()
     assert worker.end() == 0
 
 

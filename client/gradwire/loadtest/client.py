@@ -17,7 +17,6 @@ import numpy as np
 
 import gradwire as gw
 from gradwire.credentials import Credentials
-from gradwire.resume import attempts
 from gradwire.session import Session, use
 from gradwire.transport import GrpcConnection
 from gradwire_protocol.errors import GradwireError, LimitExceeded, ProtocolError, WorkerLost, WorkerUnreachable
@@ -28,8 +27,6 @@ __all__: list[str] = []
 Step = Callable[[], object]
 # 64 processes that start on two cores take their time; that is not what is measured.
 _CONNECT_SECONDS = 120.0
-# Within which those that were refused come again.
-_FIRST_PAUSE_SECONDS = 2.0
 _UPLOAD_FLOATS = (1 << 20) // 4
 
 
@@ -204,18 +201,19 @@ def _idle(address: str, sessions: int) -> Callable[[float], None]:
     return run
 
 
-def _knocking(address: str, role: str, seed: int) -> Callable[[float], None]:
-    """Return what asks a worker that is full for a session again, after ever longer pauses, and works once it has one."""
+def _knocking(address: str, role: str, seed: int, first_pause_seconds: float) -> Callable[[float], None]:
+    """Return what asks a worker that is full for a session again, when the worker says, and works once it has one."""
 
     def run(seconds: float) -> None:
         end = time.perf_counter() + seconds
-        # It was refused a moment ago, and all that were begin to run at one word: without this they would come as one.
-        time.sleep(random.Random(seed).uniform(0, min(_FIRST_PAUSE_SECONDS, seconds)))
-        for _ in attempts(seconds):
+        pause = first_pause_seconds
+        while (left := end - time.perf_counter()) > 0:
+            time.sleep(min(pause, left))
             started = time.perf_counter()
             try:
                 gw.connect(address, connect_seconds=_CONNECT_SECONDS)
-            except LimitExceeded:
+            except LimitExceeded as error:
+                pause = error.retry_after_seconds
                 _say(name="refused", milliseconds=(time.perf_counter() - started) * 1e3, refused=True)
                 continue
             _work(role, seed)(end - time.perf_counter())
@@ -232,8 +230,8 @@ def _prepared(address: str, role: str, seed: int, reconnect_seconds: float) -> C
     work = "train" if name == "killed" else name
     try:
         gw.connect(address, connect_seconds=_CONNECT_SECONDS, reconnect_seconds=reconnect_seconds)
-    except LimitExceeded:
-        return _knocking(address, work, seed)
+    except LimitExceeded as error:
+        return _knocking(address, work, seed, error.retry_after_seconds)
     if name == "never-reading":
         return _never_read(address)
     return _malformed(address) if name == "malformed" else _work(work, seed)

@@ -24,13 +24,13 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gradwire_protocol/v1/failure.proto\x12\x0bgradwire.v1\"~\n\x07\x46\x61ilure\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x62\x61tch\x18\x03 \x01(\x04\x12\x0c\n\x04\x63\x61ll\x18\x04 \x01(\r\x12\n\n\x02op\x18\x05 \x01(\t\x12\x14\n\x0cprogram_call\x18\x06 \x01(\r\x12\x14\n\x0cprogram_step\x18\x07 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"gradwire_protocol/v1/failure.proto\x12\x0bgradwire.v1\"\x9b\x01\n\x07\x46\x61ilure\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\r\n\x05\x62\x61tch\x18\x03 \x01(\x04\x12\x0c\n\x04\x63\x61ll\x18\x04 \x01(\r\x12\n\n\x02op\x18\x05 \x01(\t\x12\x14\n\x0cprogram_call\x18\x06 \x01(\r\x12\x14\n\x0cprogram_step\x18\x07 \x01(\r\x12\x1b\n\x13retry_after_seconds\x18\x08 \x01(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'gradwire_protocol.v1.failure_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FAILURE']._serialized_start=51
-  _globals['_FAILURE']._serialized_end=177
+  _globals['_FAILURE']._serialized_start=52
+  _globals['_FAILURE']._serialized_end=207
 # @@protoc_insertion_point(module_scope)

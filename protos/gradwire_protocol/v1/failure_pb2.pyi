@@ -5,7 +5,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Failure(_message.Message):
-    __slots__ = ("error", "message", "batch", "call", "op", "program_call", "program_step")
+    __slots__ = ("error", "message", "batch", "call", "op", "program_call", "program_step", "retry_after_seconds")
     ERROR_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
@@ -13,6 +13,7 @@ class Failure(_message.Message):
     OP_FIELD_NUMBER: _ClassVar[int]
     PROGRAM_CALL_FIELD_NUMBER: _ClassVar[int]
     PROGRAM_STEP_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
     error: str
     message: str
     batch: int
@@ -20,4 +21,5 @@ class Failure(_message.Message):
     op: str
     program_call: int
     program_step: int
-    def __init__(self, error: _Optional[str] = ..., message: _Optional[str] = ..., batch: _Optional[int] = ..., call: _Optional[int] = ..., op: _Optional[str] = ..., program_call: _Optional[int] = ..., program_step: _Optional[int] = ...) -> None: ...
+    retry_after_seconds: float
+    def __init__(self, error: _Optional[str] = ..., message: _Optional[str] = ..., batch: _Optional[int] = ..., call: _Optional[int] = ..., op: _Optional[str] = ..., program_call: _Optional[int] = ..., program_step: _Optional[int] = ..., retry_after_seconds: _Optional[float] = ...) -> None: ...
