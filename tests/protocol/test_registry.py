@@ -19,6 +19,8 @@ def _tables_stay(monkeypatch):
     monkeypatch.setattr(registry, "OPS", dict(OPS))
     for table in ("KERNELS", "GRADIENTS", "_BACKEND_KERNELS"):
         monkeypatch.setattr(rules, table, dict(getattr(rules, table)))
+    yield
+    table_digest.cache_clear()  # it may be of ops that were invented here
 
 
 # ---------------------------------------------------------------- declarations
