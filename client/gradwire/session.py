@@ -1,8 +1,7 @@
 """A session with one worker: the pending batch, what is in flight, and what came back.
 
 Calls are appended to packed columns and sent when a batch is full, when a heavy call is in it, when the last send is a
-while ago, or at a wait. Everything runs in the caller's thread, but for heavy calls that lingered; finalizers only append to a
-list.
+while ago, or at a wait. Everything runs in the caller's thread, but for heavy calls that lingered; finalizers append to a list.
 """
 
 from __future__ import annotations
@@ -184,13 +183,13 @@ class Session:
             self._next_handle = first + len(signature.outputs)
             if self.recorder is not None:
                 self.recorder.note(signature, tensors, scalars, data, first)
-            count = len(calls)
+            count, is_heavy = len(calls), signature.op.is_heavy
             if (
                 count >= limits.MAX_BATCH_CALLS
                 or columns.tensor_bytes >= limits.MAX_BATCH_BYTES
-                or (signature.op.is_heavy and self._is_due(signature.op))
+                or (is_heavy and self._is_due(signature.op))
                 # The clock is read at the first call and every eighth: it costs as much as the call's columns.
-                or (count & 7 == 1 and time.perf_counter() - self._sent_at > _IDLE_SECONDS)
+                or (count & 7 == 1 and not is_heavy and time.perf_counter() - self._sent_at > _IDLE_SECONDS)
             ):
                 self.flush()
         finally:
@@ -199,9 +198,8 @@ class Session:
 
     def _is_due(self, op: Op) -> bool:
         self._columns.heavy_calls += 1
-        return self.recorder is not None or self._linger.is_due(
-            op, self._columns.heavy_calls, self._sent_at if self._link.in_flight else None
-        )
+        sent_at = self._sent_at if self._link.in_flight else None
+        return self.recorder is not None or self._linger.is_due(op, self._columns.heavy_calls, sent_at)
 
     def _send_lingering(self) -> None:
         """Send heavy calls that nothing followed, in the lingering thread: the script gets an error when it sends next."""
@@ -286,6 +284,7 @@ class Session:
         if self.fleet is not None:
             self.fleet.flush_others(self)
         with self.lock:
+            self._linger.waited()
             self.flush()
             started = time.perf_counter()
             answered = self.drain()
