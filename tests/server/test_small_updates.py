@@ -34,7 +34,7 @@ def _updated(monkeypatch, name, lists, *arguments, seen):
 
 
 def _is_compiled(monkeypatch, lists, name="momentum", numbers=(0.9, 0.1, 0.0)):
-    monkeypatch.setattr(updates, "_seen", 1000)
+    monkeypatch.setattr(updates, "_seen", 10_000)
     return updates.update_small(np, name, lists, numbers)
 
 
@@ -52,7 +52,7 @@ def _same_bits(first, second):
 def test_momentum_has_numpys_bits(monkeypatch, dtype, decay, shapes):
     arguments = (decay, 0.9, 0.1, 0.0, False, False, False)
     by_numpy, compiled = (
-        _updated(monkeypatch, "_fused_sgd_", _lists(3, dtype, shapes), *arguments, seen=seen) for seen in (0, 1000)
+        _updated(monkeypatch, "_fused_sgd_", _lists(3, dtype, shapes), *arguments, seen=seen) for seen in (0, 10_000)
     )
     assert _same_bits(by_numpy, compiled)
     assert not _same_bits(by_numpy, _lists(3, dtype, shapes))
@@ -68,7 +68,7 @@ def test_adam_has_numpys_bits(monkeypatch, dtype, name, decay):
         return [*_lists(4, dtype, shapes), (), [np.zeros((), "float32") for _ in shapes]]
 
     arguments = (7, 0.01, 0.9, 0.999, decay, 1e-8, False, False)
-    by_numpy, compiled = (_updated(monkeypatch, name, lists(), *arguments, seen=seen) for seen in (0, 1000))
+    by_numpy, compiled = (_updated(monkeypatch, name, lists(), *arguments, seen=seen) for seen in (0, 10_000))
     assert _same_bits(by_numpy, compiled)
     assert all(step == 7 for step in compiled[5])
 

@@ -35,7 +35,7 @@ _GRACE_SECONDS = 2.0
 _BARRIER_SECONDS = 60.0
 # A block of its own for malloc, which gives it back at once; and far less than what all of the dead held.
 _BALLAST_BYTES = 48 * 1024 * 1024
-_SLACK_BYTES = 64 * 1024 * 1024
+_SLACK_BYTES = 160 * 1024 * 1024  # of which LLVM, that a worker loads when small updates are worth it, has 80
 _SEEDS = 2  # of trainings; clients share them, so that their losses can be compared
 _LEG_SECONDS = 0.4  # about: when in a round something is done
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -300,25 +301,38 @@ def test_the_doors_of_a_pool_are_those_of_its_workers(pool: RunningPool, tmp_pat
     assert joined.down(**environment).returncode == 0
 
 
-def test_workers_are_known_by_the_name_that_their_certificate_has(tmp_path: Path) -> None:
+def _named_pool(tmp_path: Path) -> tuple[RunningPool, dict[str, Any]]:
+    """Return a pool whose workers have a name and a certificate for it alone, and what its clients trust."""
     authority = Authority(tmp_path, "authority")
-    own, trust = authority.issue("localhost", name="pool"), {"tls_ca": authority.file}
+    own = authority.issue("localhost", name="pool")
     named = RunningPool(
         "--workers", "2", *own.as_flags(), "--advertise", "localhost", "--hung-seconds", "2",
         credentials=Credentials(tls_ca=authority.file), host="localhost", GRADWIRE_TLS_CA=authority.file,
     )  # fmt: skip
+    return named, {"tls_ca": authority.file}
+
+
+@pytest.mark.parity  # for gloo
+def test_workers_meet_by_name_for_collectives(tmp_path: Path) -> None:
+    named, trust = _named_pool(tmp_path)
+    group = Group(gw.connect(named.address, workers=2, **trust))
+    parts = group.all_reduce([gw.ones(3, device="cpu:0"), gw.ones(3, device="cpu:1")])
+    assert [part.sum().item() for part in parts] == [6.0, 6.0]
+    group.close()
+    gw.disconnect()
+    assert named.down().returncode == 0
+
+
+def test_workers_are_known_by_the_name_that_their_certificate_has(tmp_path: Path) -> None:
+    named, trust = _named_pool(tmp_path)
     workers = list(named.gateway.status().workers)
     assert {worker.address.rpartition(":")[0] for worker in workers} == {"localhost"}
     by_address = workers[0].address.replace("localhost", "127.0.0.1")
     with pytest.raises(WorkerUnreachable, match="certificate is for another name"):
         gw.connect(by_address, **trust)
-    first, second = gw.connect(named.address, workers=2, **trust)
+    gw.connect(named.address, workers=2, **trust)
     copied = gw.arange(100_000, device="cpu:0").to("cpu:1")
     assert copied.sum().item() == 4_999_950_000
-    group = Group([first, second])
-    parts = group.all_reduce([gw.ones(3, device="cpu:0"), gw.ones(3, device="cpu:1")])
-    assert [part.sum().item() for part in parts] == [6.0, 6.0]
-    group.close()
     time.sleep(3)  # hung or not is asked by that name too
     assert [w.incarnation for w in named.gateway.status().workers] == [w.incarnation for w in workers]
     gw.disconnect()
