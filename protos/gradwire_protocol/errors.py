@@ -66,7 +66,8 @@ class HandleNotFound(GradwireError):
 class LimitExceeded(GradwireError):
     """A bound was reached. The message has the bound's name, its limit and the use."""
 
-    retry_after_seconds = 0.0  # where a worker has no room for a session: when to ask again, so that not all ask at once
+    # Where a worker has no room for a session: when to ask again, so that not all ask at once.
+    retry_after_seconds = 0.0
 
 
 class QuotaExceeded(LimitExceeded):
