@@ -201,12 +201,13 @@ def _idle(address: str, sessions: int) -> Callable[[float], None]:
     return run
 
 
-def _knocking(address: str, role: str, seed: int, first_pause_seconds: float) -> Callable[[float], None]:
+def _knocking(address: str, role: str, seed: int) -> Callable[[float], None]:
     """Return what asks a worker that is full for a session again, when the worker says, and works once it has one."""
 
     def run(seconds: float) -> None:
         end = time.perf_counter() + seconds
-        pause = first_pause_seconds
+        # When they were told to come is over where all begin at one word: without this they would come as one.
+        pause = random.Random(seed).uniform(0, seconds / 4)
         while (left := end - time.perf_counter()) > 0:
             time.sleep(min(pause, left))
             started = time.perf_counter()
@@ -230,8 +231,8 @@ def _prepared(address: str, role: str, seed: int, reconnect_seconds: float) -> C
     work = "train" if name == "killed" else name
     try:
         gw.connect(address, connect_seconds=_CONNECT_SECONDS, reconnect_seconds=reconnect_seconds)
-    except LimitExceeded as error:
-        return _knocking(address, work, seed, error.retry_after_seconds)
+    except LimitExceeded:
+        return _knocking(address, work, seed)
     if name == "never-reading":
         return _never_read(address)
     return _malformed(address) if name == "malformed" else _work(work, seed)
