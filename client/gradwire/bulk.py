@@ -97,7 +97,8 @@ class Bulk:
                 self._uploads = _closed(self._uploads)
                 self._send_again()
             except BaseException:
-                # Half a transfer may be in the stream, so nothing else can follow in it.
+                # Half a transfer may be in the stream, so nothing else can follow in it; and half a copy is not sent again.
+                self._kept.pop(self._number, None)
                 self._uploads = _closed(self._uploads)
                 raise
             return self._number
@@ -356,6 +357,8 @@ class Outbox:
                     self._stream.send(write())
                 except GradwireError as error:
                     self._error = error  # and empty the queue, so that nobody waits for room in it
+                except Exception as error:  # no memory for a chunk, as it may be
+                    self._error = WorkerLost(f"an upload could not be sent: {type(error).__name__}: {error}")
 
     @property
     def is_broken(self) -> bool:
