@@ -45,7 +45,7 @@ def connect(
     session goes on: nothing is lost, and nothing happens twice.
 
     A worker that has no room for another session is asked again for up to `wait_seconds`, when it says; then, or at once where that
-    is 0, LimitExceeded is raised.
+    is 0, LimitExceeded is raised. Not for a pool, which raises NoWorkerFree at once.
 
     `token` says who the client is. `tls_ca` names the PEM file of the authority that signed the worker's certificate, and turns
     TLS on; `tls_certificate` and `tls_key` are the client's own, for workers that ask for one. What is None comes from
@@ -61,6 +61,10 @@ def connect(
     if address is None:
         address = os.environ.get("GRADWIRE_ADDRESS")
     if workers is not None or (isinstance(address, str) and address.startswith("pool://")):
+        if wait_seconds:
+            raise TypeError(
+                f"connect takes wait_seconds for workers' own addresses; a pool lends none later; got {wait_seconds}"
+            )
         from gradwire.pool import connect_lent
 
         return connect_lent(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import gradwire as gw
 from gradwire_pool import commands
 from gradwire_pool.advertised import check_name, name_of
 from gradwire_pool.doors import Doors
@@ -117,3 +118,8 @@ def test_what_is_no_name_is_refused_before_anything_starts(wrong: str, capsys: p
 @pytest.mark.parametrize("name", ["", "localhost", "{ip}.pool.ns.svc", "{hostname}.pool", "10.0.0.7"])
 def test_a_name_is_taken(name: str) -> None:
     check_name(name)
+
+
+def test_waiting_for_room_is_refused_before_a_gateway_is_asked() -> None:
+    with pytest.raises(TypeError, match="wait_seconds for workers' own addresses"):
+        gw.connect("pool://127.0.0.1:1", wait_seconds=5)
