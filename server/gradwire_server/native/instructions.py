@@ -12,7 +12,20 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["INSTRUCTIONS", "Constant", "Unwritable", "Writer"]
+__all__ = ["ACCESS", "ENDING", "INSTRUCTIONS", "Constant", "Unwritable", "Writer"]
+
+# What loads and stores of a loop are marked with, and how a module ends. The access group says that no turn of a loop reads what
+# another one writes. Results may lie in the memory of inputs, element for element, and the vectorizer would otherwise test for that
+# and give up.
+ACCESS = "!llvm.access.group !1"
+_INTRINSICS = ("fabs", "sqrt", "floor", "ceil", "trunc")
+ENDING = "".join(
+    f"declare {kind} @llvm.{name}.{suffix}({kind})\n" for name in _INTRINSICS
+    for kind, suffix in (("float", "f32"), ("double", "f64"))
+) + """!0 = distinct !{!0, !2}
+!1 = distinct !{}
+!2 = !{!"llvm.loop.parallel_accesses", !1}
+"""  # fmt: skip
 
 _NUMPY = {"float": np.float32, "double": np.float64}
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradwire_server.native import machine
-from gradwire_server.native.instructions import Writer
+from gradwire_server.native.instructions import ACCESS, ENDING, Writer
 
 __all__ = ["update_small"]
 
@@ -100,12 +100,12 @@ def _text(name: str, code: str) -> str:
     before, writer.lines = writer.lines, []
     places = [_load(writer, "ptr", f"%table, i64 {_place(writer, index)}") for index in range(arrays)]
     tensor, writer.lines = writer.lines, []
-    values = [_load(writer, kind, f"{place}, i64 %i", " !llvm.access.group !1") for place in places]
+    values = [_load(writer, kind, f"{place}, i64 %i", f" {ACCESS}") for place in places]
     for index, value in rule(writer, values, *given).items():
         place = writer.new(f"getelementptr {kind}, ptr {places[index]}, i64 %i")
-        writer.lines.append(f"store {kind} {value}, ptr {place}, !llvm.access.group !1")
+        writer.lines.append(f"store {kind} {value}, ptr {place}, {ACCESS}")
     parts = ("\n  ".join(lines) for lines in (before, tensor, writer.lines))
-    return _FUNCTION.format(name, *parts)
+    return _FUNCTION.format(name, *parts, ENDING)
 
 
 def _place(writer: Writer, index: int) -> str:
@@ -142,9 +142,4 @@ tensor.end:
 end:
   ret void
 }}
-declare float @llvm.sqrt.f32(float)
-declare double @llvm.sqrt.f64(double)
-!0 = distinct !{{!0, !2}}
-!1 = distinct !{{}}
-!2 = !{{!"llvm.loop.parallel_accesses", !1}}
-"""
+{4}"""

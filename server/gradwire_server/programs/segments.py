@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gradwire_protocol.dtypes import DType, bool_, float32, float64
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.program import Varying
-from gradwire_server.native.instructions import INSTRUCTIONS, Constant, Unwritable, Writer
+from gradwire_server.native.instructions import ACCESS, ENDING, INSTRUCTIONS, Constant, Unwritable, Writer
 from gradwire_server.programs.fusion import COLUMN, NUMBER, ROW, WHOLE, Fusion
 from gradwire_server.programs.values import Step, Value
 
@@ -23,7 +23,6 @@ NAME = "segment"
 _TYPES: dict[DType, str] = {float32: "float", float64: "double", bool_: "i1"}
 # Steps of a segment at most: LLVM takes 0.05 s for 200, and longer ones ever more per step.
 _MOST_STEPS = 400
-_ACCESS = "!llvm.access.group !1"
 
 
 @dataclass(slots=True, eq=False)
@@ -116,7 +115,12 @@ def segment_text(segment: Segment) -> str:
         _store(writer, number, _type(value.meta), names[value])
     inner = [*parts[ROW], *parts[WHOLE], *writer.lines]
     return _FUNCTION.format(
-        name=NAME, parameters=parameters, before=_lines(parts[NUMBER]), row=_lines(parts[COLUMN]), inner=_lines(inner)
+        name=NAME,
+        parameters=parameters,
+        before=_lines(parts[NUMBER]),
+        row=_lines(parts[COLUMN]),
+        inner=_lines(inner),
+        ending=ENDING,
     )
 
 
@@ -127,7 +131,7 @@ def _lines(lines: Sequence[str]) -> str:
 def _load(writer: Writer, number: int, kind: str, index: str) -> str:
     stored = "i8" if kind == "i1" else kind
     place = writer.new(f"getelementptr {stored}, ptr %p{number}, i64 {index}")
-    found = writer.new(f"load {stored}, ptr {place}, {_ACCESS}")
+    found = writer.new(f"load {stored}, ptr {place}, {ACCESS}")
     return writer.new(f"icmp ne i8 {found}, 0") if kind == "i1" else found
 
 
@@ -135,11 +139,9 @@ def _store(writer: Writer, number: int, kind: str, name: str) -> None:
     stored = "i8" if kind == "i1" else kind
     found = writer.new(f"zext i1 {name} to i8") if kind == "i1" else name
     place = writer.new(f"getelementptr {stored}, ptr %p{number}, i64 %i")
-    writer.lines.append(f"store {stored} {found}, ptr {place}, {_ACCESS}")
+    writer.lines.append(f"store {stored} {found}, ptr {place}, {ACCESS}")
 
 
-# The access group says that no turn of a loop reads what another one writes. Outputs may lie in the memory of inputs that end
-# here, element for element, and the vectorizer would otherwise test for that and give up.
 _FUNCTION = """
 define void @{name}(i64 %rows, i64 %columns, {parameters}) {{
 entry:
@@ -164,17 +166,4 @@ row.end:
 end:
   ret void
 }}
-declare float @llvm.fabs.f32(float)
-declare double @llvm.fabs.f64(double)
-declare float @llvm.sqrt.f32(float)
-declare double @llvm.sqrt.f64(double)
-declare float @llvm.floor.f32(float)
-declare double @llvm.floor.f64(double)
-declare float @llvm.ceil.f32(float)
-declare double @llvm.ceil.f64(double)
-declare float @llvm.trunc.f32(float)
-declare double @llvm.trunc.f64(double)
-!0 = distinct !{{!0, !2}}
-!1 = distinct !{{}}
-!2 = !{{!"llvm.loop.parallel_accesses", !1}}
-"""
+{ending}"""
