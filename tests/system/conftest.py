@@ -1,4 +1,4 @@
-"""What several of these tests stand on: a worker of their own behind a relay."""
+"""What several of these tests stand on: sessions of their own, a worker of their own behind a relay."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ import gradwire as gw
 from gradwire import session as sessions
 from tests.system.relay import Relay
 from tests.system.test_worker import Worker
+
+
+@pytest.fixture
+def own_session() -> Iterator[None]:
+    """Let a test choose its sessions, and give the others theirs back."""
+    previous, sessions._current = sessions._current, None
+    yield
+    gw.disconnect()
+    sessions._current = previous
 
 
 @pytest.fixture(params=["own queues", "grpcio's server"])

@@ -18,7 +18,6 @@ from grpc_health.v1 import health_pb2
 
 import gradwire as gw
 import gradwire_protocol.v1
-from gradwire import session as sessions
 from gradwire.errors import AccessDenied, NotAuthenticated
 from gradwire.token_command import entry
 from gradwire_protocol.access import declared_roles, may
@@ -28,7 +27,7 @@ from gradwire_protocol.v1 import bulk_pb2, worker_pb2
 from tests.system.certificates import Authority
 from tests.system.test_worker import Worker
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("own_session")]
 
 GRANTS = (("gw_run", "a", "run", None), ("gw_other", "b", "run", None), ("gw_metrics", "a", "metrics", None),
           ("gw_admin", "a", "admin", None), ("gw_expired", "a", "admin", -1.0))  # fmt: skip
@@ -88,14 +87,6 @@ def worker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 def channel(worker: Worker) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(worker.address) as opened:
         yield opened
-
-
-@pytest.fixture(autouse=True)
-def own_session() -> Iterator[None]:
-    previous, sessions._current = sessions._current, None
-    yield
-    gw.disconnect()
-    sessions._current = previous
 
 
 def test_the_walk_sees_the_methods_that_there_are() -> None:

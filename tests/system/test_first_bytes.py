@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 import gradwire as gw
-from gradwire import session as sessions
 from gradwire_protocol.errors import WorkerUnreachable
 from tests.system.certificates import Authority
 from tests.system.relay import Relay
 from tests.system.test_worker import Worker
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("own_session")]
 
 # Of HTTP/2's preface, 24 bytes, and the settings after it; with TLS the same bytes are the hello's and the certificate's.
 _CUTS = [("up", 1), ("up", 20), ("up", 40), ("up", 90), ("down", 1), ("down", 10), ("down", 30), ("down", 100)]
@@ -36,14 +35,6 @@ def served(request: pytest.FixtureRequest, authority: Authority) -> Iterator[tup
     yield worker, {"tls_ca": authority.file} if is_secure else {}
     worker.process.kill()
     worker.close()
-
-
-@pytest.fixture(autouse=True)
-def own_session() -> Iterator[None]:
-    previous, sessions._current = sessions._current, None
-    yield
-    gw.disconnect()
-    sessions._current = previous
 
 
 @pytest.mark.parametrize(("direction", "count"), _CUTS)

@@ -35,6 +35,7 @@ from tests.system.certificates import Authority
 from tests.system.pools import RunningPool, command, free_port, is_alive, parent_of, until
 
 pytestmark = [
+    pytest.mark.usefixtures("own_session"),
     pytest.mark.system,
     pytest.mark.skipif(
         importlib.util.find_spec("ray") is None, reason="needs Ray; install it with: pip install 'gradwire[pool]'"
@@ -55,15 +56,6 @@ def pool() -> Iterator[RunningPool]:
     assert (done.returncode, done.stdout) == (0, "gradwire pool: down\n"), done
     assert list(marked_processes(mark)) == []
     assert not running.home.folder.exists()
-
-
-@pytest.fixture(autouse=True)
-def own_session() -> Iterator[None]:
-    """Let each test choose its sessions, and give the others theirs back."""
-    previous, sessions._current = sessions._current, None
-    yield
-    gw.disconnect()
-    sessions._current = previous
 
 
 def descent(steps: int) -> float:

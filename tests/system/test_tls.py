@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from gradwire.token_command import entry
 from tests.system.certificates import Authority, Pair
 from tests.system.test_worker import Worker
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("own_session")]
 
 SERVERS = ([], ["--public-server"])
 
@@ -42,14 +41,6 @@ def own(authority: Authority) -> Pair:
 @pytest.fixture(scope="module")
 def client(authority: Authority) -> Pair:
     return authority.issue("someone@example.org", name="client")
-
-
-@pytest.fixture(autouse=True)
-def own_session() -> Iterator[None]:
-    previous, sessions._current = sessions._current, None
-    yield
-    gw.disconnect()
-    sessions._current = previous
 
 
 @pytest.fixture(params=SERVERS, ids=["own queues", "grpcio's server"])

@@ -24,7 +24,7 @@ from gradwire_protocol.v1 import worker_pb2
 from tests.support import open_loopback
 from tests.system.test_worker import Worker, connect
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("own_session")]
 
 nn, F = gw.nn, gw.nn.functional
 
@@ -34,14 +34,6 @@ SECRET = np.frombuffer(b"\xd5GradwireSecret\xab", np.int64)
 SIZES = (2, 64, 1_000, 20_000, 300_000, 5_000_000)
 # What an attacker could use, and a caller cannot: paths, places in memory, traces, machines.
 INSIDES = re.compile(r"/(?:usr|home|root|tmp|work|opt|proc|lib|etc)/|\.py\b|\.so\b|Traceback|0x[0-9a-f]{6,}|localhost")
-
-
-@pytest.fixture(autouse=True)
-def own_session() -> Iterator[None]:
-    previous, sessions._current = sessions._current, None
-    yield
-    gw.disconnect()
-    sessions._current = previous
 
 
 @pytest.fixture(params=[[], ["--public-server"]], ids=["own queues", "grpcio's server"])

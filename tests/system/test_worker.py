@@ -21,7 +21,7 @@ from gradwire.session import Session
 from gradwire.transport import DirectStream, GrpcConnection, PublicStream
 from gradwire_protocol.v1 import worker_pb2
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.usefixtures("own_session")]
 
 
 class Worker:
@@ -56,15 +56,6 @@ def worker(request: pytest.FixtureRequest) -> Iterator[Worker]:
     yield running
     running.process.kill()
     running.close()
-
-
-@pytest.fixture(autouse=True)
-def own_session() -> Iterator[None]:
-    """Let each test choose its session, and give the others theirs back."""
-    previous, sessions._current = sessions._current, None
-    yield
-    gw.disconnect()
-    sessions._current = previous
 
 
 def connect(worker: Worker, *, public: bool = False) -> Session:
