@@ -68,7 +68,8 @@ def _plain_targets(
     rows, classes = self.shape
     if target.dtype != "int64" or 0 <= ignore_index < classes:
         return None
-    if (target.view("uint64") >= classes).any().item():
+    # As unsigned, a negative class is the highest.
+    if target.view("uint64").max().item() >= classes:
         return None
     return xp.arange(0, rows * classes, classes) + target
 
@@ -81,10 +82,10 @@ def nll_forward(
     """Compute -weight[target] * self[target], summed, or averaged over the weights; and the sum of the weights."""
     places = _plain_targets(xp, self, target, weight, reduction, ignore_index)
     if places is not None:
-        picked = -widened(xp.take(self.reshape(-1), places))
+        picked = -widened(self.reshape(-1)[places])
         count = picked.dtype.type(len(places))
         value = picked.sum() / count if reduction == MEAN else picked.sum()
-        return in_dtype(value, result[0]), xp.full((), count, result[1].dtype.numpy)
+        return in_dtype(value, result[0]), xp.asarray(count, result[1].dtype.numpy)
     rows, index, counts = _classes(xp, self, target, ignore_index)
     weights = _weights(xp, rows, weight, index, counts)
     picked = widened(xp.take_along_axis(rows, index, 1)[:, 0])
