@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gradwire_server.native.addresses import address
+
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
 
@@ -35,9 +37,6 @@ _MOST_EXTENT = 2**31 - 1
 _SCALARS = {"f": ("s", c_float), "d": ("d", c_double)}
 # Multiplications of each matrix of a batch from which on MKL is the faster one, by 1.5 at 32x32x32; numpy at 10x10x10.
 _LEAST_OF_BATCH = 16_384
-# numpy's array structure begins, behind Python's head of any object, with the address of the elements, as its C API promises.
-# `array.ctypes.data` says the same in six times the time, which three times a product are two microseconds.
-_ADDRESS_OFFSET = object.__basicsize__
 _loading = threading.Lock()
 
 
@@ -84,7 +83,7 @@ def product(a: Array, b: Array, out: Array | None) -> Array | None:
         out = np.empty(plan.shape, a.dtype)
     elif out.dtype != a.dtype or out.shape != plan.shape or not out.flags.writeable:
         return None
-    at_a, at_b, at_out = _address(a), _address(b), _address(out)
+    at_a, at_b, at_out = address(a), address(b), address(out)
     end = at_out + plan.out_bytes
     is_shared = (at_a < end and at_out < at_a + plan.first_bytes) or (at_b < end and at_out < at_b + plan.second_bytes)
     if is_shared or at_out % a.itemsize:
@@ -114,10 +113,6 @@ def _multiply(routines: _Routines, plan: _Plan, at_a: int, at_b: int, at_out: in
             _ROW_MAJOR, trans_a, trans_b, plan.rows, plan.columns, plan.inner, 1.0, at_a, lead_a, step_a, at_b, lead_b, step_b,
             0.0, at_out, lead, step, plan.matrices,
         )  # fmt: skip
-
-
-def _address(array: Array) -> int:
-    return c_void_p.from_address(id(array) + _ADDRESS_OFFSET).value or 0
 
 
 @functools.lru_cache(1024)
@@ -242,7 +237,7 @@ def _opened(library: ctypes.CDLL) -> dict[str, _Routines]:
             "or set GRADWIRE_MKL=0 to multiply by numpy"
         )
     probe = np.empty(1)
-    if _address(probe) != probe.ctypes.data:
+    if address(probe) != probe.ctypes.data:
         raise RuntimeError(
             f"gradwire needs numpy's arrays to begin with their address; numpy {np.__version__} has another layout; "
             "set GRADWIRE_MKL=0 to multiply by numpy"

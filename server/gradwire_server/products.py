@@ -6,15 +6,15 @@ from typing import Any
 
 from gradwire_server.mkl import product
 
-__all__ = ["matmul"]
+__all__ = ["LEAST", "matmul"]
 
 # Multiplications from which on MKL makes up for what its call costs: see benchmarks/README.md.
-_LEAST = 2**20
+LEAST = 2**20
 
 
 def matmul(xp: Any, a: Any, b: Any, out: Any = None) -> Any:
     """Return a @ b, in `out` if it is given."""
-    if a.size * b.shape[-1] >= _LEAST and getattr(xp, "__name__", "") == "numpy":
+    if a.size * b.shape[-1] >= LEAST and getattr(xp, "__name__", "") == "numpy":
         made = product(a, b, out)
         if made is not None:
             return made

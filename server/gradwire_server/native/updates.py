@@ -15,7 +15,7 @@ from typing import Any
 from gradwire_server.native import machine
 from gradwire_server.native.instructions import ACCESS, ENDING, Writer
 
-__all__ = ["update_small"]
+__all__ = ["update_function", "update_small"]
 
 Array = Any
 # Elements of all parameters: above, what numpy's calls compute takes longer than the calls themselves.
@@ -92,7 +92,11 @@ _RULES: dict[str, tuple[Rule, int, int]] = {"momentum": (_momentum, 3, 3), "adam
 
 
 def _text(name: str, code: str) -> str:
-    """Return a module with the function `name`(parameters, sizes, addresses of their arrays, numbers)."""
+    return update_function(name, code) + ENDING
+
+
+def update_function(name: str, code: str) -> str:
+    """Return the function `name`(parameters, sizes, addresses of their arrays, numbers), for a module that ends with ENDING."""
     rule, arrays, numbers = _RULES[name]
     writer, kind = Writer(), _CODES[code]
     writer.type = kind
@@ -105,7 +109,7 @@ def _text(name: str, code: str) -> str:
         place = writer.new(f"getelementptr {kind}, ptr {places[index]}, i64 %i")
         writer.lines.append(f"store {kind} {value}, ptr {place}, {ACCESS}")
     parts = ("\n  ".join(lines) for lines in (before, tensor, writer.lines))
-    return _FUNCTION.format(name, *parts, ENDING)
+    return _FUNCTION.format(name, *parts)
 
 
 def _place(writer: Writer, index: int) -> str:
@@ -142,4 +146,4 @@ tensor.end:
 end:
   ret void
 }}
-{4}"""
+"""

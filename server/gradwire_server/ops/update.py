@@ -68,18 +68,23 @@ def fused_adamw(xp: Any, *arguments: Any) -> None:
     _adam(xp, *arguments, decoupled=True)
 
 
+def adam_numbers(
+    step: int, lr: float, beta1: float, beta2: float, decay: float, eps: float
+) -> tuple[float, float, float, float, float, float, float]:
+    """Return what the rule "adam" of `update_small` is told; `decay` shrinks the parameter itself."""
+    step_size, correction = lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
+    return 1 - lr * decay, 1 - beta1, beta2, 1 - beta2, correction, eps, step_size
+
+
 def _adam(
     xp: Any, self: Arrays, grads: Arrays, exp_avgs: Arrays, exp_avg_sqs: Arrays, max_exp_avg_sqs: Arrays,
     state_steps: Arrays, step: int, lr: float, beta1: float, beta2: float, weight_decay: float, eps: float, amsgrad: bool,
     maximize: bool, *, decoupled: bool,
 ) -> None:  # fmt: skip
-    step_size = lr / (1 - beta1**step)
-    correction = math.sqrt(1 - beta2**step)
+    numbers = adam_numbers(step, lr, beta1, beta2, weight_decay if decoupled else 0.0, eps)
+    correction, step_size = numbers[4], numbers[6]
     largest = max_exp_avg_sqs if amsgrad else ()
     usual = not (amsgrad or maximize or (weight_decay and not decoupled))
-    numbers = (
-        1 - lr * weight_decay if decoupled else 1.0, 1 - beta1, beta2, 1 - beta2, correction, eps, step_size
-    )  # fmt: skip
     if usual and update_small(xp, "adam", (self, grads, exp_avgs, exp_avg_sqs), numbers):
         fill(state_steps, step)
         return

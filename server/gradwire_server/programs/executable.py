@@ -6,10 +6,9 @@ numbers that vary, and goes down the list.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from operator import itemgetter
+from itertools import islice
 from typing import Any
 
 from gradwire_protocol.program import Varying
@@ -20,18 +19,23 @@ from gradwire_server.programs.blocks import BlockRunner
 from gradwire_server.programs.cuda.runner import KernelRunner
 from gradwire_server.programs.footprint import refusal
 from gradwire_server.programs.fusion import Fusion, Layout
+from gradwire_server.programs.instructions import (
+    Instruction,
+    Slots,
+    drop,
+    into,
+    into_new,
+    new_output,
+    on_block,
+    taker,
+)  # fmt: skip
+from gradwire_server.programs.lowered import WORTHWHILE, Kernels, Lowered
 from gradwire_server.programs.plan import Plan, takes_out
 from gradwire_server.programs.segments import NAME, Segment, cut, segment_text
 from gradwire_server.programs.values import Step, Value
 from gradwire_server.rules import kernel_for
 
 __all__ = ["Executable", "run_step"]
-
-Slots = list[Any]
-Instruction = Callable[[], None]
-
-# References to an output that only this program's list of outputs holds: the list's and getrefcount's argument.
-_ONLY_HERE = 2
 
 
 def run_step(engine: Engine, step: Step) -> tuple[Any, ...]:
@@ -83,6 +87,8 @@ class Executable:
         self._instructions = [instruction for instruction, _ in made]
         self._steps = [step for _, step in made]
         self._transient = self._transient_slots()
+        self._runs = 0
+        self._lowered: Lowered | None = None
 
     @property
     def slots(self) -> Slots:
@@ -105,7 +111,10 @@ class Executable:
                     view()
         position = 0
         try:
-            for instruction in self._instructions:
+            position, error = self._run_lowered(numbers)
+            if error is not None:
+                raise error
+            for instruction in islice(self._instructions, position, None):
                 instruction()
                 position += 1
             return [slots[slot] for slot in self._outputs]
@@ -115,6 +124,19 @@ class Executable:
             slots[: len(inputs)] = [None] * len(inputs)
             for slot in self._transient:
                 slots[slot] = None
+
+    def _run_lowered(self, numbers: Sequence[Any]) -> tuple[int, Exception | None]:
+        """Run what is compiled; return the first instruction that is still to be done, and its error if it raised one."""
+        self._runs += 1
+        if self._runs == WORTHWHILE and self._compiles:
+            kernels = Kernels(
+                self.plan, self._engine.backend, self._slots, self._index, self._instructions, self._steps,
+                self._new_output_of,
+            )  # fmt: skip
+            self._lowered = Lowered(kernels)
+        if self._lowered is None or not self._lowered.takes(numbers):
+            return 0, None
+        return self._lowered.run()
 
     # -- preparing -----------------------------------------------------------------------------------------------------
 
@@ -153,7 +175,7 @@ class Executable:
         made = [self._fused(step) if isinstance(step, Fusion) else self._instruction(step)]
         dying = [self._index[value] for value in self.plan.dying.get(step, ()) if value in self._index]
         if dying:
-            made.append(partial(_drop, self._slots, tuple(dying)))
+            made.append(partial(drop, self._slots, tuple(dying)))
         return made
 
     def _instruction(self, step: Step) -> Instruction:
@@ -166,7 +188,7 @@ class Executable:
         if direct and not involves_bfloat16(signature):
             function, take = self._prepared(step, list(step.numbers))
             if signature.op.writes:
-                return _into(function, take, self._slots)
+                return into(function, take, self._slots)
             single = len(outputs) == 1 and not signature.returns_list
             return _making(self._engine, function, take, self._slots, outputs, single, signature.op.is_view)
         runner = _runner(self._engine, step)
@@ -191,7 +213,7 @@ class Executable:
             [self._new(static) for static in signature.statics], [self._number(number) for number in numbers],
             signature.lengths,
         )  # fmt: skip
-        return self._function(step, extra), _taker(arguments)
+        return self._function(step, extra), taker(arguments)
 
     def _function(self, step: Step, extra: dict[str, Any] | None = None) -> Callable[..., Any]:
         """Return a step's kernel, as a function of its arguments."""
@@ -211,14 +233,22 @@ class Executable:
                 sources.append(partial(slots.__getitem__, slot))
             else:
                 passing.append(len(sources))
-                sources.append(_new_output(slots, slot, self._given.setdefault(slot, []), value, xp))
+                sources.append(self._new_output_of(value))
         return _blockwise(runner, sources, passing)
+
+    @property
+    def _compiles(self) -> bool:
+        return self._engine.backend.name == "cpu" and machine.is_available()
+
+    def _new_output_of(self, value: Value) -> Callable[[], Any]:
+        """Return what puts memory that leaves the program into the slot of a value."""
+        slot = self._slot(value)
+        return new_output(self._slots, slot, self._given.setdefault(slot, []), value, self._engine.backend.xp)
 
     def _in_blocks(self, fusion: Fusion) -> BlockRunner:
         """Prepare the calls of a block: compiled segments where LLVM is there, else a call for each step."""
         xp = self._engine.backend.xp
-        compiles = self._engine.backend.name == "cpu" and machine.is_available()
-        parts: Sequence[Step | Segment] = cut(fusion) if compiles else fusion.steps
+        parts: Sequence[Step | Segment] = cut(fusion) if self._compiles else fusion.steps
         runner = BlockRunner(fusion, xp, in_one=len(parts) == 1)
         body = [
             _segment(part, runner, fusion.layout) if isinstance(part, Segment) else self._step_on_block(part, runner)
@@ -235,7 +265,7 @@ class Executable:
             [runner.constant(static) for static in signature.statics], [runner.constant(number) for number in numbers],
             signature.lengths,
         )  # fmt: skip
-        return _on_block(self._function(step), _taker(arguments), runner.slots, runner.slot(step.outputs[0]))
+        return on_block(self._function(step), taker(arguments), runner.slots, runner.slot(step.outputs[0]))
 
     def _stays(self, value: Value) -> bool:
         """Return whether a value is the same array in every run."""
@@ -250,71 +280,8 @@ class Executable:
         output = step.outputs[0]
         slot = self._slot(output)
         if output in self.plan.placed:
-            return _into(partial(function, out=self._slots[slot]), take, self._slots)
-        recycled: list[Any] = self._given.setdefault(slot, [])
-        return _fresh(function, take, self._slots, slot, recycled, output, self._engine.backend.xp)
-
-
-def _taker(arguments: Sequence[Any]) -> Callable[[Slots], Sequence[Any]]:
-    """Return what takes the arguments of a call out of the slots; a tuple among them is a tensor list."""
-    if any(isinstance(argument, tuple) for argument in arguments):
-        takers = [
-            (lambda slots, inner=argument: tuple([slots[index] for index in inner]))
-            if isinstance(argument, tuple) else itemgetter(argument) for argument in arguments
-        ]  # fmt: skip
-        return lambda slots: [take(slots) for take in takers]
-    if len(arguments) == 1:
-        only = arguments[0]
-        return lambda slots: (slots[only],)
-    return itemgetter(*arguments)
-
-
-def _into(function: Callable[..., Any], take: Callable[[Slots], Sequence[Any]], slots: Slots) -> Instruction:
-    def run() -> None:
-        function(*take(slots))
-
-    return run
-
-
-def _fresh(
-    function: Callable[..., Any], take: Callable[[Slots], Sequence[Any]], slots: Slots, slot: int, recycled: list[Any],
-    output: Value, xp: Any,
-) -> Instruction:  # fmt: skip
-    """Write into memory that leaves the program: what an earlier run gave and nobody holds any more, or new memory."""
-    new = _new_output(slots, slot, recycled, output, xp)
-
-    def run() -> None:
-        function(*take(slots), out=new())
-
-    return run
-
-
-def _new_output(slots: Slots, slot: int, recycled: list[Any], output: Value, xp: Any) -> Callable[[], Any]:
-    """Return what puts memory for an output into its slot."""
-    shape, dtype = output.meta.shape, output.meta.dtype.numpy
-
-    def new() -> Any:
-        for array in recycled:
-            if sys.getrefcount(array) == _ONLY_HERE + 1:
-                break
-        else:
-            array = xp.empty(shape, dtype)
-            recycled.append(array)
-            if len(recycled) > 2:
-                del recycled[0]
-        slots[slot] = array
-        return array
-
-    return new
-
-
-def _on_block(
-    function: Callable[..., Any], take: Callable[[Slots], Sequence[Any]], slots: Slots, out: int
-) -> Callable[[], None]:
-    def run() -> None:
-        function(*take(slots), out=slots[out])
-
-    return run
+            return into(partial(function, out=self._slots[slot]), take, self._slots)
+        return into_new(function, take, self._slots, self._new_output_of(output))
 
 
 def _segment(segment: Segment, runner: BlockRunner, layout: Layout) -> Instruction:
@@ -342,11 +309,6 @@ def _blockwise(
             runner.forget(number)
 
     return run
-
-
-def _drop(slots: Slots, indices: Sequence[int]) -> None:
-    for index in indices:
-        slots[index] = None
 
 
 def _making(

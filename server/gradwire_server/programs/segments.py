@@ -13,10 +13,11 @@ from gradwire_protocol.dtypes import DType, bool_, float32, float64
 from gradwire_protocol.meta import Meta
 from gradwire_protocol.program import Varying
 from gradwire_server.native.instructions import ACCESS, ENDING, INSTRUCTIONS, Constant, Unwritable, Writer
+from gradwire_server.native.loops_text import matrix_loop
 from gradwire_server.programs.fusion import COLUMN, NUMBER, ROW, WHOLE, Fusion
 from gradwire_server.programs.values import Step, Value
 
-__all__ = ["NAME", "Segment", "cut", "segment_text"]
+__all__ = ["NAME", "Segment", "cut", "is_writable", "segment_function", "segment_text"]
 
 NAME = "segment"
 
@@ -44,8 +45,8 @@ def cut(fusion: Fusion) -> list[Step | Segment]:
     """Return a fusion's steps, with runs of two or more that can be compiled as segments."""
     runs: list[list[Step]] = []
     for step in fusion.steps:
-        can = _is_writable(step)
-        if can and runs and len(runs[-1]) < _MOST_STEPS and _is_writable(runs[-1][-1]):
+        can = is_writable(step)
+        if can and runs and len(runs[-1]) < _MOST_STEPS and is_writable(runs[-1][-1]):
             runs[-1].append(step)
         else:
             runs.append([step])
@@ -64,7 +65,8 @@ def _segment(run: list[Step], later: Sequence[Step], fusion: Fusion) -> Segment:
     return Segment(run, tuple(taken), tuple(value for value in results if value in read), kinds)
 
 
-def _is_writable(step: Step) -> bool:
+def is_writable(step: Step) -> bool:
+    """Return whether instructions are there for a pointwise step."""
     metas = [value.meta for value in (*step.inputs, *step.outputs) if value is not None]
     if any(meta.dtype not in _TYPES for meta in metas) or _compute_type(step) == "i1":
         return False
@@ -100,6 +102,11 @@ def _write(writer: Writer, step: Step, names: dict[Value, str]) -> str:
 
 def segment_text(segment: Segment) -> str:
     """Return a module with the function NAME(rows, columns, addresses of inputs, addresses of outputs)."""
+    return segment_function(segment, NAME) + ENDING
+
+
+def segment_function(segment: Segment, name: str) -> str:
+    """Return the function of a segment, for a module that ends with ENDING."""
     first = len(segment.inputs)
     parameters = ", ".join(f"ptr %p{number}" for number in range(first + len(segment.outputs)))
     writer, names = Writer(), dict[Value, str]()
@@ -114,14 +121,8 @@ def segment_text(segment: Segment) -> str:
     for number, value in enumerate(segment.outputs, first):
         _store(writer, number, _type(value.meta), names[value])
     inner = [*parts[ROW], *parts[WHOLE], *writer.lines]
-    return _FUNCTION.format(
-        name=NAME,
-        parameters=parameters,
-        before=_lines(parts[NUMBER]),
-        row=_lines(parts[COLUMN]),
-        inner=_lines(inner),
-        ending=ENDING,
-    )
+    before, row = _lines(parts[NUMBER]), _lines(parts[COLUMN])
+    return matrix_loop(name, parameters, _lines(inner), before, row)
 
 
 def _lines(lines: Sequence[str]) -> str:
@@ -140,30 +141,3 @@ def _store(writer: Writer, number: int, kind: str, name: str) -> None:
     found = writer.new(f"zext i1 {name} to i8") if kind == "i1" else name
     place = writer.new(f"getelementptr {stored}, ptr %p{number}, i64 %i")
     writer.lines.append(f"store {stored} {found}, ptr {place}, {ACCESS}")
-
-
-_FUNCTION = """
-define void @{name}(i64 %rows, i64 %columns, {parameters}) {{
-entry:
-  {before}
-  br label %row
-row:
-  %r = phi i64 [ 0, %entry ], [ %r.next, %row.end ]
-  %base = mul i64 %r, %columns
-  {row}
-  br label %column
-column:
-  %c = phi i64 [ 0, %row ], [ %c.next, %column ]
-  %i = add i64 %base, %c
-  {inner}
-  %c.next = add nuw nsw i64 %c, 1
-  %c.more = icmp ult i64 %c.next, %columns
-  br i1 %c.more, label %column, label %row.end, !llvm.loop !0
-row.end:
-  %r.next = add nuw nsw i64 %r, 1
-  %r.more = icmp ult i64 %r.next, %rows
-  br i1 %r.more, label %row, label %end
-end:
-  ret void
-}}
-{ending}"""
