@@ -29,8 +29,8 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Lowered]]:
     """Compile at the second run, in a session of the test's own; give what was compiled."""
     found: list[Lowered] = []
 
-    def lowered(kernels: Any) -> Lowered:
-        found.append(Lowered(kernels))
+    def lowered(kernels: Any, new_output: Any) -> Lowered:
+        found.append(Lowered(kernels, new_output))
         return found[-1]
 
     monkeypatch.setattr(executable, "WORTHWHILE", 2)
@@ -188,6 +188,15 @@ def test_an_input_in_the_memory_of_a_weight_that_is_written(made: list[Lowered])
     batches = [random_batch(0)] * 5 + [shared] * 3 + [random_batch(1)] * 3
     assert train(True, batches) == train(False, batches)
     assert made
+
+
+def test_numbers_that_no_update_can_be_made_of_are_the_kernels_to_refuse(made: list[Lowered]) -> None:
+    def settings(group: dict[str, Any], number: int) -> None:
+        group["betas"] = (1.0 if number == 6 else 0.9, 0.999)
+
+    with pytest.raises(ZeroDivisionError):
+        train(True, [random_batch(seed) for seed in range(8)], settings, gw.optim.Adam)
+    assert steps_in(made[0]) >= 13
 
 
 def test_results_that_are_kept_do_not_change() -> None:

@@ -130,10 +130,9 @@ class Executable:
         self._runs += 1
         if self._runs == WORTHWHILE and self._compiles:
             kernels = Kernels(
-                self.plan, self._engine.backend, self._slots, self._index, self._instructions, self._steps,
-                self._new_output_of,
-            )  # fmt: skip
-            self._lowered = Lowered(kernels)
+                self.plan, self._engine.backend, self._slots, self._index, self._instructions, self._steps
+            )
+            self._lowered = Lowered(kernels, self._new_output_of)
         if self._lowered is None or not self._lowered.takes(numbers):
             return 0, None
         return self._lowered.run()

@@ -35,10 +35,7 @@ Instruction = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Kernels:
-    """A program as its kernels run it: slots, where values are in them, and the instructions of each step.
-
-    `new_output` returns what puts memory for an output into its slot.
-    """
+    """A program as its kernels run it: slots, where values are in them, and the instructions of each step."""
 
     plan: Plan
     backend: Backend
@@ -46,7 +43,6 @@ class Kernels:
     index: dict[Value, int]
     instructions: Sequence[Instruction]
     steps: Sequence[Step | Fusion]
-    new_output: Callable[[Value], Callable[[], Any]]
 
 
 @dataclass(slots=True)
@@ -80,8 +76,11 @@ class _Run:
 class Lowered:
     """The compiled form of a program. It holds the inputs of its last run."""
 
-    def __init__(self, kernels: Kernels) -> None:
-        """Compile what can be; a run's inputs must be in their slots."""
+    def __init__(self, kernels: Kernels, new_output: Callable[[Value], Callable[[], Any]]) -> None:
+        """Compile what can be; a run's inputs must be in their slots.
+
+        `new_output` returns what puts memory for an output into its slot.
+        """
         self._kernels = kernels
         self._made: dict[Value, Array] = {}
         self._escaping = {kernels.plan.trace.root(value) for value in kernels.plan.trace.outputs}
@@ -99,10 +98,11 @@ class Lowered:
         self._keep(position, len(kernels.instructions))
         self._runs = runs  # and their memory
         self._seen: dict[int, Any] = dict.fromkeys(slot for run in runs for slot, _, _ in run.inputs)
+        self._bounds: dict[int, tuple[int, int]] = {}
         self._layouts = {slot: _layout(kernels.slots[slot]) for slot in self._seen}
         self._scratch = [(kernels.index[value], made) for value, made in self._made.items()]
         self._outputs = [
-            (kernels.new_output(value), [(run.table, place) for run in runs for made, place in run.fresh if made is value])
+            (new_output(value), [(run.table, place) for run in runs for made, place in run.fresh if made is value])
             for value in self._fresh
         ]  # fmt: skip
 
@@ -112,7 +112,12 @@ class Lowered:
         """Return whether this run's inputs, in their slots, and numbers are such as the code was made for."""
         slots = self._kernels.slots
         changed = [slot for slot, before in self._seen.items() if slots[slot] is not before]
-        return (not changed or self._look_at(changed)) and all(prepare(numbers) for prepare in self._prepares)
+        if changed and not self._look_at(changed):
+            return False
+        try:
+            return all(prepare(numbers) for prepare in self._prepares)
+        except (ArithmeticError, TypeError, ValueError):
+            return False  # the kernel says what is wrong, and at which call
 
     def run(self) -> tuple[int, Exception | None]:
         """Run; return the first instruction that is still to be done, and the error that it raised, if it did."""
@@ -136,8 +141,13 @@ class Lowered:
     def _look_at(self, changed: Sequence[int]) -> bool:
         """Take new arrays of inputs: laid out as those before, and none in the memory of one that is written."""
         slots = self._kernels.slots
-        if any(_layout(slots[slot]) != self._layouts[slot] for slot in changed) or not self._are_apart():
+        if any(_layout(slots[slot]) != self._layouts[slot] for slot in changed):
             return False
+        if self._written:
+            bounds = self._bounds | {slot: _bounds(slots[slot]) for slot in changed}
+            if not self._are_apart(bounds):
+                return False
+            self._bounds = bounds
         for slot in changed:
             self._seen[slot] = slots[slot]
         for run in self._runs:
@@ -146,16 +156,18 @@ class Lowered:
                     run.table[place] = address(slots[slot])
         return True
 
-    def _are_apart(self) -> bool:
-        """Return whether inputs that are written own their memory, and no other input shows it."""
-        slots = self._kernels.slots
-        owners = {id(slots[slot]) for slot in self._written}
-        if len(owners) < len(self._written):
+    def _are_apart(self, bounds: dict[int, tuple[int, int]]) -> bool:
+        """Return whether inputs that are written can be, and lie apart from all others."""
+        slots, written = self._kernels.slots, self._written
+        if not all(slots[slot].flags.writeable for slot in written):
             return False
-        if any(slots[slot].base is not None or not slots[slot].flags.writeable for slot in self._written):
-            return False
-        others = [slots[slot] for slot in self._seen if slot not in self._written]
-        return not any(id(other) in owners or id(other.base) in owners for other in others)
+        end_of_all = end_of_written = 0
+        for (start, end), slot in sorted((span, slot) for slot, span in bounds.items()):
+            if start < end_of_written or (slot in written and start < end_of_all):
+                return False
+            end_of_all = max(end_of_all, end)
+            end_of_written = max(end_of_written, end) if slot in written else end_of_written
+        return True
 
     # -- making --------------------------------------------------------------------------------------------------------
 
@@ -268,3 +280,11 @@ def _place(operand: Operand) -> int:
 
 def _layout(data: Array) -> tuple[Any, ...]:
     return data.shape, data.strides, data.dtype, data.flags.aligned
+
+
+def _bounds(data: Array) -> tuple[int, int]:
+    """Return the addresses of an array's first byte and of what follows its last."""
+    if data.flags.c_contiguous:
+        return address(data), address(data) + data.nbytes
+    low, high = np.lib.array_utils.byte_bounds(data)
+    return int(low), int(high)
