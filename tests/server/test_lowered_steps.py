@@ -71,6 +71,7 @@ def loss_and_gradient(reduction: str) -> Callable[..., Any]:
 
 _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "sums": (lambda x: [x.sum(0), x.sum(1), x.sum(-1, keepdim=True)], 1),
+    "whole sums": (lambda x: [x.sum() * 2, x.mean() - 1], 4),
     "log_softmax": (lambda x: F.log_softmax(x, -1), 1),
     "pointwise": (lambda x: [x.relu() + x, (x * 2 - x[0]).clamp(-1, 1), x / x.sum(1, keepdim=True)], 1),
     "ufuncs": (lambda x: [x.exp() + x.tanh(), x.sin().sqrt(), (x * x).log() * x.sigmoid()], 5),
@@ -108,6 +109,23 @@ def test_the_likelihood_loss_has_the_bits_of_its_kernels(
         y = gw.tensor(np.random.default_rng(seed).integers(0, shape[1], shape[0]))
         assert bits(compiled(x, y)) == bits(function(x, y))
     assert steps_in(made[0]) == 4
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", _SHAPES, ids=str)
+def test_the_squared_loss_has_the_bits_of_its_kernels(
+    made: list[Lowered], shape: tuple[int, int], dtype: str, reduction: str
+) -> None:
+    def function(x: Any, y: Any) -> Any:
+        loss = F.mse_loss(x, y, reduction=reduction)
+        return [loss.detach(), *gw.autograd.grad(loss.sum() * 3, x)]
+
+    compiled = gw.compile(function)
+    for seed in range(5):
+        x, y = arrays(seed, False, dtype, shape, shape)
+        assert bits(compiled(x.requires_grad_(), y)) == bits(function(x, y))
+    assert steps_in(made[0]) >= (2 if reduction != "none" else 0)
 
 
 def test_targets_that_are_no_class_or_ignored_go_to_the_kernel(made: list[Lowered]) -> None:

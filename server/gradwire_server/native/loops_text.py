@@ -51,8 +51,8 @@ def firsts(name: str, kind: str) -> str:
 
 
 def two(name: str, operation: str, kind: str, placement: str) -> str:
-    """Return name(rows, columns, first, second, out): out = first (operation) second, which is whole, a row or a column."""
-    index = {"whole": "%i", "row": "%c", "column": "%r"}[placement]
+    """Return name(rows, columns, first, second, out): out = first (operation) second: whole, row, column or number."""
+    index = {"whole": "%i", "row": "%c", "column": "%r", "number": "0"}[placement]
     return matrix_loop(name, "ptr %first, ptr %second, ptr %out", f"""%a.place = getelementptr {kind}, ptr %first, i64 %i
   %b.place = getelementptr {kind}, ptr %second, i64 {index}
   %to = getelementptr {kind}, ptr %out, i64 %i

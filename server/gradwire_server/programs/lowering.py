@@ -15,7 +15,7 @@ import numpy as np
 from gradwire_protocol.program import Varying
 from gradwire_server.native import loops_text
 from gradwire_server.native.code import TYPES, Code
-from gradwire_server.native.instructions import Unwritable
+from gradwire_server.native.instructions import INSTRUCTIONS, Unwritable
 from gradwire_server.native.updates import update_function
 from gradwire_server.ops.loss import MEAN, NONE
 from gradwire_server.ops.update import adam_numbers
@@ -91,7 +91,8 @@ def _pointwise(code: Code, call: Call) -> None:
     op = call.step.signature.op
     _need(op.is_pointwise and not op.writes and len(call.outputs) == 1)
     found = kernel_for(op, "cpu")
-    if found is not None and found.ufunc and len(call.inputs) == 1 and call.inputs[0] is not None:
+    is_unary = len(call.inputs) == 1 and not call.step.numbers
+    if found is not None and found.ufunc and is_unary and op.name not in INSTRUCTIONS and call.inputs[0] is not None:
         _ufunc(code, found.ufunc, call.inputs[0], call.outputs[0])
     else:
         _instructions(code, call)
@@ -158,7 +159,7 @@ def _addmm(code: Code, call: Call, self: Operand, a: Operand, b: Operand, beta: 
 def _two(
     code: Code, operation: str, char: str, first: str, second: str, out: str, rows: int, columns: int, kind: str
 ) -> None:  # fmt: skip
-    """Compute first - second and the like, where second is whole, a row or a column."""
+    """Compute first - second and the like, where second is whole, a row, a column or a number."""
     name = f"{operation}_{kind}_{TYPES[char]}"
     _invoke(code, name, loops_text.two(name, operation, TYPES[char], kind), [rows, columns, first, second, out])
 
@@ -178,6 +179,51 @@ def _sum_dim(code: Code, call: Call, self: Operand, dim: Any, keepdim: bool, dty
     axes = {axis % len(shape) for axis in ((dim,) if isinstance(dim, int) else dim or ())} if shape else set()
     _need(len(shape) == 2 and len(axes) == 1 and min(shape) > 1 and shape[0] <= 1024)
     _sum(code, char, self.pointer, call.outputs[0].pointer, shape[0], shape[1], over_rows=axes == {0})
+
+
+def _sum_all(code: Code, call: Call, self: Operand, dtype: Any) -> None:
+    out = call.outputs[0]
+    _sum(code, _char(self, out), self.pointer, out.pointer, 1, self.array.size, over_rows=False)
+
+
+def _mean_all(code: Code, call: Call, self: Operand, dtype: Any) -> None:
+    _sum_all(code, call, self, dtype)
+    _divide(code, call.outputs[0].pointer, self.array.size, call.outputs[0])
+
+
+def _divide(code: Code, number: str, count: int, out: Operand) -> None:
+    """Divide one number by a count."""
+    char = out.array.dtype.char
+    _two(code, "fdiv", char, number, code.memory(np.asarray(count, char)), out.pointer, 1, 1, "number")
+
+
+# ---------------------------------------------------------------- the squared difference
+def _difference(code: Code, self: Operand, target: Operand, reduction: int, out: str) -> str:
+    char = _char(self, target)
+    _need(self.array.shape == target.array.shape and reduction != NONE)
+    _two(code, "fsub", char, self.pointer, target.pointer, out, 1, self.array.size, "whole")
+    return char
+
+
+def _mse(code: Code, call: Call, self: Operand, target: Operand, reduction: int) -> None:
+    loss, count = call.outputs[0], self.array.size
+    squares = code.scratch((count,), _char(self, loss))
+    char = _difference(code, self, target, reduction, squares)
+    _two(code, "fmul", char, squares, squares, squares, 1, count, "whole")
+    _sum(code, char, squares, loss.pointer, 1, count, over_rows=False)
+    if reduction == MEAN:
+        _divide(code, loss.pointer, count, loss)
+
+
+def _mse_backward(code: Code, call: Call, grad: Operand, self: Operand, target: Operand, reduction: int) -> None:
+    out, count = call.outputs[0], self.array.size
+    share = Operand(code.scratch((), _char(self, grad, out)), np.empty((), out.array.dtype))
+    char = _difference(code, self, target, reduction, out.pointer)
+    _two(code, "fadd", char, out.pointer, out.pointer, out.pointer, 1, count, "whole")
+    if reduction == MEAN:
+        _divide(code, grad.pointer, count, share)
+    number = share.pointer if reduction == MEAN else grad.pointer
+    _two(code, "fmul", char, out.pointer, number, out.pointer, 1, count, "number")
 
 
 # ---------------------------------------------------------------- softmax and its loss
@@ -312,7 +358,8 @@ def _adam(
 
 
 _LOWERINGS: dict[str, Callable[..., None]] = {
-    "mm": _mm, "addmm": _addmm, "sum.dim_IntList": _sum_dim, "_log_softmax": _log_softmax,
+    "mm": _mm, "addmm": _addmm, "sum.dim_IntList": _sum_dim, "sum": _sum_all, "mean": _mean_all,
+    "mse_loss": _mse, "mse_loss_backward": _mse_backward, "_log_softmax": _log_softmax,
     "_log_softmax_backward_data": _log_softmax_backward, "nll_loss_forward": _nll_forward,
     "nll_loss_backward": _nll_backward, "_fused_sgd_": _sgd, "_fused_adam_": _adam, "_fused_adamw_": _adam,
 }  # fmt: skip
