@@ -13,6 +13,7 @@ from gradwire import session as sessions
 from gradwire_server.native import machine
 from gradwire_server.native.ufunc_loops import inner_loop
 from gradwire_server.programs import executable
+from gradwire_server.programs import lowered as lowered_programs
 from gradwire_server.programs.lowered import Lowered
 from tests.support import open_loopback
 
@@ -215,6 +216,21 @@ def test_numbers_that_no_update_can_be_made_of_are_the_kernels_to_refuse(made: l
     with pytest.raises(ZeroDivisionError):
         train(True, [random_batch(seed) for seed in range(8)], settings, gw.optim.Adam)
     assert steps_in(made[0]) >= 13
+
+
+def test_a_long_program_is_compiled_in_part(made: list[Lowered], monkeypatch: pytest.MonkeyPatch) -> None:
+    def function(x: Any) -> Any:
+        for number in range(10):
+            x = (x @ x).relu() * (0.5 + number) - x
+            x = x / (x.abs().sum(1, keepdim=True) + 1)
+        return x
+
+    monkeypatch.setattr(lowered_programs, "_MOST_STEPS", 33)
+    compiled = gw.compile(function)
+    for seed in range(4):
+        (x,) = arrays(seed, False, "float32", (5, 5))
+        assert bits(compiled(x)) == bits(function(x))
+    assert steps_in(made[0]) == 33
 
 
 def test_results_that_are_kept_do_not_change() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ class Code:
         self.fixed: dict[int, Array] = {}  # memory of the function's own, by its place in the table
         self._lines: list[str] = []
         self._functions: dict[str, str] = {}
+        self._alike: dict[str, str] = {}
         self._constants: dict[tuple[int, ...], str] = {}
         self.entries = 1  # of the table
         self._names = itertools.count()
@@ -61,6 +62,16 @@ class Code:
         """Add a function to the module, if it is not there yet, and return its name."""
         self._functions.setdefault(name, text)
         return name
+
+    def call(self, name: str, arguments: Sequence[int | str]) -> None:
+        """Call a function of the module on sizes and pointers."""
+        given = [f"i64 {argument}" if isinstance(argument, int) else f"ptr {argument}" for argument in arguments]
+        self._lines.append(f"call void @{name}({', '.join(given)})")
+
+    def named(self, text: Callable[[str], str]) -> str:
+        """Add a function that has no name yet, if none like it is there, and return its name."""
+        name = self._alike.setdefault(text("function"), f"function{len(self._alike)}")
+        return self.function(name, text(name))
 
     def integers(self, values: Sequence[int]) -> str:
         """Return the name of constants in memory."""

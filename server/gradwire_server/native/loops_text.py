@@ -1,6 +1,7 @@
 """Small loops as LLVM's text, of what numpy has no inner loop for that could be called: broadcasts, gathers, fills.
 
 `kind` is LLVM's name of a float type. Sizes are at least 1. Operations are IEEE 754's, so the bits are those of numpy's calls.
+No function is inlined: where hundreds are called, LLVM would take minutes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ __all__ = ["OUTSIDE", "copied", "firsts", "matrix_loop", "mean", "picked", "scat
 def _loop(name: str, parameters: str, body: str, before: str = "") -> str:
     """Return a function that goes through `body` for %i of %count. Turns touch the same memory only at the same element."""
     return f"""
-define internal void @{name}({parameters}) {{
+define internal void @{name}({parameters}) noinline {{
 entry:
   {before}
   br label %turn
@@ -68,7 +69,7 @@ def matrix_loop(name: str, parameters: str, inner: str, before: str = "", row: s
     Turns touch the same memory only at the same element.
     """
     return f"""
-define void @{name}(i64 %rows, i64 %columns, {parameters}) {{
+define void @{name}(i64 %rows, i64 %columns, {parameters}) noinline {{
 entry:
   {before}
   br label %row
@@ -129,7 +130,7 @@ def scattered(name: str, kind: str) -> str:
 def mean(name: str, kind: str) -> str:
     """Return name(rows, is_mean, sum, count): count = rows, and sum divided by it for the mean."""
     return f"""
-define internal void @{name}(i64 %rows, i64 %is_mean, ptr %sum, ptr %count) {{
+define internal void @{name}(i64 %rows, i64 %is_mean, ptr %sum, ptr %count) noinline {{
   %number = uitofp i64 %rows to {kind}
   store {kind} %number, ptr %count
   %whole = load {kind}, ptr %sum
@@ -143,7 +144,7 @@ define internal void @{name}(i64 %rows, i64 %is_mean, ptr %sum, ptr %count) {{
 
 # Whether a target is no class; as unsigned, a negative one is the highest.
 OUTSIDE = """
-define internal i1 @outside(i64 %count, i64 %classes, ptr %target) {
+define internal i1 @outside(i64 %count, i64 %classes, ptr %target) noinline {
 entry:
   br label %turn
 turn:

@@ -123,7 +123,7 @@ def _load(writer: Writer, kind: str, place: str, notes: str = "") -> str:
 
 
 _FUNCTION = """
-define void @{0}(i64 %count, ptr %sizes, ptr %table, ptr %numbers) {{
+define void @{0}(i64 %count, ptr %sizes, ptr %table, ptr %numbers) noinline {{
 entry:
   {1}
   br label %tensor

@@ -27,6 +27,8 @@ __all__ = ["WORTHWHILE", "Kernels", "Lowered"]
 
 # Runs of a program after which compiling is worth it: with LLVM's import it takes 0.25 s and 80 MiB; a small MLP's saves 0.06 ms.
 WORTHWHILE = 300
+# Steps of a program that are compiled: LLVM takes 1.4 ms for each, once.
+_MOST_STEPS = 500
 
 Array = np.ndarray[Any, Any]
 Numbers = Sequence[Any]
@@ -86,6 +88,7 @@ class Lowered:
         self._escaping = {kernels.plan.trace.root(value) for value in kernels.plan.trace.outputs}
         self._given = set(kernels.plan.trace.inputs)
         self._fresh: set[Value] = set()
+        self._steps = 0
         self._written: set[int] = set()
         self._prepares: list[Callable[[Numbers], bool]] = []
         self._items: list[tuple[int, Callable[[], int | None]]] = []
@@ -191,7 +194,7 @@ class Lowered:
 
     def _extended(self, run: _Run | None, position: int, step: Step | Fusion) -> _Run | None:
         """Return the run with a step, or a new one; None where the step stays its kernel's."""
-        if isinstance(step, Fusion):
+        if isinstance(step, Fusion) or self._steps == _MOST_STEPS:
             return None
         if step.signature.op.is_view:
             return run if run is not None and self._view(position, step) else None
@@ -202,6 +205,7 @@ class Lowered:
         except Unwritable:
             extended.code.shorten(length)
             return None
+        self._steps += 1
         return extended
 
     def _view(self, position: int, step: Step) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -110,8 +111,8 @@ def _instructions(code: Code, call: Call) -> None:
     columns = meta.shape[-1] if meta.shape else 1
     rows = meta.numel // columns
     extents = (1, rows * columns) if set(kinds) <= {WHOLE, NUMBER} else (rows, columns)
-    text = segment_function(segment, f"pointwise{call.number}")
-    _invoke(code, f"pointwise{call.number}", text, [*extents, *operands])
+    name = code.named(partial(segment_function, segment))
+    code.call(name, [*extents, *[operand.pointer for operand in operands]])
 
 
 def _ufunc(code: Code, name: str, self: Operand, out: Operand) -> None:
@@ -120,13 +121,8 @@ def _ufunc(code: Code, name: str, self: Operand, out: Operand) -> None:
 
 
 def _invoke(code: Code, name: str, text: str, arguments: Sequence[int | str | Operand]) -> None:
-    code.add(f"call void @{code.function(name, text)}({', '.join(_argument(argument) for argument in arguments)})")
-
-
-def _argument(argument: int | str | Operand) -> str:
-    if isinstance(argument, int):
-        return f"i64 {argument}"
-    return f"ptr {argument.pointer if isinstance(argument, Operand) else argument}"
+    given = [argument.pointer if isinstance(argument, Operand) else argument for argument in arguments]
+    code.call(code.function(name, text), given)
 
 
 # ---------------------------------------------------------------- products
